@@ -1,0 +1,110 @@
+"""From suite and preset to cells, and from a cell to its run key."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from benchmark.methods import build, parse_row
+from benchmark.presets import Preset, get_preset
+from benchmark.tasks import get_task
+from vtrans.errors import SuiteError, did_you_mean
+from vtrans.method import Method, config_of
+
+SCHEMA = 1  # of records; a new number makes all records stale
+SUITES = {"glue": "classification and regression of GLUE, or of Rotten Tomatoes under `quick`"}
+SPLITS = ("validation", "dev")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: one row of a table, on one task, with one seed."""
+
+    suite: str
+    preset: Preset
+    task: str
+    row: str
+    seed: int
+    split: str = "validation"
+
+    @cached_property
+    def method(self) -> Method:
+        """The method of the row, under the preset's schedules."""
+        return build(self.row, self.preset.phases(self.task), self.preset.overrides)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Everything that the result depends on, as JSON values."""
+        teacher = None if self.row == "dense" else self.teacher.config["method"]
+        return {
+            "schema": SCHEMA,
+            "model": self.preset.model,
+            "task": self.task,
+            "split": self.split,
+            "max_length": self.preset.max_length,
+            "seed": self.seed,
+            "method": config_of(self.method),
+            "teacher": teacher,
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the config: names the record."""
+        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def teacher(self) -> "Cell":
+        """The dense cell of the same task and seed."""
+        return Cell(self.suite, self.preset, self.task, "dense", self.seed, self.split)
+
+    @property
+    def name(self) -> str:
+        """Name for people and files; without the key it is the same for all configs of the row."""
+        return f"{self.task}--{self.row}--{self.split}--seed{self.seed}"
+
+
+def plan(
+    suite: str,
+    preset: str,
+    rows: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    split: str = "validation",
+) -> list[Cell]:
+    """Cells of a suite in the order they run: task by task, seed by seed, the dense row first.
+
+    Args:
+        suite, preset: names.
+        rows, tasks, seeds: narrow the preset's; any sparsity may be asked for, as `VTrans-s70`, and a
+            method's bare name stands for all its rows of the preset.
+        split: `validation`, or `dev` to select on rows held out of train.
+
+    Raises:
+        SuiteError: an unknown name.
+    """
+    if suite not in SUITES:
+        raise did_you_mean("suite", suite, list(SUITES))
+    if split not in SPLITS:
+        raise did_you_mean("split", split, list(SPLITS))
+    chosen = get_preset(preset)
+    names = [get_task(task).name for task in tasks] or list(chosen.tasks)
+    foreign = [t for t in names if t not in chosen.tasks]
+    if foreign:
+        raise SuiteError(f"task {foreign[0]} is not in preset {preset}", f"its tasks: {', '.join(chosen.tasks)}")
+    wanted = [name for row in rows for name in _expand(row, chosen)] or list(chosen.rows)
+    return [
+        Cell(suite, chosen, task, row, seed, split)
+        for task in names
+        for seed in (seeds or chosen.seeds)
+        for row in dict.fromkeys(wanted)
+    ]
+
+
+def _expand(row: str, preset: Preset) -> list[str]:
+    of_method = [r for r in preset.rows if r.lower().rpartition("-s")[0] == row.lower()]
+    if of_method:
+        return of_method
+    name, sparsity = parse_row(row)
+    return [name if sparsity is None else f"{name}-s{sparsity * 100:g}"]

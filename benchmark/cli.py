@@ -1,0 +1,219 @@
+"""The command line `vtrans-bench`. Commands import what they need when they run, so that it starts fast."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vtrans.errors import SuiteError
+
+if TYPE_CHECKING:
+    from benchmark.cells import Cell
+    from benchmark.store import Store
+
+app = typer.Typer(
+    name="vtrans-bench",
+    help="A reproducible benchmark suite for compressing Transformers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Listing(StrEnum):
+    """What `list` can list."""
+
+    METHODS = "methods"
+    TASKS = "tasks"
+    MODELS = "models"
+    PRESETS = "presets"
+    SUITES = "suites"
+
+
+Suite = Annotated[str, typer.Argument(help="suite, see `list suites`")]
+PresetName = Annotated[str, typer.Option("--preset", help="scale, see `list presets`")]
+Methods = Annotated[str, typer.Option(help="methods or rows, comma-separated: VTrans or VTrans-s60")]
+Tasks = Annotated[str, typer.Option(help="tasks, comma-separated")]
+Seeds = Annotated[str, typer.Option(help="seeds, comma-separated")]
+Results = Annotated[Path, typer.Option(help="folder of records and tables")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder with TASK/train.jsonl and validation.jsonl")]
+Split = Annotated[str, typer.Option(help="validation to report; dev, held out of train, to select")]
+
+
+@app.command(name="list")
+def list_(what: Annotated[Listing | None, typer.Argument()] = None) -> None:
+    """List methods, tasks, models, presets and suites."""
+    for kind in [what] if what else list(Listing):
+        names = listing(kind)
+        width = max(len(name) for name in names)
+        echo(f"{kind.value}:")
+        for name, summary in names.items():
+            echo(f"  {name:{width}}  {summary}")
+
+
+def listing(kind: Listing) -> dict[str, str]:
+    """Names of a kind and a line on each."""
+    from benchmark.cells import SUITES
+    from benchmark.methods import METHODS
+    from benchmark.models import MODELS
+    from benchmark.presets import PRESETS
+    from benchmark.tasks import TASKS
+
+    return {
+        Listing.METHODS: {name: entry.summary for name, entry in METHODS.items()},
+        Listing.TASKS: {name: ", ".join(task.metrics) for name, task in TASKS.items()},
+        Listing.MODELS: {name: spec.note or f"{spec.hub}@{spec.revision[:12]}" for name, spec in MODELS.items()},
+        Listing.PRESETS: {name: preset.summary for name, preset in PRESETS.items()},
+        Listing.SUITES: SUITES,
+    }[kind]
+
+
+@app.command()
+def plan(
+    suite: Suite,
+    preset: PresetName = "quick",
+    methods: Methods = "",
+    tasks: Tasks = "",
+    seeds: Seeds = "",
+    results: Results = Path("results"),
+    split: Split = "validation",
+) -> None:
+    """Show every cell with its state: done, missing, stale, failed or cancelled."""
+    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split)
+    states = [store.state(cell) for cell in cells]
+    for cell, state in zip(cells, states, strict=True):
+        echo(f"{state:9} {cell.key} {cell.name}")
+    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    echo(f"{len(cells)} cells: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+@app.command()
+def run(
+    suite: Suite,
+    preset: PresetName = "quick",
+    methods: Methods = "",
+    tasks: Tasks = "",
+    seeds: Seeds = "",
+    data_dir: DataDir = None,
+    results: Results = Path("results"),
+    split: Split = "validation",
+) -> None:
+    """Run the cells that have no complete record, then write and print the table."""
+    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split)
+    todo = [cell for cell in cells if store.state(cell) != "done"]
+    if todo:
+        _run(todo, store, data_dir)
+    else:
+        echo(f"all {len(cells)} cells are done; nothing to train")
+    _tables(store, suite, preset, split)
+
+
+def _run(todo: list["Cell"], store: "Store", data_dir: Path | None) -> None:
+    from benchmark.progress import progress
+    from benchmark.runner import run_cells
+
+    echo(f"{len(todo)} cells to run; records go to {store.runs}")
+    store.runs.mkdir(parents=True, exist_ok=True)
+    with progress(f"{len(todo)} cells") as report:
+        run_cells(todo, store, data_dir, report)
+
+
+@app.command()
+def tables(
+    suite: Suite, preset: PresetName = "quick", results: Results = Path("results"), split: Split = "validation"
+) -> None:
+    """Build the tables from the complete records: markdown, CSV and LaTeX."""
+    store, _ = _cells(suite, preset, "", "", "", results, split)
+    _tables(store, suite, preset, split)
+
+
+def _tables(store: "Store", suite: str, preset: str, split: str) -> None:
+    from benchmark import cells, tables
+
+    paths = tables.write(store, preset, cells.plan(suite, preset, split=split))
+    echo(paths[0].read_text(encoding="utf-8"))
+    echo("written: " + ", ".join(map(str, paths)))
+
+
+@app.command()
+def validate(results: Results = Path("results")) -> None:
+    """Check every record under the results folder against its schema."""
+    from benchmark.store import read_record
+
+    paths = sorted(results.glob("*/*/runs/*.json"))
+    problems = []
+    for path in paths:
+        try:
+            read_record(path)
+        except SuiteError as error:
+            problems.append(str(error))
+    for problem in problems:
+        echo(problem)
+    if problems:
+        raise SuiteError(f"{len(problems)} of {len(paths)} records are not valid", "see the lines above")
+    echo(f"{len(paths)} records are valid")
+
+
+@app.command()
+def compress(
+    model: Annotated[str, typer.Option(help="folder of a transformers model, a name of `list models`, or a hub id")],
+    task: Annotated[str, typer.Option(help="task to compress for, see `list tasks`")],
+    method: Annotated[str, typer.Option(help="method, see `list methods`")],
+    sparsity: Annotated[float, typer.Option(help="share to remove, in (0, 1)")],
+    out: Annotated[Path, typer.Option(help="folder to write the smaller model to")],
+    preset: PresetName = "quick",
+    data_dir: DataDir = None,
+    seed: Annotated[int, typer.Option(help="of everything random")] = 0,
+    quantity: Annotated[str, typer.Option(help="what sparsity counts: parameters or macs")] = "parameters",
+    denominator: Annotated[str, typer.Option(help="encoder, or all with embeddings")] = "encoder",
+) -> None:
+    """Compress a model of your own: a model in, a smaller one out, with its measurements."""
+    from benchmark.compress import Request, compress_model
+    from benchmark.progress import progress
+
+    request = Request(model, task, method, sparsity, out, preset, data_dir, seed, quantity, denominator)
+    with progress(method) as report:
+        echo(compress_model(request, report))
+
+
+def _cells(
+    suite: str, preset: str, methods: str, tasks: str, seeds: str, results: Path, split: str
+) -> tuple["Store", list["Cell"]]:
+    from benchmark import cells
+    from benchmark.store import Store
+
+    rows, names = _split(methods), _split(tasks)
+    numbers = [int(seed) for seed in _split(seeds) if _is_seed(seed)]
+    planned = cells.plan(suite, preset, rows, names, numbers, split)
+    return Store(results, suite, preset), planned
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _is_seed(text: str) -> bool:
+    if not text.isdigit():
+        raise SuiteError(f"seed {text!r} is no whole number", "write --seeds 0,1,2")
+    return True
+
+
+def echo(text: str) -> None:
+    """Print a line to standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def main() -> None:
+    """Entry point: errors of the suite become one line and their exit code."""
+    try:
+        app()
+    except SuiteError as error:
+        sys.stdout.flush()
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted; run the same command to go on\n")
+        sys.exit(130)

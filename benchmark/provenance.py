@@ -1,0 +1,77 @@
+"""Who, where and with what a run was made."""
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from benchmark.records import Provenance
+
+PACKAGES = ("torch", "transformers", "datasets", "evaluate", "fvcore", "numpy", "scikit-learn", "scipy", "safetensors")
+
+
+def now() -> str:
+    """UTC time, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def provenance(started: str) -> Provenance:
+    """Provenance of a run that started at `started` and ends now."""
+    return Provenance(
+        git_commit=_git("rev-parse", "HEAD") or "unknown",
+        git_dirty=bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vtrans", "baselines", "benchmark")),
+        versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        hardware=hardware(),
+        started=started,
+        finished=now(),
+    )
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, accelerator and threads."""
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as stream:
+            return next(line.split(":", 1)[1].strip() for line in stream if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _git(*arguments: str) -> str:
+    """Output of git in the folder of this package, empty where there is no git."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    root = os.path.dirname(here)
+    try:
+        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

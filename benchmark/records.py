@@ -1,0 +1,89 @@
+"""The schema of a run's record, the file that every table is built from."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sparsity(_Strict):
+    """Size that was asked for and size that was reached, counted on the materialised model."""
+
+    target: float
+    real: float
+    quantity: str
+    denominator: str
+
+
+class Parameters(_Strict):
+    """Parameters of the compressed and of the dense model, in both denominators."""
+
+    all: int
+    encoder: int
+    dense_all: int
+    dense_encoder: int
+
+
+class Macs(_Strict):
+    """Mean MACs a sequence over the evaluated rows, by padding regime (unpadded, batch, sequence)."""
+
+    compressed: dict[str, float]
+    dense: dict[str, float]
+    fixed_length: int
+
+
+class Provenance(_Strict):
+    """Where a record came from."""
+
+    git_commit: str
+    git_dirty: bool
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    started: str
+    finished: str
+
+
+class Data(_Strict):
+    """The rows of a run."""
+
+    source: str
+    digest: str
+    train_rows: int
+    evaluation_rows: int
+    split: str
+    caveat: str = ""
+
+
+class Outcome(_Strict):
+    """What a complete run measured."""
+
+    metrics: dict[str, float]
+    sparsity: Sparsity | None
+    parameters: Parameters
+    macs: Macs
+    latency: list[dict[str, Any]]
+    seconds: dict[str, float] = Field(description="wall-clock of each stage, evaluation left out")
+    peak_memory_bytes: int
+    report: dict[str, Any]
+
+
+class Record(_Strict):
+    """One run. Complete ones are never changed; failed and cancelled ones give way to the next try."""
+
+    schema_version: int
+    key: str
+    suite: str
+    preset: str
+    task: str
+    row: str
+    seed: int
+    status: Literal["complete", "failed", "cancelled"]
+    error: str | None = None
+    config: dict[str, Any]
+    data: Data | None = None
+    model: dict[str, str] | None = None
+    provenance: Provenance
+    outcome: Outcome | None = None

@@ -1,0 +1,244 @@
+"""Run one cell from data to record: teacher, method, counts, latency, evaluation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cells import SCHEMA, Cell
+from benchmark.data import TaskData, check_label_names, encode, load_task
+from benchmark.methods import Dense
+from benchmark.models import get_model, locate
+from benchmark.provenance import now, peak_memory_bytes, provenance
+from benchmark.records import Data, Macs, Outcome, Parameters, Record, Sparsity
+from benchmark.store import Store
+from benchmark.tasks import Task, get_task
+from vtrans.errors import RunCancelled, RunFailed, SuiteError
+from vtrans.method import Job
+from vtrans.settings import Budget
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vtrans.examples import Examples
+    from vtrans.training import Report
+
+LATENCY_BATCHES = (1, 32)
+
+
+@dataclass
+class Bench:
+    """A task, loaded: data, tokeniser, pretrained model."""
+
+    task: Task
+    data: TaskData
+    tokenizer: Any
+    source: Path
+    train: "Examples"
+    evaluation: "Examples"
+    model_digest: str
+
+    @classmethod
+    def load(cls, cell: Cell, folder: Path | None) -> "Bench":
+        """Load what a cell needs."""
+        task, spec = get_task(cell.task), get_model(cell.preset.model)
+        return cls.open(task, locate(spec), folder, cell.split, cell.preset.max_length)
+
+    @classmethod
+    def open(cls, task: Task, model: Path, folder: Path | None, split: str, max_length: int) -> "Bench":
+        """Load a task for the model in a folder."""
+        from transformers import AutoTokenizer
+
+        data, tokenizer = load_task(task, folder, split), AutoTokenizer.from_pretrained(model)
+        train, evaluation = (encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
+        return cls(task, data, tokenizer, model, train, evaluation, file_digest(model / "model.safetensors"))
+
+    def pretrained(self, seed: int) -> "nn.Module":
+        """The pretrained model with a task head drawn from `seed`."""
+        return load_pretrained(self.source, self.task, seed)
+
+
+def load_pretrained(source: Path, task: Task, seed: int) -> "nn.Module":
+    """A sequence classifier for `task` from the model in folder `source`; a missing head is drawn from `seed`."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    torch.manual_seed(seed)
+    config = AutoConfig.from_pretrained(source, local_files_only=True)
+    if config.architectures and "Classification" in config.architectures[0]:
+        check_label_names(task, config.id2label)
+    names = dict(enumerate(task.labels)) or {0: "score"}
+    return AutoModelForSequenceClassification.from_pretrained(
+        source,
+        id2label=names,
+        label2id={name: i for i, name in names.items()},
+        problem_type="regression" if task.regression else "single_label_classification",
+        local_files_only=True,
+        dtype=torch.float32,
+    )
+
+
+def run_cell(cell: Cell, store: Store, bench: Bench, report: "Report | None" = None) -> Record:
+    """Run a cell and write its record, whatever becomes of it.
+
+    Raises:
+        RunFailed: the run broke; its `failed` record is written.
+        RunCancelled: Ctrl-C; its `cancelled` record is written.
+    """
+    started = now()
+    try:
+        outcome = _run(cell, store, bench, report)
+        record = _record(cell, bench, started, status="complete", outcome=outcome)
+    except (RunCancelled, SuiteError) as error:
+        status = "cancelled" if isinstance(error, RunCancelled) else "failed"
+        store.write(cell, _record(cell, bench, started, status=status, error=str(error)))
+        raise error if isinstance(error, (RunCancelled, RunFailed)) else RunFailed(str(error), "see above") from None
+    store.write(cell, record)
+    return record
+
+
+def _record(cell: Cell, bench: Bench, started: str, **fields: Any) -> Record:
+    data = bench.data
+    return Record(
+        schema_version=SCHEMA,
+        key=cell.key,
+        suite=cell.suite,
+        preset=cell.preset.name,
+        task=cell.task,
+        row=cell.row,
+        seed=cell.seed,
+        config=cell.config,
+        data=Data(
+            source=data.source,
+            digest=data.digest,
+            train_rows=len(data.train),
+            evaluation_rows=len(data.evaluation),
+            split=data.split,
+            caveat=bench.task.caveat,
+        ),
+        model={"name": cell.preset.model, "sha256": bench.model_digest, "note": get_model(cell.preset.model).note},
+        provenance=provenance(started),
+        **fields,
+    )
+
+
+def _run(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> Outcome:
+    from vtrans.pruned import save_pruned
+    from vtrans.training import Desk, stop_on_interrupt
+
+    desk = Desk(folder=store.work(cell), report=report)
+    with stop_on_interrupt(desk):
+        if isinstance(cell.method, Dense):
+            start = dense = bench.pretrained(cell.seed)
+        else:
+            start = dense = obtain_teacher(cell.teacher, store, bench, report)
+        job = Job(start, start, bench.train, cell.seed, desk)
+        small = cell.method.compress(job)
+    if isinstance(cell.method, Dense):
+        dense = small
+    save_pruned(small, store.work(cell) / "model")
+    outcome = measure(cell.method, dense, small, bench, job.report)
+    for leftover in store.work(cell).glob("*.ckpt"):
+        leftover.unlink()
+    return outcome
+
+
+def obtain_teacher(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> "nn.Module":
+    """The dense model of a task and seed: loaded where its weights are kept, else trained, with its record."""
+    from vtrans.pruned import load_pruned
+
+    folder = store.work(cell) / "model"
+    if not (folder / "pruned.json").exists():
+        run_cell(cell, store, bench, report)
+    return load_pruned(folder)
+
+
+def measure(method: Any, dense: "nn.Module", small: "nn.Module", bench: Bench, report: dict[str, Any]) -> Outcome:
+    """Everything that a row carries, on the materialised model."""
+    from benchmark.evaluation import evaluate_task
+    from benchmark.flops import MacCurve
+    from benchmark.latency import compare
+
+    report = dict(report)
+    seconds = report.pop("seconds", {})
+    parameters = count_parameters(dense, small)
+    lengths, fixed = bench.evaluation.lengths, bench.task.fixed_length
+    return Outcome(
+        metrics=evaluate_task(small, bench.task, bench.evaluation),
+        sparsity=reached(getattr(method, "budget", None), dense, small),
+        parameters=parameters,
+        macs=Macs(
+            compressed=MacCurve.of(small).regimes(lengths, fixed),
+            dense=MacCurve.of(dense).regimes(lengths, fixed),
+            fixed_length=fixed,
+        ),
+        latency=[compare(dense.eval(), small, bench.evaluation, batch) for batch in LATENCY_BATCHES],
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        peak_memory_bytes=peak_memory_bytes(),
+        report=report,
+    )
+
+
+def count_parameters(dense: "nn.Module", small: "nn.Module") -> Parameters:
+    """Parameters of both models: all by counting tensors, the encoder's by the closed form of their anatomy."""
+    from vtrans.size import Size
+
+    total = {name: sum(p.numel() for p in model.parameters()) for name, model in (("s", small), ("d", dense))}
+    sizes = {name: Size.of(model) for name, model in (("s", small), ("d", dense))}
+    encoder = {name: round(float(size.parameters(size.dense))) for name, size in sizes.items()}
+    return Parameters(all=total["s"], encoder=encoder["s"], dense_all=total["d"], dense_encoder=encoder["d"])
+
+
+def reached(budget: Budget | None, dense: "nn.Module", small: "nn.Module") -> Sparsity | None:
+    """The sparsity of the materialised model in the denominator of its budget; None for the dense row."""
+    from vtrans.size import Size, amount
+
+    if budget is None:
+        return None
+    amounts = [float(amount(budget, size, size.dense)) for size in (Size.of(small), Size.of(dense))]
+    real = 1 - amounts[0] / amounts[1]
+    return Sparsity(
+        target=budget.sparsity, real=round(real, 5), quantity=budget.quantity, denominator=budget.denominator
+    )
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, empty where there is none."""
+    import hashlib
+
+    if not path.exists():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def run_cells(cells: list[Cell], store: Store, folder: Path | None, report: "Report | None" = None) -> int:
+    """Run the cells that have no complete record, going on past failed ones; return how many ran.
+
+    Raises:
+        RunFailed: at least one cell failed; the others are done.
+        RunCancelled: Ctrl-C.
+    """
+    benches: dict[str, Bench] = {}
+    failures: list[str] = []
+    ran = 0
+    for cell in cells:
+        if store.state(cell) == "done":
+            continue
+        with store.claim(cell) as mine:
+            if not mine:
+                continue
+            bench = benches.setdefault(cell.task, None) or Bench.load(cell, folder)  # type: ignore[arg-type]
+            benches[cell.task] = bench
+            try:
+                run_cell(cell, store, bench, report)
+                ran += 1
+            except RunCancelled:
+                raise
+            except RunFailed as error:
+                failures.append(f"{cell.name}: {error}")
+    if failures:
+        raise RunFailed(f"{len(failures)} of {len(cells)} cells failed: {failures[0]}", "`plan` lists them all")
+    return ran

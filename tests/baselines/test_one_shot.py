@@ -1,0 +1,61 @@
+"""One-shot rows: the right units, the right size."""
+
+import pytest
+import torch
+from tiny import tiny_bert, tiny_examples
+
+from baselines.one_shot import OneShot, unit_scores
+from vtrans.anatomy import anatomy_of
+from vtrans.errors import SuiteError
+from vtrans.method import Job
+from vtrans.settings import Budget, Schedule
+from vtrans.size import Size
+from vtrans.training import Desk
+
+SCHEDULE = Schedule(steps=3, batch=8, lr=1e-3, precision="fp32")
+
+
+def big_enough():
+    return tiny_bert(hidden_size=48, intermediate_size=256)
+
+
+def job(seed: int = 0) -> Job:
+    teacher = big_enough()
+    return Job(teacher, teacher, tiny_examples(), seed, Desk())
+
+
+@pytest.mark.parametrize("score", ["random", "magnitude"])
+def test_reaches_its_size_and_touches_heads_and_ffn_only(score):
+    work = job()
+    small = OneShot(Budget(0.6), SCHEDULE, score).compress(work)
+    anatomy, dense = anatomy_of(small), Size.of(work.teacher)
+    real = 1 - float(Size.of(small).parameters(Size.of(small).dense) / dense.parameters(dense.dense))
+    assert real == pytest.approx(0.6, abs=0.01)
+    assert anatomy.hidden == 48
+    assert len(set(anatomy.heads)) == len(set(anatomy.ffn)) == 1
+
+
+def test_magnitude_keeps_the_largest():
+    model = big_enough()
+    layer = model.bert.encoder.layer[1]
+    with torch.no_grad():
+        layer.output.dense.weight[:, 7] *= 50
+        layer.attention.output.dense.weight[:, 24:36] *= 50  # head 2 of four of 12 columns
+    heads, ffn = unit_scores(model, anatomy_of(model), "magnitude", None)
+    assert int(ffn[1].argmax()) == 7
+    assert int(heads[1].argmax()) == 2
+
+
+def test_random_depends_on_the_seed():
+    kept = []
+    for seed in (0, 0, 1):
+        work = job(seed)
+        OneShot(Budget(0.5), SCHEDULE, "random").stages()[0].run(work)
+        kept.append(torch.cat([z for z in work.decision.ffn]))
+    assert torch.equal(kept[0], kept[1])
+    assert not torch.equal(kept[0], kept[2])
+
+
+def test_out_of_reach_is_said():
+    with pytest.raises(SuiteError, match="out of reach"):
+        OneShot(Budget(0.999), SCHEDULE, "random").compress(job())

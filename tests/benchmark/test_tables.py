@@ -1,0 +1,111 @@
+"""Tables read what runs wrote, and nothing else."""
+
+import csv
+import io
+
+import pytest
+
+from benchmark import tables
+from benchmark.cells import SCHEMA, Cell, plan
+from benchmark.provenance import now, provenance
+from benchmark.records import Data, Macs, Outcome, Parameters, Record, Sparsity
+from benchmark.store import Store
+from vtrans.errors import SuiteError
+
+
+def make_record(cell: Cell, accuracy: float = 80.0, status: str = "complete", seconds: float = 10.0) -> Record:
+    outcome = Outcome(
+        metrics={"accuracy": accuracy},
+        sparsity=Sparsity(target=0.6, real=0.601, quantity="parameters", denominator="encoder"),
+        parameters=Parameters(all=50, encoder=40, dense_all=100, dense_encoder=100),
+        macs=Macs(
+            compressed={"unpadded": 4.0, "batch": 5.0, "sequence": 8.0},
+            dense={"unpadded": 8.0, "batch": 20.0, "sequence": 20.0},
+            fixed_length=64,
+        ),
+        latency=[{"batch": b, "speedup": [1.0, s, 3.0]} for b, s in ((1, 1.5), (32, 2.5))],
+        seconds={"0-prune": seconds},
+        peak_memory_bytes=1,
+        report={},
+    )
+    return Record(
+        schema_version=SCHEMA,
+        key=cell.key,
+        suite=cell.suite,
+        preset=cell.preset.name,
+        task=cell.task,
+        row=cell.row,
+        seed=cell.seed,
+        status=status,
+        config=cell.config,
+        data=Data(source="made", digest="0", train_rows=7, evaluation_rows=5, split="validation"),
+        model={"name": "m", "sha256": "0", "note": ""},
+        provenance=provenance(now()),
+        outcome=outcome if status == "complete" else None,
+    )
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A store with dense and VTrans-s60 of three seeds, CoFi-s60 of one, and a failed run."""
+    cells = plan("glue", "small", ["dense", "VTrans-s60", "CoFi-s60", "random-s60"], ["sst2"])
+    store = Store(tmp_path, "glue", "small")
+    for cell in cells:
+        if cell.row == "dense":
+            store.write(cell, make_record(cell, 90 + cell.seed, seconds=5))
+        elif cell.row == "VTrans-s60":
+            store.write(cell, make_record(cell, 88 + cell.seed, seconds=10))
+        elif cell.row == "CoFi-s60" and cell.seed == 1:
+            store.write(cell, make_record(cell, 87, seconds=20))
+        elif cell.row == "random-s60" and cell.seed == 0:
+            store.write(cell, make_record(cell, status="failed"))
+    return store, cells
+
+
+def test_markdown(filled):
+    store, cells = filled
+    tables.write(store, "small", cells)
+    text = (store.folder / "table.md").read_text()
+    rows = {
+        line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1]]
+        for line in text.splitlines()
+        if line.startswith("|")
+    }
+    assert rows["dense"][0] == "91.0 ± 1.0"
+    assert rows["VTrans-s60"] == [
+        "89.0 ± 1.0",
+        "40.0",
+        "50.0",
+        "2.00×",
+        "4.00×",
+        "2.50×",
+        "1.50×",
+        "2.50×",
+        "2.00×",
+        "1.00×",
+    ]
+    assert rows["CoFi-s60 †"][0] == "87.0"
+    assert rows["CoFi-s60 †"][-2:] == ["4.00×", "2.00×"]
+    assert set(rows["random-s60 †"]) == {"–"}
+    assert "n = 5" in text
+    assert "seeds 0, 1, 2" in text
+
+
+def test_csv_has_every_complete_record_unrounded(filled):
+    store, cells = filled
+    tables.write(store, "small", cells)
+    rows = list(csv.DictReader(io.StringIO((store.folder / "table.csv").read_text())))
+    assert len(rows) == 7
+    assert {row["value"] for row in rows if row["row"] == "dense"} == {"90.0", "91.0", "92.0"}
+
+
+def test_latex_is_booktabs_and_ascii_signs(filled):
+    store, cells = filled
+    tables.write(store, "small", cells)
+    text = (store.folder / "table.tex").read_text()
+    assert "\\toprule" in text and "$\\pm$" in text and "÷" not in text
+
+
+def test_no_records_is_an_error(tmp_path):
+    with pytest.raises(SuiteError, match="run the suite first"):
+        tables.write(Store(tmp_path, "glue", "small"), "small", plan("glue", "small"))

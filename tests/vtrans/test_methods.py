@@ -1,0 +1,54 @@
+"""Each method on a tiny model: reaches its size, trains what it should, reports what it did."""
+
+import pytest
+import torch
+from test_training import METHODS, job
+
+from vtrans.anatomy import anatomy_of
+from vtrans.method import config_of
+from vtrans.size import Size
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_reaches_its_size_and_reports(name):
+    work = job()
+    small = METHODS[name].compress(work)
+    size, dense = Size.of(small), Size.of(work.teacher)
+    real = 1 - float(size.parameters(size.dense) / dense.parameters(dense.dense))
+    assert real == pytest.approx(0.5, abs=0.01)
+    report = work.report["pruning"]
+    assert {"expected_sparsity", "threshold", "kept", "lambda1"} <= set(report)
+    assert report["kept"]["heads"] == list(anatomy_of(small).heads)
+    assert set(work.report["seconds"]) == {f"{i}-{stage.name}" for i, stage in enumerate(METHODS[name].stages())}
+
+
+@pytest.mark.parametrize("name", ["Fast-VTrans", "Faster-VTrans"])
+def test_subset_rows_are_recorded(name):
+    work = job()
+    METHODS[name].compress(work)
+    subset = work.report["subset"]
+    assert subset["of"] == 48
+    assert len(subset["rows"]) == len(work.train) == 24
+
+
+def test_faster_leaves_the_weights_as_they_are():
+    work = job()
+    small = METHODS["Faster-VTrans"].compress(work)
+    dense, kept = work.teacher.bert.embeddings.word_embeddings.weight, small.bert.embeddings.word_embeddings.weight
+    columns = (work.decision.hidden.detach() != 0).nonzero().flatten()
+    assert torch.equal(dense[:, columns], kept)
+    assert torch.equal(work.teacher.classifier.weight, small.classifier.weight)
+
+
+def test_teacher_is_never_changed():
+    work = job()
+    before = {k: v.clone() for k, v in work.teacher.state_dict().items()}
+    METHODS["VTrans"].compress(work)
+    assert all(torch.equal(v, work.teacher.state_dict()[k]) for k, v in before.items())
+
+
+def test_config_names_every_field():
+    config = config_of(METHODS["Fast-VTrans"])
+    assert config["class"] == "FastVTrans"
+    assert config["budget"]["sparsity"] == config["fraction"] == 0.5
+    assert config["gates"]["class"] == "VariationalGates"

@@ -1,0 +1,115 @@
+"""What the suite needs to know of a Transformer, whatever its family."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from vtrans.errors import SuiteError
+
+Skips = Mapping[str, Callable[[], nn.Module]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One layer: the paths of its projections and norms, and the units that it still has.
+
+    `attention_skip` and `ffn_skip` map each module of a sub-layer to what stands in its place once
+    the sub-layer is pruned whole, which makes the sub-layer the identity. A sub-layer that is gone
+    has no units (`heads == 0`, `ffn == 0`) and its paths are not to be followed.
+    """
+
+    query: str
+    key: str
+    value: str
+    out: str
+    up: tuple[str, ...]
+    down: str
+    attention_norm: str
+    ffn_norm: str
+    attention_skip: Skips
+    ffn_skip: Skips
+    heads: int
+    ffn: int
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """Paths of the norms of the sub-layers that are still there."""
+        return ((self.attention_norm,) if self.heads else ()) + ((self.ffn_norm,) if self.ffn else ())
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The parts of one model, as module paths, grouped by how pruning changes them.
+
+    Attributes:
+        family: name of the model family, transformers' `model_type`.
+        hidden: width of the residual stream.
+        head_size: columns of one attention head.
+        blocks: the layers, from the embeddings up.
+        embeddings: tables whose columns are hidden units.
+        stem_norms: norms of the residual stream outside the blocks.
+        readers: Linears outside the blocks that read the residual stream.
+        tail: Linears that follow the readers and never see the residual stream.
+        pooled: True where readers and tail run once a sequence, False where once a token.
+    """
+
+    family: str
+    hidden: int
+    head_size: int
+    blocks: tuple[Block, ...]
+    embeddings: tuple[str, ...]
+    stem_norms: tuple[str, ...]
+    readers: tuple[str, ...]
+    tail: tuple[str, ...]
+    pooled: bool
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """Attention heads of each layer, 0 where the sub-layer is gone."""
+        return tuple(block.heads for block in self.blocks)
+
+    @property
+    def ffn(self) -> tuple[int, ...]:
+        """FFN units of each layer, 0 where the sub-layer is gone."""
+        return tuple(block.ffn for block in self.blocks)
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """Paths of all norms of the residual stream."""
+        return self.stem_norms + tuple(path for block in self.blocks for path in block.norms)
+
+
+Reader = Callable[[Any], Anatomy]
+_FAMILIES: dict[str, Reader] = {}
+
+
+def register(model_type: str) -> Callable[[Reader], Reader]:
+    """Make the decorated function the reader of the family `model_type`."""
+
+    def add(reader: Reader) -> Reader:
+        _FAMILIES[model_type] = reader
+        return reader
+
+    return add
+
+
+def families() -> list[str]:
+    """Names of the model families that have an anatomy."""
+    return sorted(_FAMILIES)
+
+
+def anatomy_of(model: nn.Module) -> Anatomy:
+    """Read the parts of `model`, dense or already pruned.
+
+    Raises:
+        SuiteError: the model's family has no anatomy.
+    """
+    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    if kind not in _FAMILIES:
+        raise SuiteError(
+            f"no anatomy for the model family {kind!r}",
+            f"use one of: {', '.join(families())}, or add vtrans/anatomy/{kind}.py (see CONTRIBUTING.md)",
+        )
+    return _FAMILIES[kind](model)

@@ -1,0 +1,81 @@
+"""BERT: post-norm blocks, a learned position table, one LayerNorm inside each sub-layer."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from vtrans.anatomy.base import Anatomy, Block, register
+from vtrans.errors import SuiteError
+
+
+class SkippedAttention(nn.Module):
+    """In place of a `BertAttention` that was pruned whole, its LayerNorm included."""
+
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+        """Return the input `(batch, length, hidden)` as it is, and no attention weights."""
+        return hidden_states, None
+
+
+class SkippedUp(nn.Module):
+    """In place of the `BertIntermediate` of an FFN that was pruned whole."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Return the input as it is; nothing reads it."""
+        return hidden_states
+
+
+class SkippedOutput(nn.Module):
+    """In place of the `BertOutput` of an FFN that was pruned whole, its LayerNorm included."""
+
+    def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
+        """Return the residual `(batch, length, hidden)` as it is."""
+        return input_tensor
+
+
+def _block(path: str, layer: nn.Module) -> Block:
+    attention: Any = layer.attention
+    heads = 0
+    if not isinstance(attention, SkippedAttention):
+        heads = attention.self.query.out_features // attention.self.attention_head_size
+    ffn = 0 if isinstance(layer.output, SkippedOutput) else layer.intermediate.dense.out_features  # type: ignore
+    return Block(
+        query=f"{path}.attention.self.query",
+        key=f"{path}.attention.self.key",
+        value=f"{path}.attention.self.value",
+        out=f"{path}.attention.output.dense",
+        up=(f"{path}.intermediate.dense",),
+        down=f"{path}.output.dense",
+        attention_norm=f"{path}.attention.output.LayerNorm",
+        ffn_norm=f"{path}.output.LayerNorm",
+        attention_skip={f"{path}.attention": SkippedAttention},
+        ffn_skip={f"{path}.intermediate": SkippedUp, f"{path}.output": SkippedOutput},
+        heads=heads,
+        ffn=ffn,
+    )
+
+
+def _heads_on_top(model: nn.Module, base: nn.Module) -> tuple[str, ...]:
+    inside = {id(module) for module in base.modules()}
+    return tuple(n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) not in inside)
+
+
+@register("bert")
+def read(model: Any) -> Anatomy:
+    """Name the parts of a `BertModel` or of a model with one inside and Linears on top of it."""
+    if hasattr(model, "cls"):
+        raise SuiteError(f"{type(model).__name__} ties its output head to the embeddings", "load a task model instead")
+    base = getattr(model, model.base_model_prefix, model)
+    prefix = "" if base is model else f"{model.base_model_prefix}."
+    config, pooled, top = model.config, base.pooler is not None, _heads_on_top(model, base)
+    tables = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+    return Anatomy(
+        family="bert",
+        hidden=base.embeddings.word_embeddings.embedding_dim,
+        head_size=config.hidden_size // config.num_attention_heads,
+        blocks=tuple(_block(f"{prefix}encoder.layer.{i}", layer) for i, layer in enumerate(base.encoder.layer)),
+        embeddings=tuple(f"{prefix}embeddings.{table}" for table in tables),
+        stem_norms=(f"{prefix}embeddings.LayerNorm",),
+        readers=(f"{prefix}pooler.dense",) if pooled else top,
+        tail=top if pooled else (),
+        pooled=pooled,
+    )

@@ -1,0 +1,98 @@
+"""Tokenised data, and batches of it that depend on the seed alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from vtrans.errors import SuiteError
+
+POOL = 50  # batches that are sorted by length together
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Tokenised sequences and their labels.
+
+    Attributes:
+        ids: token ids of each sequence, unpadded.
+        types: token type ids likewise.
+        labels: `(rows,)`, int64 classes or float32 scores.
+        pad: id of the padding token.
+    """
+
+    ids: Sequence[Sequence[int]]
+    types: Sequence[Sequence[int]]
+    labels: Tensor
+    pad: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each sequence."""
+        return [len(ids) for ids in self.ids]
+
+    def take(self, rows: Sequence[int]) -> "Examples":
+        """The given rows, in the given order."""
+        labels = self.labels[torch.as_tensor(rows, dtype=torch.long)]
+        return Examples([self.ids[r] for r in rows], [self.types[r] for r in rows], labels, self.pad)
+
+    def batch(self, rows: Sequence[int], length: int = 0) -> dict[str, Tensor]:
+        """Model inputs `(rows, longest)` of the given rows, padded to the longest or to `length`."""
+        width = max(length, max(len(self.ids[r]) for r in rows))
+        ids = torch.full((len(rows), width), self.pad)
+        types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
+        for i, r in enumerate(rows):
+            n = len(self.ids[r])
+            ids[i, :n], types[i, :n] = torch.tensor(self.ids[r]), torch.tensor(self.types[r])
+            mask[i, :n] = 1
+        labels = self.labels[torch.as_tensor(rows, dtype=torch.long)]
+        return {"input_ids": ids, "token_type_ids": types, "attention_mask": mask, "labels": labels}
+
+
+class Batches:
+    """Rows of each training step: shuffled, grouped by length within pools, the same for the same seed."""
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self.lengths, self.batch, self.seed = list(lengths), batch, seed
+        self.per_epoch = -(-len(self.lengths) // batch)
+        self._epoch = lru_cache(maxsize=2)(self._plan)
+
+    def __getitem__(self, step: int) -> list[int]:
+        """Rows of step `step`, any step from 0 up."""
+        return self._epoch(step // self.per_epoch)[step % self.per_epoch]
+
+    def _plan(self, epoch: int) -> list[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        pools = [order[i : i + POOL * self.batch] for i in range(0, len(order), POOL * self.batch)]
+        rows = [row for pool in pools for row in sorted(pool, key=self.lengths.__getitem__)]
+        batches = [rows[i : i + self.batch] for i in range(0, len(rows), self.batch)]
+        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def stratified_rows(labels: Tensor, fraction: float, seed: int) -> list[int]:
+    """Rows of a random subset with the class shares of the whole; scores are drawn as one stratum.
+
+    Args:
+        labels: `(rows,)`.
+        fraction: share of the rows, in (0, 1].
+        seed: of the draw.
+
+    Raises:
+        SuiteError: the fraction is outside (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise SuiteError(f"data fraction {fraction} is outside (0, 1]", "give a share such as 0.03")
+    generator = torch.Generator().manual_seed(seed)
+    strata = [labels == c for c in labels.unique()] if not labels.is_floating_point() else [labels == labels]
+    chosen: list[int] = []
+    for stratum in strata:
+        rows = stratum.nonzero().flatten()
+        picked = torch.randperm(len(rows), generator=generator)[: max(1, round(fraction * len(rows)))]
+        chosen += rows[picked].tolist()
+    return sorted(chosen)

@@ -1,0 +1,96 @@
+"""A method is a frozen dataclass whose fields are its hyper-parameters and whose stages read as its algorithm box."""
+
+import copy
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line lists methods
+    from torch import nn
+
+    from vtrans.examples import Examples
+    from vtrans.gates import GateSet
+    from vtrans.multipliers import Multipliers
+    from vtrans.training import Desk
+
+
+@dataclass
+class Job:
+    """One model under compression: what stages read and change.
+
+    Attributes:
+        model: starts as a copy of the teacher, ends as the smaller model.
+        teacher: the dense, fine-tuned model; never changed.
+        train: rows to train on; a stage may narrow them.
+        seed: of everything random.
+        desk: files and reporting.
+        report: what stages found, for the run's record; JSON values only.
+        decision: the hard decision over the model's units, once there is one.
+        gates: the trained gates, once there are any.
+        transform: the layer transformation that distillation trained, cut along with the model.
+        stage: index of the stage that runs.
+    """
+
+    model: "nn.Module"
+    teacher: "nn.Module"
+    train: "Examples"
+    seed: int
+    desk: "Desk"
+    report: dict[str, Any] = field(default_factory=dict)
+    decision: "Multipliers | None" = None
+    gates: "GateSet | None" = None
+    transform: Any = None
+    stage: int = 0
+
+    @property
+    def stage_seed(self) -> int:
+        """Seed of the running stage, the same however often the run was interrupted."""
+        return self.seed * 1000 + self.stage
+
+
+class Stage(ABC):
+    """One step of a method."""
+
+    @abstractmethod
+    def run(self, job: Job) -> None:
+        """Change `job`. Run again after a crash, it must end in the same state."""
+
+    @property
+    def name(self) -> str:
+        """Name in logs and records."""
+        return type(self).__name__.lower()
+
+
+class Method(ABC):
+    """A way to make a model smaller."""
+
+    @abstractmethod
+    def stages(self) -> tuple[Stage, ...]:
+        """The algorithm, stage by stage."""
+
+    def compress(self, job: Job) -> "nn.Module":
+        """Run all stages on a copy of the teacher; seconds of each, resumed ones included, go to the report.
+
+        Returns:
+            The smaller model, in evaluation mode.
+        """
+        job.model = copy.deepcopy(job.teacher)
+        seconds = job.report.setdefault("seconds", {})
+        for job.stage, stage in enumerate(self.stages()):
+            start = time.monotonic()
+            stage.run(job)
+            label = f"{job.stage}-{stage.name}"
+            seconds[label] = max(time.monotonic() - start, job.desk.elapsed.get(label, 0.0))
+        return job.model.eval().requires_grad_(False)
+
+
+def config_of(thing: Any) -> Any:
+    """A dataclass tree as JSON values with class names: the part of a run's key that a method contributes."""
+    if is_dataclass(thing):
+        return {"class": type(thing).__name__, **{f.name: config_of(getattr(thing, f.name)) for f in fields(thing)}}
+    if isinstance(thing, (list, tuple)):
+        return [config_of(item) for item in thing]
+    if isinstance(thing, dict):
+        return {key: config_of(value) for key, value in thing.items()}
+    return thing

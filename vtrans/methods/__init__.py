@@ -1,0 +1,1 @@
+"""Methods of the VTrans paper. One method, one file."""

@@ -1,0 +1,82 @@
+"""The numbers that gates multiply into a model: sampled while training, fixed for surgery."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vtrans.anatomy import Anatomy
+
+
+@dataclass(frozen=True)
+class Multipliers:
+    """One multiplier a unit; 0 means pruned. Each may carry leading batch and token dimensions.
+
+    Attributes:
+        hidden: `(..., hidden)`, shared by the whole residual stream.
+        heads: `(..., heads)` a layer.
+        ffn: `(..., ffn)` a layer.
+        attention_layer: `(...,)` a layer, on the output of the attention sub-layer.
+        ffn_layer: `(...,)` a layer, on the output of the FFN sub-layer.
+        survivors: bool `(hidden,)`, the units that the norms run over; None for all of them.
+        attention_alive, ffn_alive: False where a sub-layer is the identity.
+    """
+
+    hidden: Tensor
+    heads: tuple[Tensor, ...]
+    ffn: tuple[Tensor, ...]
+    attention_layer: tuple[Tensor, ...]
+    ffn_layer: tuple[Tensor, ...]
+    survivors: Tensor | None
+    attention_alive: tuple[bool, ...]
+    ffn_alive: tuple[bool, ...]
+
+    @classmethod
+    def of(
+        cls,
+        hidden: Tensor,
+        heads: Sequence[Tensor],
+        ffn: Sequence[Tensor],
+        attention_layer: Sequence[Tensor],
+        ffn_layer: Sequence[Tensor],
+        survivors: Tensor | None = None,
+    ) -> "Multipliers":
+        """Work out which norms and sub-layers survive. `survivors` defaults to the non-zero hidden units."""
+        keep = hidden != 0 if survivors is None else survivors
+        return cls(
+            hidden=hidden,
+            heads=tuple(heads),
+            ffn=tuple(ffn),
+            attention_layer=tuple(attention_layer),
+            ffn_layer=tuple(ffn_layer),
+            survivors=None if bool(keep.all()) else keep,
+            attention_alive=_alive(heads, attention_layer),
+            ffn_alive=_alive(ffn, ffn_layer),
+        )
+
+    @classmethod
+    def dense(cls, anatomy: Anatomy) -> "Multipliers":
+        """Ones everywhere: the model as it is."""
+        one = torch.ones(())
+        return cls.of(
+            torch.ones(anatomy.hidden),
+            [torch.ones(n) for n in anatomy.heads],
+            [torch.ones(n) for n in anatomy.ffn],
+            [one] * len(anatomy.blocks),
+            [one] * len(anatomy.blocks),
+        )
+
+    def kept(self) -> dict[str, int | list[int]]:
+        """Kept units: hidden, and heads and FFN units a layer (0 where the sub-layer is gone)."""
+        heads = [int((z != 0).sum()) if on else 0 for z, on in zip(self.heads, self.attention_alive, strict=True)]
+        ffn = [int((z != 0).sum()) if on else 0 for z, on in zip(self.ffn, self.ffn_alive, strict=True)]
+        return {"hidden": int((self.hidden != 0).sum()), "heads": heads, "ffn": ffn}
+
+
+def _alive(units: Sequence[Tensor], layers: Sequence[Tensor]) -> tuple[bool, ...]:
+    if not units:
+        return ()
+    # One transfer for all sub-layers: a test a sub-layer would stall an accelerator as often.
+    flags = [(u.detach() != 0).any() & (z.detach() != 0).any() for u, z in zip(units, layers, strict=True)]
+    return tuple(torch.stack(flags).tolist())

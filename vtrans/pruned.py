@@ -1,0 +1,124 @@
+"""Save and load pruned models: safetensors for the weights, JSON for the widths that no config can hold."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from vtrans.anatomy import Anatomy, anatomy_of
+from vtrans.errors import SuiteError
+from vtrans.surgery import cut_embedding, cut_linear, cut_norm, replace_skipped
+
+SHAPES, WEIGHTS = "pruned.json", "model.safetensors"
+
+
+def save_pruned(model: nn.Module, folder: str | Path) -> Path:
+    """Write `model.safetensors`, `config.json` (of the dense model) and `pruned.json` (widths) to `folder`.
+
+    Raises:
+        SuiteError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    anatomy = anatomy_of(model)
+    shapes = {
+        "class": type(model).__name__,
+        "hidden": anatomy.hidden,
+        "heads": list(anatomy.heads),
+        "ffn": list(anatomy.ffn),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Clones, because safetensors refuses tensors that share memory.
+        save_file({k: v.detach().clone().contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
+        (folder / "config.json").write_text(model.config.to_json_string(use_diff=False))
+        (folder / SHAPES).write_text(json.dumps(shapes, indent=1) + "\n")
+    except OSError as error:
+        raise SuiteError(f"cannot write {folder}: {error.strerror}", "name a folder that can be written") from None
+    return folder
+
+
+def load_pruned(folder: str | Path) -> nn.Module:
+    """Rebuild a model that `save_pruned` wrote, bit-equal, in evaluation mode and on the CPU.
+
+    Raises:
+        SuiteError: a file is missing or damaged, or the files do not belong together.
+    """
+    import transformers
+
+    folder = Path(folder)
+    try:
+        shapes = json.loads((folder / SHAPES).read_text())
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        weights = load_file(folder / WEIGHTS)
+        with torch.device("meta"):
+            model = getattr(transformers, shapes["class"])(config)
+        resize(model, shapes)
+        _fill_buffers(model, config)
+        model.load_state_dict(weights, assign=True)
+    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SuiteError(f"{folder} holds no whole pruned model ({line})", "save it again with save_pruned") from None
+    return model.eval()
+
+
+def _fill_buffers(model: nn.Module, config: object) -> None:
+    """Give non-persistent buffers, which no file holds, their values: those of a tiny twin of the model."""
+    real = type(model)._from_config(_one_layer(config)) if _has_transient_buffers(model) else model  # type: ignore
+    twins = dict(real.named_buffers())
+    for name, buffer in list(model.named_buffers()):
+        if buffer.is_meta:
+            owner, _, leaf = name.rpartition(".")
+            model.get_submodule(owner).register_buffer(leaf, twins[name].clone(), persistent=False)
+
+
+def _has_transient_buffers(model: nn.Module) -> bool:
+    return any(buffer.is_meta for buffer in model.buffers())
+
+
+def _one_layer(config: object) -> object:
+    import copy
+
+    small = copy.deepcopy(config)
+    small.num_hidden_layers, small.vocab_size = 1, 2  # type: ignore[attr-defined]
+    if getattr(small, "pad_token_id", None) is not None:
+        small.pad_token_id = 0  # type: ignore[attr-defined]
+    return small
+
+
+def resize(model: nn.Module, shapes: dict) -> None:
+    """Give a dense model, on any device, the widths of a pruned one; the weights are left to be loaded."""
+    anatomy = anatomy_of(model)
+    _check_shapes(anatomy, shapes)
+    hidden = torch.arange(shapes["hidden"])
+    for path in anatomy.embeddings:
+        cut_embedding(model.get_submodule(path), hidden)
+    for path in anatomy.norms:
+        cut_norm(model.get_submodule(path), hidden, torch.ones(len(hidden), device="meta"))
+    for path in anatomy.readers:
+        cut_linear(model.get_submodule(path), columns=hidden)
+    for block, heads, ffn in zip(anatomy.blocks, shapes["heads"], shapes["ffn"], strict=True):
+        if heads == 0:
+            replace_skipped(model, block.attention_skip)
+        else:
+            _resize_sublayer(model, (block.query, block.key, block.value), block.out, heads * anatomy.head_size, hidden)
+        if ffn == 0:
+            replace_skipped(model, block.ffn_skip)
+        else:
+            _resize_sublayer(model, block.up, block.down, ffn, hidden)
+
+
+def _resize_sublayer(model: nn.Module, into: tuple[str, ...], out: str, width: int, hidden: torch.Tensor) -> None:
+    units = torch.arange(width)
+    for path in into:
+        cut_linear(model.get_submodule(path), rows=units, columns=hidden)
+    cut_linear(model.get_submodule(out), rows=hidden, columns=units)
+
+
+def _check_shapes(anatomy: Anatomy, shapes: dict) -> None:
+    pairs = [(anatomy.hidden, shapes["hidden"]), *zip(anatomy.heads, shapes["heads"], strict=True)]
+    pairs += zip(anatomy.ffn, shapes["ffn"], strict=True)
+    if any(new > old for old, new in pairs):
+        raise ValueError("a width in pruned.json is larger than the dense model's")

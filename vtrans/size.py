@@ -1,0 +1,132 @@
+"""Parameters and MACs of a pruned model as closed forms of the units it keeps, differentiable in them.
+
+Two denominators run through the suite. `all` counts every parameter. `encoder` leaves out embeddings,
+pooler and task head and is what CoFi reports (BERT-base: 85,054,464). MACs are multiply-accumulates of
+the matrix products: `sum_layers 4 d a L + 2 a L^2 + 2 d f L` for hidden width d, attention width a, FFN
+width f and length L, plus, under `all`, the pooler and the task head.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vtrans.anatomy import Anatomy, anatomy_of
+from vtrans.multipliers import Multipliers
+from vtrans.settings import Budget
+
+Denominator = Literal["encoder", "all"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of units, exact or expected. Layer tensors are `(layers,)`, `hidden` is 0-d.
+
+    `heads` and `ffn` are already 0 (or weighted) where their sub-layer is gone; `attention` and
+    `ffn_layer` are the sub-layers themselves, for what they own beside units: output bias and norm.
+    """
+
+    hidden: Tensor
+    heads: Tensor
+    ffn: Tensor
+    attention: Tensor
+    ffn_layer: Tensor
+
+    @classmethod
+    def dense(cls, anatomy: Anatomy) -> "Counts":
+        """All units of a model."""
+        return cls.of(Multipliers.dense(anatomy))
+
+    @classmethod
+    def of(cls, multipliers: Multipliers) -> "Counts":
+        """Units that a decision keeps, as exact float64 counts."""
+        kept = multipliers.kept()
+        tensors = [torch.tensor(kept[name], dtype=torch.float64) for name in ("hidden", "heads", "ffn")]
+        alive = (multipliers.attention_alive, multipliers.ffn_alive)
+        return cls(*tensors, *(torch.tensor(flags, dtype=torch.float64) for flags in alive))
+
+
+@dataclass(frozen=True)
+class Size:
+    """What of a model's size depends on no gate, so that counts of units become parameters and MACs.
+
+    Attributes:
+        dense: counts of the model that this was read from.
+        head_size: columns of a head.
+        rows: rows of all embedding tables.
+        stem_norms: norms outside the layers.
+        norm: parameters of a norm a hidden unit (2 for LayerNorm, 1 for RMSNorm).
+        reader: output columns of the Linears that read the residual stream.
+        rest: parameters that depend on no unit.
+        tail_macs: MACs after the readers.
+        pooled: whether readers and tail run once a sequence.
+    """
+
+    dense: Counts
+    head_size: int
+    rows: int
+    stem_norms: int
+    norm: int
+    reader: int
+    rest: int
+    tail_macs: int
+    pooled: bool
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "Size":
+        """Read the constants from a model, dense or pruned."""
+        anatomy = anatomy_of(model)
+        module = model.get_submodule
+        readers = [module(path) for path in anatomy.readers]
+        stem = [module(path) for path in anatomy.stem_norms]
+        tail = [module(path) for path in anatomy.tail]
+        partial = cls(
+            dense=Counts.dense(anatomy),
+            head_size=anatomy.head_size,
+            rows=sum(module(path).num_embeddings for path in anatomy.embeddings),
+            stem_norms=len(stem),
+            norm=len(list(stem[0].parameters())) if stem else 2,
+            reader=sum(m.out_features for m in readers),
+            rest=0,
+            tail_macs=sum(m.in_features * m.out_features for m in tail),
+            pooled=anatomy.pooled,
+        )
+        total = sum(p.numel() for p in model.parameters())
+        return partial._with_rest(total - int(partial.parameters(partial.dense, "all")))
+
+    def _with_rest(self, rest: int) -> "Size":
+        return Size(**{**self.__dict__, "rest": rest})
+
+    def linear_parameters(self, n: Counts) -> Tensor:
+        """Weights and biases of the layers' Linears, norms left out (CoFi's prunable size: 85,017,600)."""
+        width = self.head_size * n.heads
+        attention = (4 * n.hidden + 3) * width + n.attention * n.hidden
+        return (attention + (2 * n.hidden + 1) * n.ffn + n.ffn_layer * n.hidden).sum()
+
+    def parameters(self, n: Counts, denominator: Denominator = "encoder") -> Tensor:
+        """Number of parameters for `n` units, 0-d."""
+        encoder = self.linear_parameters(n) + self.norm * n.hidden * (n.attention + n.ffn_layer).sum()
+        if denominator == "encoder":
+            return encoder
+        return encoder + n.hidden * (self.rows + self.norm * self.stem_norms + self.reader) + self.rest
+
+    def macs(self, n: Counts, length: float, denominator: Denominator = "encoder") -> Tensor:
+        """Multiply-accumulates for one sequence of `length` tokens, 0-d."""
+        width = self.head_size * n.heads
+        encoder = (4 * n.hidden * width * length + 2 * width * length**2 + 2 * n.hidden * n.ffn * length).sum()
+        if denominator == "encoder":
+            return encoder
+        return encoder + (n.hidden * self.reader + self.tail_macs) * (1 if self.pooled else length)
+
+
+def amount(budget: Budget, size: Size, n: Counts) -> Tensor:
+    """What `budget` counts, for `n` units, 0-d."""
+    if budget.quantity == "macs":
+        return size.macs(n, budget.length, budget.denominator)
+    return size.parameters(n, budget.denominator)
+
+
+def removed(budget: Budget, size: Size, n: Counts) -> Tensor:
+    """Share of what `budget` counts that `n` units leave out of the model `size` was read from, 0-d."""
+    return 1 - amount(budget, size, n) / amount(budget, size, size.dense)

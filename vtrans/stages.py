@@ -1,0 +1,214 @@
+"""The stages that methods are made of. Fields are hyper-parameters; torch is imported when one runs."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from vtrans.method import Job, Stage
+from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
+
+if TYPE_CHECKING:
+    from vtrans.distillation import Distiller
+    from vtrans.gates import Gate
+    from vtrans.objectives import PruningObjective
+
+
+class GateMaker(Protocol):
+    """Settings of a gate that can build it."""
+
+    rates: GateRates
+    information: dict[str, float]
+
+    def build(self, site: str, n: int) -> "Gate":
+        """A gate vector of `n` units for `site`."""
+        ...
+
+
+@dataclass(frozen=True)
+class VariationalGates:
+    """Settings of the VIB gates.
+
+    Attributes:
+        log_alpha: start of log(mu^2/sigma^2); VIBNet and TVA-prune: 9.
+        floor: lower bound of it.
+        sharpness: b of the soft count at the end of pruning.
+        rates: learning rates.
+        information: beta of each site's KL; TVA-prune: 1e-6 times 1 (FFN), 64 (heads), 94 (hidden, 32 layers).
+    """
+
+    log_alpha: float = 3.0
+    floor: float = -5.0
+    sharpness: float = 4.0
+    rates: GateRates = GateRates(0.05, 0.005, 0.5)
+    information: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SITES, 1e-06))
+
+    def build(self, site: str, n: int) -> "Gate":
+        """A variational gate of `n` units."""
+        from vtrans.gates import VariationalGate
+
+        return VariationalGate(n, self.log_alpha, self.floor, sharpness=self.sharpness)
+
+
+@dataclass(frozen=True)
+class Finetune(Stage):
+    """Train all weights on the labels."""
+
+    schedule: Schedule
+
+    def run(self, job: Job) -> None:
+        """Fine-tune `job.model`."""
+        from vtrans.objectives import TaskObjective
+        from vtrans.training import fit
+
+        fit(TaskObjective(job.model), job.train, self.schedule, job.stage_seed, _label(job, self), job.desk)
+
+
+@dataclass(frozen=True)
+class Subset(Stage):
+    """Go on with a random share of the training rows, stratified by class, its rows recorded."""
+
+    fraction: float = 0.03
+
+    def run(self, job: Job) -> None:
+        """Narrow `job.train`."""
+        from vtrans.examples import stratified_rows
+
+        rows = stratified_rows(job.train.labels, self.fraction, job.stage_seed)
+        job.report["subset"] = {"fraction": self.fraction, "of": len(job.train), "rows": rows}
+        job.train = job.train.take(rows)
+
+
+@dataclass(frozen=True)
+class Prune(Stage):
+    """Train gates, and weights unless `frozen`, under the size constraint; end with a hard decision."""
+
+    budget: Budget
+    gates: GateMaker
+    schedule: Schedule
+    distillation: Distillation = Distillation()
+    constraint: Constraint = Constraint()
+    sites: tuple[str, ...] = SITES
+    noise: Literal["batch", "sample", "token"] = "batch"
+    frozen: bool = False
+
+    def run(self, job: Job) -> None:
+        """Train, then set `job.gates`, `job.decision` and `job.transform`."""
+        import torch
+
+        from vtrans.anatomy import anatomy_of
+        from vtrans.gates import GateSet
+        from vtrans.training import fit
+
+        torch.manual_seed(job.stage_seed)
+        device = next(job.model.parameters()).device
+        job.gates = GateSet(anatomy_of(job.model), self.gates.build, self.sites).to(device)
+        distiller = make_distiller(job, self.distillation, self.schedule)
+        objective = self._objective(job, distiller)
+        with objective.context():
+            fit(objective, job.train, self.schedule, job.stage_seed, _label(job, self), job.desk)
+        job.transform = distiller.transform.weight.detach()
+        self._decide(job, objective)
+
+    def _objective(self, job: Job, distiller: "Distiller") -> "PruningObjective":
+        from vtrans.objectives import PruningObjective
+
+        rates, information = self.gates.rates, self.gates.information
+        return PruningObjective(
+            job.model, distiller, job.gates, self.budget, self.constraint, rates, information, self.noise, self.frozen
+        )
+
+    def _decide(self, job: Job, objective: "PruningObjective") -> None:
+        from vtrans.constraint import calibrate
+        from vtrans.size import Counts, removed
+
+        gates, size = objective.gates, objective.size
+        exact = self.constraint.calibrate
+        job.decision, threshold = calibrate(gates, size, self.budget) if exact else (gates.decide(), 0.0)
+        job.report["pruning"] = {
+            "expected_sparsity": removed(self.budget, size, gates.expected()).item(),
+            "sparsity_at_threshold_0": float(removed(self.budget, size, Counts.of(gates.decide()))),
+            "threshold": threshold,
+            "lambda1": objective.lagrangian.linear.item(),
+            "lambda2": objective.lagrangian.quadratic.item(),
+            "kept": job.decision.kept(),
+        }
+
+
+@dataclass(frozen=True)
+class TuneScales(Stage):
+    """Train the scales of the kept gates alone: the fine-tuning phase of Faster-VTrans, weights frozen."""
+
+    schedule: Schedule
+    distillation: Distillation = Distillation()
+    rate: float = 0.01
+
+    def run(self, job: Job) -> None:
+        """Update `job.decision` with the trained scales."""
+        from vtrans.objectives import ScaleObjective
+        from vtrans.training import fit
+
+        assert job.gates is not None and job.decision is not None, "TuneScales follows Prune"
+        keep = job.gates.kept_by(job.decision)
+        distiller = make_distiller(job, self.distillation, self.schedule)
+        objective = ScaleObjective(job.model, distiller, job.gates, keep, self.rate)
+        with objective.context():
+            fit(objective, job.train, self.schedule, job.stage_seed, _label(job, self), job.desk)
+        job.decision = job.gates.fixed(keep)
+
+
+@dataclass(frozen=True)
+class Materialise(Stage):
+    """Cut the pruned units out."""
+
+    def run(self, job: Job) -> None:
+        """Replace `job.model` by the smaller one."""
+        from vtrans.surgery import materialise
+
+        assert job.decision is not None, "Materialise follows a decision"
+        survivors = job.decision.hidden.detach() != 0
+        job.model = materialise(job.model, job.decision)
+        if job.transform is not None:
+            job.transform = job.transform[:, survivors]
+
+
+@dataclass(frozen=True)
+class Recover(Stage):
+    """Train the materialised model on the teacher's outputs."""
+
+    schedule: Schedule
+    distillation: Distillation = Distillation()
+
+    def run(self, job: Job) -> None:
+        """Fine-tune `job.model` by distillation."""
+        from vtrans.objectives import RecoveryObjective
+        from vtrans.training import fit
+
+        distiller = make_distiller(job, self.distillation, self.schedule)
+        objective = RecoveryObjective(job.model, distiller)
+        fit(objective, job.train, self.schedule, job.stage_seed, _label(job, self), job.desk)
+        job.transform = distiller.transform.weight.detach()
+
+
+def make_distiller(job: Job, settings: Distillation, schedule: Schedule) -> "Distiller":
+    """A distiller that goes on from the job's layer transformation, its teacher in the training precision.
+
+    Without a transformation so far, one is started that matches the surviving hidden units.
+    """
+    import copy
+
+    import torch
+
+    from vtrans.distillation import Distiller
+
+    transform = job.transform
+    if transform is None and job.decision is not None:
+        kept = (job.decision.hidden.detach() != 0).nonzero().flatten()
+        transform = torch.eye(len(job.decision.hidden))[:, kept]
+    teacher = copy.deepcopy(job.teacher)
+    if schedule.precision == "bf16":
+        teacher = teacher.bfloat16()
+    distiller = Distiller(teacher, job.model, settings, transform)
+    return distiller.to(next(job.model.parameters()).device)
+
+
+def _label(job: Job, stage: Stage) -> str:
+    return f"{job.stage}-{stage.name}"
