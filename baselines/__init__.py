@@ -1,0 +1,1 @@
+"""The other methods, each one file, built on `vtrans`."""

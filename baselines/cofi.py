@@ -10,7 +10,6 @@ from vtrans.stages import Materialise, Prune, Recover
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vtrans.distillation import Distiller
     from vtrans.gates import Gate, GateSet
     from vtrans.objectives import PruningObjective
     from vtrans.size import Size
@@ -50,8 +49,9 @@ class OfficialPrune(Prune):
         """As of the stage that it stands for."""
         return "prune"
 
-    def _objective(self, job: Job, distiller: "Distiller") -> "PruningObjective":
-        objective = super()._objective(job, distiller)
+    def objective(self, job: Job) -> "PruningObjective":
+        """As of `Prune`, with the official expected sparsity."""
+        objective = super().objective(job)
         gates, size = objective.gates, objective.size
         objective.sparsity = lambda: official_sparsity(gates, size)  # type: ignore[method-assign]
         return objective

@@ -1,14 +1,14 @@
 """Rows that show whether a method does anything: units chosen without training, then the same recovery."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vtrans.method import Job, Method, Stage
 from vtrans.settings import Budget, Distillation, Schedule
 from vtrans.stages import Materialise, Recover
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from vtrans.anatomy import Anatomy
     from vtrans.multipliers import Multipliers
@@ -41,9 +41,11 @@ class Choose(Stage):
         share = 1 - self.budget.sparsity
 
         def choose(removed_ffn: float) -> "Multipliers":
+            """Keep the best units of each layer."""
             return keep_share(anatomy, heads, ffn, share, 1 - removed_ffn)
 
         def real(removed_ffn: float) -> float:
+            """Sparsity that is reached."""
             return float(removed(self.budget, size, Counts.of(choose(removed_ffn))))
 
         # Heads are coarse: their share is that of the budget, rounded, and FFN units make up the difference.
@@ -79,25 +81,26 @@ def check_reached(budget: Budget, real: float, tolerance: float = 0.01) -> None:
         )
 
 
-def unit_scores(model, anatomy: "Anatomy", score: str, generator) -> tuple[list["Tensor"], list["Tensor"]]:
-    """Scores of the heads and of the FFN units of each layer."""
+def unit_scores(
+    model: Any, anatomy: "Anatomy", score: str, generator: "Generator | None"
+) -> tuple[list["Tensor"], list["Tensor"]]:
+    """Scores of the heads and of the FFN units of each layer, empty where a sub-layer is gone."""
     import torch
 
     if score == "random":
-        return tuple([torch.rand(n, generator=generator) for n in counts] for counts in (anatomy.heads, anatomy.ffn))
-    weight = lambda path: model.get_submodule(path).weight.detach()  # noqa: E731
-    heads, ffn = [], []
-    for block in anatomy.blocks:
-        norms = torch.zeros(0)
-        if block.heads:
-            rows = [weight(path).square().sum(1) for path in (block.query, block.key, block.value)]
-            norms = (sum(rows) + weight(block.out).square().sum(0)).view(block.heads, -1).sum(1)
-        heads.append(norms.cpu())
-        units = torch.zeros(0)
-        if block.ffn:
-            units = sum(weight(path).square().sum(1) for path in block.up) + weight(block.down).square().sum(0)
-        ffn.append(units.cpu())
+        heads, ffn = ([torch.rand(n, generator=generator) for n in counts] for counts in (anatomy.heads, anatomy.ffn))
+        return heads, ffn
+    blocks = anatomy.blocks
+    heads = [_norms(model, (b.query, b.key, b.value), b.out, b.heads) if b.heads else torch.zeros(0) for b in blocks]
+    ffn = [_norms(model, b.up, b.down, b.ffn) if b.ffn else torch.zeros(0) for b in blocks]
     return heads, ffn
+
+
+def _norms(model: Any, into: tuple[str, ...], out: str, units: int) -> "Tensor":
+    """Squared norm of what leads into each unit and out of it, `(units,)`."""
+    rows = [model.get_submodule(path).weight.detach().square().sum(1) for path in into]
+    columns = model.get_submodule(out).weight.detach().square().sum(0)
+    return sum(rows, columns).view(units, -1).sum(1).cpu()
 
 
 def keep_share(

@@ -1,0 +1,1 @@
+"""The harness: tasks, presets, runs, records, tables and the command line."""

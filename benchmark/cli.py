@@ -112,13 +112,12 @@ def run(
 
 
 def _run(todo: list["Cell"], store: "Store", data_dir: Path | None) -> None:
-    from benchmark.progress import progress
+    from benchmark.progress import numbered, progress
     from benchmark.runner import run_cells
 
     echo(f"{len(todo)} cells to run; records go to {store.runs}")
     store.runs.mkdir(parents=True, exist_ok=True)
-    with progress(f"{len(todo)} cells") as report:
-        run_cells(todo, store, data_dir, report)
+    run_cells(todo, store, data_dir, numbered(progress, len(todo)))
 
 
 @app.command()

@@ -94,7 +94,8 @@ def check_labels(task: Task, rows: Sequence[Row]) -> None:
     if wrong and task.anchor:
         names = ", ".join(f"{i} = {name}" for i, name in enumerate(task.labels))
         raise SuiteError(
-            f"labels of {task.name} are in another order: {task.anchor[0][0]!r} has {wrong[0]:g}, not {task.anchor[1]:g}",
+            f"labels of {task.name} are in another order: "
+            f"{task.anchor[0][0]!r} has {wrong[0]:g}, not {task.anchor[1]:g}",
             f"reorder them to {names}",
         )
 

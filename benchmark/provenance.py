@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from benchmark.records import Provenance
@@ -53,7 +54,7 @@ def peak_memory_bytes() -> int:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo") as stream:
+        with Path("/proc/cpuinfo").open() as stream:
             return next(line.split(":", 1)[1].strip() for line in stream if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
@@ -61,10 +62,9 @@ def _processor() -> str:
 
 def _git(*arguments: str) -> str:
     """Output of git in the folder of this package, empty where there is no git."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    root = os.path.dirname(here)
+    root = Path(__file__).resolve().parents[1]
     try:
-        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
         return done.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -1,5 +1,7 @@
 """Run one cell from data to record: teacher, method, counts, latency, evaluation."""
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from vtrans.training import Report
 
 LATENCY_BATCHES = (1, 32)
+Watch = Callable[[str], AbstractContextManager["Report | None"]]
 
 
 @dataclass
@@ -214,8 +217,16 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def run_cells(cells: list[Cell], store: Store, folder: Path | None, report: "Report | None" = None) -> int:
+@contextmanager
+def no_watch(name: str) -> "Iterator[None]":
+    """Report nothing."""
+    yield None
+
+
+def run_cells(cells: list[Cell], store: Store, folder: Path | None, watch: Watch = no_watch) -> int:
     """Run the cells that have no complete record, going on past failed ones; return how many ran.
+
+    `watch` opens, for the name of a cell, the function that its steps are reported to.
 
     Raises:
         RunFailed: at least one cell failed; the others are done.
@@ -233,7 +244,8 @@ def run_cells(cells: list[Cell], store: Store, folder: Path | None, report: "Rep
             bench = benches.setdefault(cell.task, None) or Bench.load(cell, folder)  # type: ignore[arg-type]
             benches[cell.task] = bench
             try:
-                run_cell(cell, store, bench, report)
+                with watch(cell.name) as report:
+                    run_cell(cell, store, bench, report)
                 ran += 1
             except RunCancelled:
                 raise

@@ -94,6 +94,7 @@ def columns(task: str) -> dict[str, Callable[[Line], str]]:
     """Headings and what stands under them."""
 
     def show(value: Value | None, digits: int, suffix: str = "", spread: bool = False) -> str:
+        """The value, or a dash."""
         return MISSING if value is None else value.text(digits, suffix, spread)
 
     table: dict[str, Callable[[Line], str]] = {"method": lambda line: line.label}
@@ -124,8 +125,8 @@ def _latency(index: int) -> Callable[[Outcome], float]:
 
 LEGEND = (
     "Metrics in percent, mean ± sample standard deviation over seeds. encoder %, all %: parameters kept, without and "
-    "with embeddings, pooler and head. MACs ÷: multiply-accumulates of the dense model over the row's, by fvcore on the "
-    "materialised model, unpadded, padded to the longest of 32, padded to a fixed length. time ÷: median measured "
+    "with embeddings, pooler and head. MACs ÷: multiply-accumulates of the dense model over the row's, by fvcore on "
+    "the materialised model, unpadded, padded to the longest of 32, padded to a fixed length. time ÷: median measured "
     "speed-up over dense, timed in turns, fp32, batches of 1 and 32 at real lengths. cost ÷: wall-clock of training "
     "over that of fine-tuning the dense model (the teacher, which every row needs besides), and over VTrans's at the "
     "same sparsity. † lacks seeds, – not run."

@@ -61,6 +61,7 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
     """
 
     def real(decision: Multipliers) -> float:
+        """Sparsity of a decision as materialised."""
         return float(removed(budget, size, Counts.of(decision)))
 
     threshold = bisect(lambda t: real(gates.decide(t)), budget.sparsity, -20.0, 20.0)

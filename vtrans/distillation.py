@@ -29,7 +29,7 @@ class Distiller(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
-        self.__dict__["teacher"] = teacher.eval().requires_grad_(False)  # not a part of this module's state
+        self._teacher = (teacher.eval().requires_grad_(False),)  # in a tuple: not a part of this module's state
         self.layers = settings.layers or default_layers(len(anatomy_of(teacher).blocks))
         start = torch.eye(anatomy_of(teacher).hidden, anatomy_of(student).hidden) if transform is None else transform
         self.transform = nn.Linear(start.shape[1], start.shape[0])
@@ -41,18 +41,20 @@ class Distiller(nn.Module):
         """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each."""
         s = self.settings
         ours = student(**batch, output_hidden_states=bool(s.layer))
-        with torch.no_grad():
-            theirs = self.teacher(
-                **{k: v for k, v in batch.items() if k != "labels"}, output_hidden_states=bool(s.layer)
-            )
         terms: dict[str, Tensor] = {}
-        if s.prediction:
+        if s.prediction or s.layer:
+            theirs = self._teach(batch)
             terms["prediction"] = s.prediction * prediction_loss(ours.logits, theirs.logits, s.temperature)
         if s.layer:
             terms["layer"] = s.layer * self.layer_loss(ours, theirs, batch["attention_mask"], values)
         if s.task:
             terms["task"] = s.task * ours.loss
         return terms
+
+    @torch.no_grad()
+    def _teach(self, batch: Batch) -> Any:
+        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        return self._teacher[0](**inputs, output_hidden_states=bool(self.settings.layer))
 
     def teacher_layers(self) -> tuple[int, ...]:
         """Teacher layers of this step, counted from 1: fixed, or under `random` one of each part."""

@@ -5,7 +5,8 @@ the closed-form information cost `KL = 1/2 log(1 + mu^2 / sigma^2)` a unit (VIBN
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -150,7 +151,7 @@ class GateSet(nn.Module):
         """The gate vector of `site`."""
         return self.gates[site]  # type: ignore[return-value]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         """Names of the gated sites."""
         return iter(self.gates)
 
@@ -214,7 +215,7 @@ class GateSet(nn.Module):
         return torch.stack([part.sum() for part in p[site].split(self.groups[site])])
 
     def _assemble(self, drawn: dict[str, Tensor], survivors: Tensor | None) -> Multipliers:
-        split = {}
+        split: dict[str, Any] = {}
         for site, groups in self.groups.items():
             z = drawn.get(site, torch.ones(sum(groups), device=self.device))
             split[site] = list(z.unbind(-1)) if site.endswith("_layer") else list(z.split(groups, dim=-1))

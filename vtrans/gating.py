@@ -43,14 +43,19 @@ def gated(model: nn.Module, values: Multipliers) -> Iterator[Gating]:
 
 def _gate_block(model: nn.Module, anatomy: Anatomy, block: Block, index: int, gating: Gating, stack: ExitStack) -> None:
     def scale_context(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+        """Multiply the context by the head gates."""
         z = gating.values.heads[index].repeat_interleave(anatomy.head_size, dim=-1)
         return (args[0] * z.to(args[0].dtype),)
 
     def scale_ffn(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+        """Multiply the activations by the FFN gates."""
         return (args[0] * gating.values.ffn[index].to(args[0].dtype),)
 
     def scale_layer(site: str) -> Callable:
+        """Hook for the gate of a sub-layer."""
+
         def hook(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
+            """Multiply the sub-layer's output."""
             return output * getattr(gating.values, site)[index].unsqueeze(-1).to(output.dtype)
 
         return hook
@@ -92,7 +97,7 @@ def _forward(module: nn.Module, replacement: Callable) -> Iterator[None]:
             module.forward = before  # type: ignore[method-assign]
 
 
-def _gated_norm(norm: nn.Module, gating: Gating) -> Callable:
+def _gated_norm(norm: Any, gating: Gating) -> Callable:
     def forward(inner: Callable, x: Tensor) -> Tensor:
         values = gating.values
         return masked_layer_norm(x, norm.weight, norm.bias, norm.eps, values.hidden, values.survivors)

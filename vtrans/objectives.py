@@ -17,6 +17,7 @@ from vtrans.settings import Budget, Constraint, GateRates, Schedule
 from vtrans.size import Counts, Size, removed
 
 Batch = dict[str, Tensor]
+COARSE = ("hidden", "attention_layer", "ffn_layer")
 
 
 def weight_optimizer(modules: dict[str, nn.Module], schedule: Schedule) -> AdamW:
@@ -194,7 +195,8 @@ def gate_optimizer(gates: GateSet, rates: GateRates) -> Adam:
     groups = []
     for site in gates:
         for name, parameter in gates[site].named_parameters():
-            rate = rates.scale if name == "scale" else rates.odds * (rates.hidden if site == "hidden" else 1.0)
+            odds = rates.odds * (rates.coarse if site in COARSE else 1.0)
+            rate = rates.scale if name == "scale" else odds
             groups.append({"params": [parameter], "lr": rate})
     return Adam(groups)
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -22,7 +23,7 @@ def save_pruned(model: nn.Module, folder: str | Path) -> Path:
         SuiteError: the folder cannot be written.
     """
     folder = Path(folder)
-    anatomy = anatomy_of(model)
+    anatomy, config = anatomy_of(model), cast("Any", model.config)
     shapes = {
         "class": type(model).__name__,
         "hidden": anatomy.hidden,
@@ -33,7 +34,7 @@ def save_pruned(model: nn.Module, folder: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         # Clones, because safetensors refuses tensors that share memory.
         save_file({k: v.detach().clone().contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
-        (folder / "config.json").write_text(model.config.to_json_string(use_diff=False))
+        (folder / "config.json").write_text(config.to_json_string(use_diff=False))
         (folder / SHAPES).write_text(json.dumps(shapes, indent=1) + "\n")
     except OSError as error:
         raise SuiteError(f"cannot write {folder}: {error.strerror}", "name a folder that can be written") from None

@@ -111,13 +111,14 @@ class GateRates:
     Attributes:
         odds: of the log-odds of being kept.
         scale: of the scale of kept units, where the gate has one.
-        hidden: factor on `odds` for the hidden gate. Each of its few units owns parameters in every layer,
-            so the constraint pushes all of them alike; slower, they wait for what heads and FFN units give.
+        coarse: factor on `odds` for hidden units and whole sub-layers. Each of these few gates owns so many
+            parameters that the constraint pushes all of them alike, and under Adam as fast as any other;
+            slower, they wait for what heads and FFN units give.
     """
 
     odds: float
     scale: float = 0.0
-    hidden: float = 1.0
+    coarse: float = 1.0
 
 
 @dataclass(frozen=True)

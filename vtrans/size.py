@@ -6,8 +6,9 @@ the matrix products: `sum_layers 4 d a L + 2 a L^2 + 2 d f L` for hidden width d
 width f and length L, plus, under `all`, the pooler and the task head.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ class Size:
     def of(cls, model: nn.Module) -> "Size":
         """Read the constants from a model, dense or pruned."""
         anatomy = anatomy_of(model)
-        module = model.get_submodule
+        module: Callable[[str], Any] = model.get_submodule
         readers = [module(path) for path in anatomy.readers]
         stem = [module(path) for path in anatomy.stem_norms]
         tail = [module(path) for path in anatomy.tail]

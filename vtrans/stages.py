@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 class GateMaker(Protocol):
     """Settings of a gate that can build it."""
 
-    rates: GateRates
-    information: dict[str, float]
+    @property
+    def rates(self) -> GateRates:
+        """Learning rates."""
+        ...
+
+    @property
+    def information(self) -> dict[str, float]:
+        """Weight of each site's information cost."""
+        ...
 
     def build(self, site: str, n: int) -> "Gate":
         """A gate vector of `n` units for `site`."""
@@ -38,7 +45,7 @@ class VariationalGates:
     log_alpha: float = 3.0
     floor: float = -5.0
     sharpness: float = 4.0
-    rates: GateRates = GateRates(0.05, 0.005, 0.5)
+    rates: GateRates = GateRates(0.05, 0.005, 0.25)
     information: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SITES, 1e-06))
 
     def build(self, site: str, n: int) -> "Gate":
@@ -92,28 +99,35 @@ class Prune(Stage):
 
     def run(self, job: Job) -> None:
         """Train, then set `job.gates`, `job.decision` and `job.transform`."""
+        from vtrans.training import fit
+
+        objective = self.objective(job)
+        with objective.context():
+            fit(objective, job.train, self.schedule, job.stage_seed, _label(job, self), job.desk)
+        job.gates, job.transform = objective.gates, objective.distiller.transform.weight.detach()
+        self._decide(job, objective)
+
+    def objective(self, job: Job) -> "PruningObjective":
+        """What is trained: new gates on the job's model, under its teacher."""
         import torch
 
         from vtrans.anatomy import anatomy_of
         from vtrans.gates import GateSet
-        from vtrans.training import fit
+        from vtrans.objectives import PruningObjective
 
         torch.manual_seed(job.stage_seed)
         device = next(job.model.parameters()).device
-        job.gates = GateSet(anatomy_of(job.model), self.gates.build, self.sites).to(device)
-        distiller = make_distiller(job, self.distillation, self.schedule)
-        objective = self._objective(job, distiller)
-        with objective.context():
-            fit(objective, job.train, self.schedule, job.stage_seed, _label(job, self), job.desk)
-        job.transform = distiller.transform.weight.detach()
-        self._decide(job, objective)
-
-    def _objective(self, job: Job, distiller: "Distiller") -> "PruningObjective":
-        from vtrans.objectives import PruningObjective
-
-        rates, information = self.gates.rates, self.gates.information
+        gates = GateSet(anatomy_of(job.model), self.gates.build, self.sites).to(device)
         return PruningObjective(
-            job.model, distiller, job.gates, self.budget, self.constraint, rates, information, self.noise, self.frozen
+            model=job.model,
+            distiller=make_distiller(job, self.distillation, self.schedule),
+            gates=gates,
+            budget=self.budget,
+            constraint=self.constraint,
+            rates=self.gates.rates,
+            information=self.gates.information,
+            noise=self.noise,
+            frozen=self.frozen,
         )
 
     def _decide(self, job: Job, objective: "PruningObjective") -> None:

@@ -1,6 +1,7 @@
 """Cut what gates have pruned out of a model: a smaller stock model, without masks and without hooks."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ def _cut_ffn(model: nn.Module, block: Block, index: int, values: Multipliers, hi
     _cut_output(model.get_submodule(block.down), hidden, units, values.ffn[index][units], values.ffn_layer[index])
 
 
-def _cut_output(linear: nn.Module, rows: Tensor, columns: Tensor, scale: Tensor, layer: Tensor) -> None:
+def _cut_output(linear: Any, rows: Tensor, columns: Tensor, scale: Tensor, layer: Tensor) -> None:
     cut_linear(linear, rows=rows, columns=columns)
     linear.weight.mul_(scale * layer)
     if linear.bias is not None:
@@ -80,7 +81,7 @@ def _kept(z: Tensor) -> Tensor:
     return (z != 0).nonzero().flatten()
 
 
-def cut_linear(linear: nn.Module, rows: Tensor | None = None, columns: Tensor | None = None) -> None:
+def cut_linear(linear: Any, rows: Tensor | None = None, columns: Tensor | None = None) -> None:
     """Keep the given output rows and input columns of a Linear, in place."""
     if rows is not None:
         linear.weight = _parameter(linear.weight[rows], linear.weight)
@@ -91,13 +92,13 @@ def cut_linear(linear: nn.Module, rows: Tensor | None = None, columns: Tensor | 
         linear.in_features = len(columns)
 
 
-def cut_embedding(table: nn.Module, columns: Tensor) -> None:
+def cut_embedding(table: Any, columns: Tensor) -> None:
     """Keep the given columns of an embedding table, in place."""
     table.weight = _parameter(table.weight[:, columns], table.weight)
     table.embedding_dim = len(columns)
 
 
-def cut_norm(norm: nn.Module, units: Tensor, scale: Tensor) -> None:
+def cut_norm(norm: Any, units: Tensor, scale: Tensor) -> None:
     """Keep the given units of a norm, its affine multiplied by `scale`, in place."""
     for name in ("weight", "bias"):
         old = getattr(norm, name, None)

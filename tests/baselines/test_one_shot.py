@@ -51,7 +51,7 @@ def test_random_depends_on_the_seed():
     for seed in (0, 0, 1):
         work = job(seed)
         OneShot(Budget(0.5), SCHEDULE, "random").stages()[0].run(work)
-        kept.append(torch.cat([z for z in work.decision.ffn]))
+        kept.append(torch.cat(work.decision.ffn))
     assert torch.equal(kept[0], kept[1])
     assert not torch.equal(kept[0], kept[2])
 

@@ -1,7 +1,6 @@
 """Records: strict, atomic, never overwritten when complete; corrupt ones are set aside and named."""
 
 import json
-import os
 
 import pytest
 from test_tables import make_record
@@ -95,7 +94,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["record.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
 
 
 def test_a_claimed_cell_is_left_to_its_owner(store, cell):

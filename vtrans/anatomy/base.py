@@ -89,6 +89,7 @@ def register(model_type: str) -> Callable[[Reader], Reader]:
     """Make the decorated function the reader of the family `model_type`."""
 
     def add(reader: Reader) -> Reader:
+        """Register and return the reader."""
         _FAMILIES[model_type] = reader
         return reader
 

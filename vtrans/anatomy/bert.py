@@ -32,12 +32,12 @@ class SkippedOutput(nn.Module):
         return input_tensor
 
 
-def _block(path: str, layer: nn.Module) -> Block:
-    attention: Any = layer.attention
+def _block(path: str, layer: Any) -> Block:
+    attention = layer.attention
     heads = 0
     if not isinstance(attention, SkippedAttention):
         heads = attention.self.query.out_features // attention.self.attention_head_size
-    ffn = 0 if isinstance(layer.output, SkippedOutput) else layer.intermediate.dense.out_features  # type: ignore
+    ffn = 0 if isinstance(layer.output, SkippedOutput) else layer.intermediate.dense.out_features
     return Block(
         query=f"{path}.attention.self.query",
         key=f"{path}.attention.self.key",

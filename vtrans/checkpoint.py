@@ -1,0 +1,53 @@
+"""Files of one training stage: its checkpoint, replaced atomically, and its log."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class StageFiles:
+    """`FOLDER/NAME.ckpt` and `FOLDER/NAME.jsonl`; nothing is kept where the folder is None."""
+
+    def __init__(self, folder: Path | None, name: str) -> None:
+        self.checkpoint = folder / f"{name}.ckpt" if folder else None
+        self.log = folder / f"{name}.jsonl" if folder else None
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint; a crash meanwhile leaves the old one."""
+        if self.checkpoint is None:
+            return
+        part = self.checkpoint.with_suffix(".part")
+        with part.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(self.checkpoint)
+
+    def read(self) -> dict[str, Any] | None:
+        """The checkpoint; None where there is none, or where it is damaged and now called `*.corrupt`."""
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return None
+        try:
+            return torch.load(self.checkpoint, weights_only=True)
+        except Exception:  # torch raises a dozen kinds for a damaged file
+            self.checkpoint.replace(self.checkpoint.with_suffix(".corrupt"))
+            return None
+
+    def append_log(self, line: dict[str, float]) -> None:
+        """Add one line of JSON to the log."""
+        if self.log is not None:
+            with self.log.open("a") as stream:
+                stream.write(json.dumps(line) + "\n")
+
+    def trim_log(self, step: int) -> None:
+        """Drop lines from `step` on, and a half-written one: those steps are made again."""
+        if self.log is None or not self.log.exists():
+            return
+        whole = [line for line in self.log.read_text().splitlines() if line.endswith("}")]
+        kept = [line for line in whole if json.loads(line)["step"] < step]
+        self.log.write_text("".join(f"{line}\n" for line in kept))
