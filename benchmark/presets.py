@@ -55,7 +55,7 @@ class Preset:
 
 
 # A few hundred steps instead of CoFi's tens of thousands: the gates need a faster rate to get anywhere.
-_SHORT = {"CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05)), "constraint": Constraint()}}
+_SHORT = {"CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05, coarse=0.25)), "constraint": Constraint()}}
 
 
 def _quick(task: str) -> Phases:
@@ -71,7 +71,7 @@ def _quick(task: str) -> Phases:
 
 def _small(task: str) -> Phases:
     few = task in _SMALL_DATA
-    batch, steps = (16, 300) if few else (32, 600)
+    batch, steps = (16, 240) if few else (32, 450)
     prune = Schedule(steps=steps, batch=batch, lr=3e-4)
     return Phases(
         finetune=Schedule(steps=400 if few else 600, batch=batch, lr=1e-4, warmup=0.1),
