@@ -18,7 +18,7 @@ def install(session: nox.Session, extras: str = "embedded") -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     install(session, "embedded,test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "2", *session.posargs)
 
 
 @nox.session

@@ -44,7 +44,7 @@ class HardConcreteGate(Gate):
             mask = torch.ones(len(part), dtype=torch.bool, device=part.device)
             mask[part.argsort(stable=True)[:zeros]] = False
             kept.append(mask)
-        return torch.cat(kept) if kept else torch.ones(0, dtype=torch.bool)
+        return torch.cat(kept) if kept else torch.ones(0, dtype=torch.bool, device=loga.device)
 
     def fold(self) -> Tensor:
         """The fractional value that kept units have at evaluation."""

@@ -1,5 +1,6 @@
 """Run one cell from data to record: teacher, method, counts, latency, evaluation."""
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from vtrans.method import Job
 from vtrans.settings import Budget
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from vtrans.examples import Examples
@@ -57,7 +59,14 @@ class Bench:
 
     def pretrained(self, seed: int) -> "nn.Module":
         """The pretrained model with a task head drawn from `seed`."""
-        return load_pretrained(self.source, self.task, seed)
+        return load_pretrained(self.source, self.task, seed).to(device())
+
+
+def device() -> "torch.device":
+    """Where runs take place: the first GPU where there is one, else the CPU."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def load_pretrained(source: Path, task: Task, seed: int) -> "nn.Module":
@@ -93,13 +102,28 @@ def run_cell(cell: Cell, store: Store, bench: Bench, report: "Report | None" = N
     started = now()
     try:
         outcome = _run(cell, store, bench, report)
-        record = _record(cell, bench, started, status="complete", outcome=outcome)
-    except (RunCancelled, SuiteError) as error:
-        status = "cancelled" if isinstance(error, RunCancelled) else "failed"
-        store.write(cell, _record(cell, bench, started, status=status, error=str(error)))
-        raise error if isinstance(error, (RunCancelled, RunFailed)) else RunFailed(str(error), "see above") from None
+    except BaseException as error:
+        failure = explain(error, store.work(cell))
+        status = "cancelled" if isinstance(failure, RunCancelled) else "failed"
+        store.write(cell, _record(cell, bench, started, status=status, error=str(failure)))
+        raise failure from None
+    record = _record(cell, bench, started, status="complete", outcome=outcome)
     store.write(cell, record)
     return record
+
+
+def explain(error: BaseException, work: Path) -> SuiteError:
+    """The error of a broken run as one line; the traceback of an unforeseen one goes to `WORK/traceback.txt`."""
+    if isinstance(error, (RunFailed, RunCancelled)):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return RunCancelled("interrupted", "run the same command to go on")
+    if isinstance(error, SuiteError):
+        return RunFailed(*error.parts)
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "traceback.txt").write_text("".join(traceback.format_exception(error)))
+    first = str(error).splitlines()[0] if str(error) else ""
+    return RunFailed(f"{type(error).__name__}: {first}", f"see {work / 'traceback.txt'}")
 
 
 def _record(cell: Cell, bench: Bench, started: str, **fields: Any) -> Record:
@@ -155,7 +179,7 @@ def obtain_teacher(cell: Cell, store: Store, bench: Bench, report: "Report | Non
     folder = store.work(cell) / "model"
     if not (folder / "pruned.json").exists():
         run_cell(cell, store, bench, report)
-    return load_pruned(folder)
+    return load_pruned(folder).to(device())
 
 
 def measure(method: Any, dense: "nn.Module", small: "nn.Module", bench: Bench, report: dict[str, Any]) -> Outcome:

@@ -84,7 +84,7 @@ def _with_ffn(gates: GateSet, decision: Multipliers, units: float) -> Multiplier
     odds = gates["ffn"].log_odds().clone()
     parts = odds.split(gates.groups["ffn"])
     for part, alive in zip(parts, decision.ffn_alive, strict=True):
-        part.masked_fill_(torch.tensor(not alive, device=part.device), float("-inf"))
+        part.add_(0.0 if alive else float("-inf"))
     keep["ffn"] = torch.zeros_like(keep["ffn"])
     best = odds.argsort(descending=True, stable=True)[: round(units)]
     keep["ffn"][best[odds[best] > float("-inf")]] = True

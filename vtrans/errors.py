@@ -8,6 +8,7 @@ class SuiteError(Exception):
 
     def __init__(self, cause: str, remedy: str) -> None:
         super().__init__(f"{cause}; {remedy}")
+        self.parts = (cause, remedy)
 
 
 class RunFailed(SuiteError):

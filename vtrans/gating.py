@@ -32,7 +32,7 @@ def gated(model: nn.Module, values: Multipliers) -> Iterator[Gating]:
         model: a model with an anatomy; its parameters are not changed.
         values: multipliers to start with.
     """
-    anatomy, gating = anatomy_of(model), Gating(values)
+    anatomy, gating = anatomy_of(model), Gating(values.to(next(model.parameters()).device))
     with ExitStack() as stack:
         for path in anatomy.norms:
             stack.enter_context(_forward(norm := model.get_submodule(path), _gated_norm(norm, gating)))

@@ -1,7 +1,7 @@
 """The numbers that gates multiply into a model: sampled while training, fixed for surgery."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -66,6 +66,15 @@ class Multipliers:
             [one] * len(anatomy.blocks),
             [one] * len(anatomy.blocks),
         )
+
+    def to(self, device: torch.device) -> "Multipliers":
+        """The same multipliers on `device`."""
+        tensors = {
+            "hidden": self.hidden.to(device),
+            "survivors": None if self.survivors is None else self.survivors.to(device),
+        }
+        sites = ("heads", "ffn", "attention_layer", "ffn_layer")
+        return replace(self, **tensors, **{s: tuple(z.to(device) for z in getattr(self, s)) for s in sites})  # type: ignore
 
     def kept(self) -> dict[str, int | list[int]]:
         """Kept units: hidden, and heads and FFN units a layer (0 where the sub-layer is gone)."""

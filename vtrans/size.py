@@ -42,7 +42,7 @@ class Counts:
     @classmethod
     def of(cls, multipliers: Multipliers) -> "Counts":
         """Units that a decision keeps, as exact float64 counts."""
-        kept = multipliers.kept()
+        kept = multipliers.kept()  # plain numbers: exact counts live on the CPU
         tensors = [torch.tensor(kept[name], dtype=torch.float64) for name in ("hidden", "heads", "ffn")]
         alive = (multipliers.attention_alive, multipliers.ffn_alive)
         return cls(*tensors, *(torch.tensor(flags, dtype=torch.float64) for flags in alive))

@@ -181,7 +181,7 @@ class Materialise(Stage):
         survivors = job.decision.hidden.detach() != 0
         job.model = materialise(job.model, job.decision)
         if job.transform is not None:
-            job.transform = job.transform[:, survivors]
+            job.transform = job.transform[:, survivors.to(job.transform.device)]
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def make_distiller(job: Job, settings: Distillation, schedule: Schedule) -> "Dis
     transform = job.transform
     if transform is None and job.decision is not None:
         kept = (job.decision.hidden.detach() != 0).nonzero().flatten()
-        transform = torch.eye(len(job.decision.hidden))[:, kept]
+        transform = torch.eye(len(job.decision.hidden), device=kept.device)[:, kept]
     teacher = copy.deepcopy(job.teacher)
     if schedule.precision == "bf16":
         teacher = teacher.bfloat16()

@@ -23,6 +23,7 @@ def materialise(model: nn.Module, values: Multipliers) -> nn.Module:
         values: a hard decision over the model's units, 0 where pruned.
     """
     anatomy, small = anatomy_of(model), copy.deepcopy(model)
+    values = values.to(next(model.parameters()).device)
     hidden = _kept(values.hidden)
     for path in anatomy.embeddings:
         cut_embedding(small.get_submodule(path), hidden)

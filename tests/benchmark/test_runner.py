@@ -143,3 +143,23 @@ def test_record_says_where_it_came_from(tiny_preset, data_dir, tmp_path):
     assert content["provenance"]["hardware"]["threads"] >= 1
     assert len(content["data"]["digest"]) == len(content["model"]["sha256"]) == 64
     assert content["config"]["method"]["finetune"]["steps"] == 8
+
+
+def test_an_unforeseen_error_is_one_line_with_its_traceback_on_file(tiny_preset, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "measure", lambda *a: 1 / 0)
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense"])
+    with pytest.raises(RunFailed, match="ZeroDivisionError: division by zero; see .*traceback.txt"):
+        run_cells(cells, store, data_dir)
+    assert store.read(cells[0]).status == "failed"
+    assert "ZeroDivisionError" in (store.work(cells[0]) / "traceback.txt").read_text()
+
+
+def test_interrupted_outside_training_is_cancelled_too(tiny_preset, data_dir, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "measure", interrupt)
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense"])
+    with pytest.raises(RunCancelled, match="run the same command"):
+        run_cells(cells, store, data_dir)
+    assert store.read(cells[0]).status == "cancelled"

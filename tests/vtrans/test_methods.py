@@ -3,10 +3,15 @@
 import pytest
 import torch
 from test_training import METHODS, job
+from tiny import tiny_bert, tiny_examples
 
 from vtrans.anatomy import anatomy_of
-from vtrans.method import config_of
+from vtrans.method import Job, config_of
+from vtrans.methods.vtrans import VTrans
+from vtrans.settings import Budget, GateRates, Schedule
 from vtrans.size import Size
+from vtrans.stages import VariationalGates
+from vtrans.training import Desk
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -52,3 +57,16 @@ def test_config_names_every_field():
     assert config["class"] == "FastVTrans"
     assert config["budget"]["sparsity"] == config["fraction"] == 0.5
     assert config["gates"]["class"] == "VariationalGates"
+
+
+@pytest.mark.parametrize("sparsity", [0.2, 0.5, 0.8, 0.9, 0.95])
+def test_any_target_is_met_and_attention_survives(sparsity):
+    schedule = Schedule(steps=25, batch=8, lr=1e-3, precision="fp32")
+    teacher = tiny_bert(hidden_size=48, intermediate_size=160)
+    work = Job(teacher, teacher, tiny_examples(), 0, Desk())
+    gates = VariationalGates(rates=GateRates(0.4, 0.01, 0.25))
+    small = VTrans(Budget(sparsity), schedule, schedule, gates=gates).compress(work)
+    size, dense = Size.of(small), Size.of(teacher)
+    real = 1 - float(size.parameters(size.dense) / dense.parameters(dense.dense))
+    assert real == pytest.approx(sparsity, abs=0.01)
+    assert sum(anatomy_of(small).heads) > 0
