@@ -260,16 +260,14 @@ def run_cells(cells: list[Cell], store: Store, folder: Path | None, watch: Watch
     failures: list[str] = []
     ran = 0
     for cell in cells:
-        if store.state(cell) == "done":
-            continue
         with store.claim(cell) as mine:
-            if not mine:
+            if not mine or store.complete([cell]):  # another process has it, or has just ended it
                 continue
-            bench = benches.setdefault(cell.task, None) or Bench.load(cell, folder)  # type: ignore[arg-type]
-            benches[cell.task] = bench
+            if cell.task not in benches:
+                benches[cell.task] = Bench.load(cell, folder)
             try:
                 with watch(cell.name) as report:
-                    run_cell(cell, store, bench, report)
+                    run_cell(cell, store, benches[cell.task], report)
                 ran += 1
             except RunCancelled:
                 raise

@@ -224,10 +224,11 @@ def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[Line]]:
 
 
 def write(store: Store, preset: str, cells: Sequence[Cell]) -> list[Path]:
-    """Write `table.md`, `table.csv` and `table.tex` beside the records and return their paths."""
+    """Write `table.md`, `table.csv` and `table.tex` (`table-dev.*` for held-out rows) and return their paths."""
     tables = build(store, cells)
+    name = "table" if cells[0].split == "validation" else f"table-{cells[0].split}"
     texts = {"md": markdown(preset, tables), "csv": csv_text(tables), "tex": latex(tables)}
-    paths = [store.folder / f"table.{suffix}" for suffix in texts]
+    paths = [store.folder / f"{name}.{suffix}" for suffix in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         write_atomically(path, text)
     return paths
