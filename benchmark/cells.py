@@ -52,7 +52,7 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Hash of the config: names the record."""
-        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()[:16]
+        return key_of(self.config)
 
     @property
     def teacher(self) -> "Cell":
@@ -63,6 +63,11 @@ class Cell:
     def name(self) -> str:
         """Name for people and files; without the key it is the same for all configs of the row."""
         return f"{self.task}--{self.row}--{self.split}--seed{self.seed}"
+
+
+def key_of(config: dict[str, Any]) -> str:
+    """Run key of a config: 16 hexadecimal digits of its sha256."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def plan(

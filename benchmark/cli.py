@@ -104,20 +104,30 @@ def run(
     """Run the cells that have no complete record, then write and print the table."""
     store, cells = _cells(suite, preset, methods, tasks, seeds, results, split)
     todo = [cell for cell in cells if store.state(cell) != "done"]
-    if todo:
-        _run(todo, store, data_dir)
-    else:
+    if not todo:
         echo(f"all {len(cells)} cells are done; nothing to train")
+    try:
+        _run(todo, store, data_dir)
+    except SuiteError:
+        if store.complete(cells):  # what is done is shown, whatever became of the rest
+            _tables(store, suite, preset, split)
+        raise
     _tables(store, suite, preset, split)
 
 
 def _run(todo: list["Cell"], store: "Store", data_dir: Path | None) -> None:
     from benchmark.progress import numbered, progress
     from benchmark.runner import run_cells
+    from benchmark.store import check_writable
 
+    if not todo:
+        return
     echo(f"{len(todo)} cells to run; records go to {store.runs}")
-    store.runs.mkdir(parents=True, exist_ok=True)
+    check_writable(store.runs)
     run_cells(todo, store, data_dir, numbered(progress, len(todo)))
+    held = len(todo) - len(store.complete(todo))
+    if held:
+        echo(f"{held} cells are being run by another process")
 
 
 @app.command()
@@ -130,9 +140,9 @@ def tables(
 
 
 def _tables(store: "Store", suite: str, preset: str, split: str) -> None:
-    from benchmark import cells, tables
+    from benchmark import tables
 
-    paths = tables.write(store, preset, cells.plan(suite, preset, split=split))
+    paths = tables.write(store, preset, tables.recorded_cells(store, suite, preset, split))
     echo(paths[0].read_text(encoding="utf-8"))
     echo("written: " + ", ".join(map(str, paths)))
 
@@ -143,6 +153,8 @@ def validate(results: Results = Path("results")) -> None:
     from benchmark.store import read_record
 
     paths = sorted(results.glob("*/*/runs/*.json"))
+    if not paths:
+        raise SuiteError(f"no record under {results}", "name the folder with --results")
     problems = []
     for path in paths:
         try:
@@ -165,7 +177,7 @@ def compress(
     out: Annotated[Path, typer.Option(help="folder to write the smaller model to")],
     preset: PresetName = "quick",
     data_dir: DataDir = None,
-    seed: Annotated[int, typer.Option(help="of everything random")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="of everything random")] = 0,
     quantity: Annotated[str, typer.Option(help="what sparsity counts: parameters or macs")] = "parameters",
     denominator: Annotated[str, typer.Option(help="encoder, or all with embeddings")] = "encoder",
 ) -> None:
@@ -185,7 +197,7 @@ def _cells(
     from benchmark.store import Store
 
     rows, names = _split(methods), _split(tasks)
-    numbers = [int(seed) for seed in _split(seeds) if _is_seed(seed)]
+    numbers = [int(seed) for seed in dict.fromkeys(_split(seeds)) if _is_seed(seed)]
     planned = cells.plan(suite, preset, rows, names, numbers, split)
     return Store(results, suite, preset), planned
 
@@ -195,8 +207,8 @@ def _split(text: str) -> list[str]:
 
 
 def _is_seed(text: str) -> bool:
-    if not text.isdigit():
-        raise SuiteError(f"seed {text!r} is no whole number", "write --seeds 0,1,2")
+    if not (text.isdecimal() and text.isascii() and len(text) < 10):
+        raise SuiteError(f"seed {text!r} is no whole number from 0 to 999,999,999", "write --seeds 0,1,2")
     return True
 
 

@@ -1,22 +1,27 @@
 """Compress a user's own model: fine-tune it where it is not, prune it, measure it, write it."""
 
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmark.methods import Dense, build, parse_row
+from benchmark.cells import key_of
+from benchmark.methods import METHODS, Dense, build_method, method_name
 from benchmark.models import MODELS, locate
 from benchmark.presets import get_preset
 from benchmark.records import Outcome
+from benchmark.store import check_writable
 from benchmark.tasks import get_task
 from vtrans.errors import SuiteError
+from vtrans.method import Method, config_of
 from vtrans.settings import Budget
 
 if TYPE_CHECKING:
     from torch import nn
 
     from benchmark.runner import Bench
-    from vtrans.training import Report
+    from vtrans.training import Desk, Report
 
 
 @dataclass(frozen=True)
@@ -34,64 +39,103 @@ class Request:
     quantity: str = "parameters"
     denominator: str = "encoder"
 
-    @property
-    def budget(self) -> Budget:
-        """The size asked for."""
-        return Budget(self.sparsity, self.quantity, self.denominator)  # type: ignore[arg-type]
+    def build(self) -> Method:
+        """The method, under the preset's schedules.
+
+        Raises:
+            SuiteError: unknown or unsized method, sparsity out of range, unknown quantity or denominator.
+        """
+        budget = Budget(self.sparsity, self.quantity, self.denominator)  # type: ignore[arg-type]
+        name = method_name(self.method)
+        if not METHODS[name].sized:
+            raise SuiteError(f"method {name!r} compresses nothing", "choose another of `vtrans-bench list methods`")
+        preset = get_preset(self.preset)
+        return build_method(name, preset.phases(self.task), preset.overrides, budget)
 
 
 def compress_model(request: Request, report: "Report | None" = None) -> str:
     """Run a request; write model, tokenizer and `report.json` to its folder and return a summary.
 
-    Checkpoints lie in `OUT/work` until the end, so that the same command goes on after a crash.
+    Checkpoints lie in `OUT/work/KEY` until the end, under a key of everything that the result depends on:
+    the same command goes on after a crash, another one starts anew.
 
     Raises:
         SuiteError: bad input, found before anything is trained.
+        RunFailed: the run broke.
+        RunCancelled: Ctrl-C.
     """
-    budget, task, preset = request.budget, get_task(request.task), get_preset(request.preset)
-    parse_row(f"{request.method}-s{request.sparsity * 100:g}")
-    method = build(f"{request.method}-s{request.sparsity * 100:g}", preset.phases(task.name), preset.overrides, budget)
+    task, preset, method = get_task(request.task), get_preset(request.preset), request.build()
     source = find_model(request.model)
-    check_writable(request.out)
+    check_out(request.out, source)
 
-    from benchmark.runner import Bench, measure
-    from vtrans.anatomy import anatomy_of
+    from benchmark.runner import Bench, explain
+
+    bench = Bench.open(task, source, request.data_dir, "validation", preset.max_length)
+    check_model_class(bench.pretrained(request.seed))
+    work = request.out / "work" / request_key(request, bench)
+    try:
+        outcome = _compress(request, method, bench, work, report)
+    except BaseException as error:
+        raise explain(error, work) from None
+    shutil.rmtree(request.out / "work")
+    return summary(outcome, request.out)
+
+
+def _compress(request: Request, method: Method, bench: "Bench", work: Path, report: "Report | None") -> Outcome:
+    from benchmark.runner import measure
     from vtrans.method import Job
     from vtrans.pruned import save_pruned
     from vtrans.training import Desk, stop_on_interrupt
 
-    bench = Bench.open(task, source, request.data_dir, "validation", preset.max_length)
-    anatomy_of(bench.pretrained(request.seed))
-    desk = Desk(folder=request.out / "work", report=report)
+    desk = Desk(folder=work, report=report)
     with stop_on_interrupt(desk):
         teacher = make_teacher(bench, request, desk)
         job = Job(teacher, teacher, bench.train, request.seed, desk)
         small = method.compress(job)
+    outcome = measure(method, teacher, small, bench, job.report)
     save_pruned(small, request.out)
     bench.tokenizer.save_pretrained(request.out)
-    outcome = measure(method, teacher, small, bench, job.report)
     (request.out / "report.json").write_text(outcome.model_dump_json(indent=1) + "\n")
-    return summary(outcome, request.out)
+    return outcome
 
 
-def make_teacher(bench: "Bench", request: Request, desk: Any) -> "nn.Module":
+def request_key(request: Request, bench: "Bench") -> str:
+    """Hash of everything that the result of a request depends on."""
+    finetune = get_preset(request.preset).phases(request.task).finetune
+    config = [request.task, request.seed, bench.data.digest, bench.model_digest, bench.train.lengths[:100]]
+    return key_of({"request": config, "method": config_of(request.build()), "teacher": config_of(finetune)})
+
+
+def make_teacher(bench: "Bench", request: Request, desk: "Desk") -> "nn.Module":
     """The user's model, fine-tuned first where it has no head for the task."""
-    from dataclasses import replace
-
     from vtrans.method import Job
 
     model = bench.pretrained(request.seed)
     if is_finetuned(bench.source, bench.task.outputs):
         return model.eval()
-    preset = get_preset(request.preset)
-    folder = replace(desk, folder=request.out / "work" / "teacher")
-    return Dense(preset.phases(bench.task.name).finetune).compress(Job(model, model, bench.train, request.seed, folder))
+    finetune = get_preset(request.preset).phases(bench.task.name).finetune
+    return Dense(finetune).compress(Job(model, model, bench.train, request.seed, desk))
+
+
+def check_model_class(model: "nn.Module") -> None:
+    """Raise `SuiteError` where a model has no anatomy or decodes."""
+    from vtrans.anatomy import anatomy_of
+
+    anatomy_of(model)
+    if getattr(model.config, "is_decoder", False):
+        raise SuiteError("the model is a decoder", "give an encoder")
+
+
+def check_out(out: Path, source: Path) -> None:
+    """Raise `SuiteError` where writing to `out` is impossible or would destroy a model."""
+    if (out / "model.safetensors").exists():
+        which = "is the model's own folder" if out.resolve() == source.resolve() else "holds a model already"
+        raise SuiteError(f"{out} {which}", "name another --out")
+    check_writable(out)
 
 
 def is_finetuned(source: Path, outputs: int) -> bool:
     """Whether the model in `source` is a sequence classifier with that many outputs."""
-    import json
-
     config = json.loads((source / "config.json").read_text())
     classifier = "SequenceClassification" in "".join(config.get("architectures") or [])
     labels = len(config.get("id2label") or {}) or config.get("num_labels", 2)
@@ -104,6 +148,8 @@ def find_model(name: str) -> Path:
     Raises:
         SuiteError: there is no such model, or the folder has no safetensors weights.
     """
+    if not name:
+        raise SuiteError("--model is empty", f"give a folder, a hub id or one of: {', '.join(MODELS)}")
     if Path(name).is_dir():
         return check_model(Path(name))
     if name in MODELS:
@@ -130,18 +176,20 @@ def check_model(folder: Path) -> Path:
             )
     if (folder / "pruned.json").exists():
         raise SuiteError(f"{folder} is pruned already", "compress the dense model, to the sparsity you want")
+    check_family(folder / "config.json")
     return folder
 
 
-def check_writable(folder: Path) -> None:
-    """Raise `SuiteError` where a folder cannot be made and written to: before hours of training, not after."""
+def check_family(config: Path) -> None:
+    """Raise `SuiteError` where a config is damaged or of a family without an anatomy."""
+    from vtrans.anatomy import families, no_anatomy
+
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise SuiteError(f"cannot write to {folder}: {error.strerror}", "name another --out") from None
+        kind = json.loads(config.read_text())["model_type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SuiteError(f"{config} names no model_type", "save the model again with save_pretrained") from None
+    if kind not in families():
+        raise no_anatomy(kind)
 
 
 def summary(outcome: Outcome, out: Path) -> str:

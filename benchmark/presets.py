@@ -93,6 +93,7 @@ def _paper(task: str) -> Phases:
         recover=recover,
         fast_prune=prune,
         fast_recover=recover,
+        ramp=0.2 if few else 0.1,
     )
 
 

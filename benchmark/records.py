@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Strict(BaseModel):
@@ -55,6 +55,7 @@ class Data(_Strict):
     evaluation_rows: int
     split: str
     caveat: str = ""
+    label_check: str = ""
 
 
 class Outcome(_Strict):
@@ -87,3 +88,11 @@ class Record(_Strict):
     model: dict[str, str] | None = None
     provenance: Provenance
     outcome: Outcome | None = None
+
+    @model_validator(mode="after")
+    def _complete_has_all(self) -> "Record":
+        if self.status == "complete" and not (self.outcome and self.data and self.model):
+            raise ValueError("a complete record has an outcome, data and model")
+        if self.outcome and not (self.outcome.metrics and len(self.outcome.latency) == 2):
+            raise ValueError("an outcome has metrics and two latencies")
+        return self

@@ -1,5 +1,6 @@
 """Run one cell from data to record: teacher, method, counts, latency, evaluation."""
 
+import json
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cells import SCHEMA, Cell
-from benchmark.data import TaskData, check_label_names, encode, load_task
+from benchmark.data import TaskData, encode, load_task, source_files
+from benchmark.labels import check_label_names
 from benchmark.methods import Dense
 from benchmark.models import get_model, locate
 from benchmark.provenance import now, peak_memory_bytes, provenance
 from benchmark.records import Data, Macs, Outcome, Parameters, Record, Sparsity
-from benchmark.store import Store
+from benchmark.store import Store, write_atomically
 from benchmark.tasks import Task, get_task
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.method import Job
@@ -51,15 +53,35 @@ class Bench:
     @classmethod
     def open(cls, task: Task, model: Path, folder: Path | None, split: str, max_length: int) -> "Bench":
         """Load a task for the model in a folder."""
-        from transformers import AutoTokenizer
-
-        data, tokenizer = load_task(task, folder, split), AutoTokenizer.from_pretrained(model)
+        data, tokenizer = load_task(task, folder, split), load_tokenizer(model)
         train, evaluation = (encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
         return cls(task, data, tokenizer, model, train, evaluation, file_digest(model / "model.safetensors"))
 
     def pretrained(self, seed: int) -> "nn.Module":
         """The pretrained model with a task head drawn from `seed`."""
         return load_pretrained(self.source, self.task, seed).to(device())
+
+
+def load_tokenizer(source: Path) -> Any:
+    """The tokenizer of a model folder.
+
+    Raises:
+        SuiteError: it is missing, damaged, or too large for the model's embeddings.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    if not any((source / name).exists() for name in ("tokenizer.json", "vocab.txt")):
+        raise SuiteError(f"{source} has no tokenizer", "save it there with tokenizer.save_pretrained")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+        rows = AutoConfig.from_pretrained(source, local_files_only=True).vocab_size
+    except Exception as error:  # the library raises OSError, ValueError, KeyError and its own
+        raise SuiteError(f"{source} has a damaged tokenizer ({type(error).__name__})", "save it again") from None
+    if len(tokenizer) > rows:
+        raise SuiteError(
+            f"the tokenizer has {len(tokenizer)} tokens, the model {rows}", "give the model its own tokenizer"
+        )
+    return tokenizer
 
 
 def device() -> "torch.device":
@@ -82,14 +104,18 @@ def load_pretrained(source: Path, task: Task, seed: int) -> "nn.Module":
     if config.architectures and "Classification" in config.architectures[0]:
         check_label_names(task, config.id2label)
     names = dict(enumerate(task.labels)) or {0: "score"}
-    return AutoModelForSequenceClassification.from_pretrained(
-        source,
-        id2label=names,
-        label2id={name: i for i, name in names.items()},
-        problem_type="regression" if task.regression else "single_label_classification",
-        local_files_only=True,
-        dtype=torch.float32,
-    )
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(
+            source,
+            id2label=names,
+            label2id={name: i for i, name in names.items()},
+            problem_type="regression" if task.regression else "single_label_classification",
+            local_files_only=True,
+            dtype=torch.float32,
+        )
+    except Exception as error:  # the library raises OSError, ValueError, RuntimeError and safetensors' own
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SuiteError(f"{source} holds no model that fits its config ({first})", "save the model again") from None
 
 
 def run_cell(cell: Cell, store: Store, bench: Bench, report: "Report | None" = None) -> Record:
@@ -109,6 +135,8 @@ def run_cell(cell: Cell, store: Store, bench: Bench, report: "Report | None" = N
         raise failure from None
     record = _record(cell, bench, started, status="complete", outcome=outcome)
     store.write(cell, record)
+    for checkpoint in store.work(cell).glob("*.ckpt"):
+        checkpoint.unlink()
     return record
 
 
@@ -144,6 +172,7 @@ def _record(cell: Cell, bench: Bench, started: str, **fields: Any) -> Record:
             evaluation_rows=len(data.evaluation),
             split=data.split,
             caveat=bench.task.caveat,
+            label_check=data.label_check,
         ),
         model={"name": cell.preset.model, "sha256": bench.model_digest, "note": get_model(cell.preset.model).note},
         provenance=provenance(started),
@@ -166,10 +195,7 @@ def _run(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> Out
     if isinstance(cell.method, Dense):
         dense = small
     save_pruned(small, store.work(cell) / "model")
-    outcome = measure(cell.method, dense, small, bench, job.report)
-    for leftover in store.work(cell).glob("*.ckpt"):
-        leftover.unlink()
-    return outcome
+    return measure(cell.method, dense, small, bench, job.report)
 
 
 def obtain_teacher(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> "nn.Module":
@@ -177,8 +203,9 @@ def obtain_teacher(cell: Cell, store: Store, bench: Bench, report: "Report | Non
     from vtrans.pruned import load_pruned
 
     folder = store.work(cell) / "model"
-    if not (folder / "pruned.json").exists():
-        run_cell(cell, store, bench, report)
+    with store.claim(cell, wait=True):
+        if not (folder / "pruned.json").exists():
+            run_cell(cell, store, bench, report)
     return load_pruned(folder).to(device())
 
 
@@ -241,6 +268,26 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def check_inputs(cell: Cell, store: Store, bench: Bench) -> None:
+    """Raise `SuiteError` where the cell was begun, or its teacher finished, on other data or another model.
+
+    The work folder keeps the digests of the data and model that its checkpoints and weights come from.
+    """
+    digests = {"data": bench.data.digest, "model": bench.model_digest}
+    for each in (cell, cell.teacher):
+        note = store.work(each) / "inputs.json"
+        record = store.read(each)
+        known = json.loads(note.read_text()) if note.exists() else digests
+        if record and record.data and record.model:
+            known = {"data": record.data.digest, "model": record.model["sha256"]}
+        if known != digests:
+            raise SuiteError(
+                f"{each.name} in {store.folder} was made from other data or another model",
+                "give the same --data-dir, or another --results folder",
+            )
+    write_atomically(store.work(cell) / "inputs.json", json.dumps(digests) + "\n")
+
+
 @contextmanager
 def no_watch(name: str) -> "Iterator[None]":
     """Report nothing."""
@@ -256,6 +303,9 @@ def run_cells(cells: list[Cell], store: Store, folder: Path | None, watch: Watch
         RunFailed: at least one cell failed; the others are done.
         RunCancelled: Ctrl-C.
     """
+    for task in dict.fromkeys(cell.task for cell in cells):
+        if folder is not None and task != "rotten_tomatoes":
+            source_files(get_task(task), folder)  # now, and not after hours of other tasks
     benches: dict[str, Bench] = {}
     failures: list[str] = []
     ran = 0
@@ -265,6 +315,7 @@ def run_cells(cells: list[Cell], store: Store, folder: Path | None, watch: Watch
                 continue
             if cell.task not in benches:
                 benches[cell.task] = Bench.load(cell, folder)
+            check_inputs(cell, store, benches[cell.task])
             try:
                 with watch(cell.name) as report:
                     run_cell(cell, store, benches[cell.task], report)

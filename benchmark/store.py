@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from benchmark.cells import SCHEMA, Cell
+from benchmark.cells import SCHEMA, Cell, key_of
 from benchmark.records import Record
 from vtrans.errors import SuiteError
 
@@ -39,7 +39,7 @@ class Store:
         path = self.path(cell)
         if not path.exists():
             return None
-        record = read_record(path)
+        record = _read_or_set_aside(path)
         if record.key != cell.key or record.config != cell.config:
             raise SuiteError(f"{path} holds the record of another run ({record.key})", "move it away and run again")
         return record
@@ -47,7 +47,7 @@ class Store:
     def write(self, cell: Cell, record: Record) -> Path:
         """Write a record atomically. A complete one is never replaced."""
         old = self.path(cell)
-        if old.exists() and read_record(old).status == "complete":
+        if old.exists() and _read_or_set_aside(old).status == "complete":
             return old
         write_atomically(old, record.model_dump_json(indent=1) + "\n")
         return old
@@ -68,13 +68,16 @@ class Store:
         return {cell: r for cell, r in records.items() if r is not None and r.status == "complete"}
 
     @contextmanager
-    def claim(self, cell: Cell) -> Iterator[bool]:
-        """Hold the cell against other processes; yields False where one holds it. Freed even by a crash."""
+    def claim(self, cell: Cell, wait: bool = False) -> Iterator[bool]:
+        """Hold the cell against other processes; freed even by a crash.
+
+        Yields False where another one holds it, or waits for that one to end.
+        """
         folder = self.work(cell)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as stream:
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except OSError:
                 yield False
                 return
@@ -85,26 +88,38 @@ def read_record(path: Path) -> Record:
     """Read and validate one record.
 
     Raises:
-        SuiteError: it is damaged, and now called `*.corrupt`, or of another schema.
+        SuiteError: it is damaged, foreign (its key is not that of its config and file) or of another schema.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError):
-        raise _set_aside(path, "is no JSON") from None
+        raise DamagedRecord(f"{path} is no JSON", "restore the file, or remove it and run the cell again") from None
     if isinstance(content, dict) and content.get("schema_version", SCHEMA) != SCHEMA:
-        raise SuiteError(f"{path} has schema {content['schema_version']}, not {SCHEMA}", "run the cell again")
+        raise SuiteError(f"{path} has schema {content['schema_version']}, not {SCHEMA}", "move it away and run again")
     try:
-        return Record.model_validate(content)
+        record = Record.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
-        raise _set_aside(path, f"does not fit the schema ({where}: {first['msg']})") from None
+        cause = f"{path} does not fit the schema ({where}: {first['msg']})"
+        raise DamagedRecord(cause, "restore the file, or remove it and run the cell again") from None
+    if record.key != key_of(record.config) or not path.stem.endswith(record.key):
+        raise SuiteError(f"{path} holds the record of another run ({record.key})", "move it away and run again")
+    return record
 
 
-def _set_aside(path: Path, why: str) -> SuiteError:
-    target = path.with_suffix(".corrupt")
-    path.replace(target)
-    return SuiteError(f"{path} {why}", f"it is now {target.name}; run the cell again or restore the file")
+class DamagedRecord(SuiteError):
+    """A file in the place of a record that is none."""
+
+
+def _read_or_set_aside(path: Path) -> Record:
+    """Read a record; a damaged one is renamed to `*.corrupt`, so that the cell can run again."""
+    try:
+        return read_record(path)
+    except DamagedRecord as error:
+        target = path.with_suffix(".corrupt")
+        path.replace(target)
+        raise SuiteError(error.parts[0], f"it is now {target.name}; run the cell again or restore the file") from None
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -119,3 +134,14 @@ def write_atomically(path: Path, text: str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `SuiteError` where a folder cannot be made and written to: before hours of training, not after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise SuiteError(f"cannot write to {folder}: {error.strerror}", "name a folder that can be written") from None

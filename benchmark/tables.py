@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,11 @@ from statistics import mean, stdev
 
 from tabulate import tabulate
 
-from benchmark.cells import Cell
+from benchmark.cells import Cell, plan
 from benchmark.presets import get_preset
 from benchmark.records import Outcome, Record
 from benchmark.store import Store, write_atomically
-from benchmark.tasks import get_task
+from benchmark.tasks import TASKS, get_task
 from vtrans.errors import SuiteError
 
 REGIMES = ("unpadded", "batch", "sequence")
@@ -59,7 +60,7 @@ class Line:
     @property
     def label(self) -> str:
         """Row name; a dagger marks a row that lacks seeds."""
-        return self.row if len(self.records) == self.expected else f"{self.row} †"
+        return self.row if len(self.records) >= self.expected else f"{self.row} †"
 
     def over(self, function: Callable[[Outcome], float]) -> Value | None:
         """`function` of each seed's outcome; None without records."""
@@ -79,7 +80,7 @@ def lines(records: dict[Cell, Record], cells: Sequence[Cell]) -> list[Line]:
     for cell in cells:
         if cell in records:
             by_row[cell.row].append(records[cell])
-    seeds = len({cell.seed for cell in cells})
+    seeds = len(cells[0].preset.seeds) if cells else 0
     return [
         Line(row, tuple(found), tuple(by_row.get("dense", ())), tuple(by_row.get(_vtrans(row), ())), seeds)
         for row, found in by_row.items()
@@ -219,8 +220,31 @@ def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[Line]]:
     if not records:
         raise SuiteError(f"no complete record in {store.runs}", "run the suite first: vtrans-bench run")
     tasks = list(dict.fromkeys(cell.task for cell in cells))
+    for task in tasks:
+        refuse_mixed(task, [r for cell, r in records.items() if cell.task == task])
     tables = {task: lines(records, [c for c in cells if c.task == task]) for task in tasks}
     return {task: table for task, table in tables.items() if any(line.records for line in table)}
+
+
+def refuse_mixed(task: str, records: Sequence[Record]) -> None:
+    """Raise `SuiteError` where records of one task come from different data or models."""
+    sources = {(r.data.digest, r.model["sha256"]) for r in records if r.data and r.model}
+    if len(sources) > 1:
+        raise SuiteError(
+            f"records of {task} come from {len(sources)} different data sets or models", "keep those of one"
+        )
+
+
+def recorded_cells(store: Store, suite: str, preset: str, split: str = "validation") -> list[Cell]:
+    """The preset's cells, and those of further rows and seeds that have a record under the current config."""
+    cells = plan(suite, preset, split=split)
+    known = {(cell.task, cell.row, cell.seed) for cell in cells}
+    for path in sorted(store.runs.glob("*.json")):
+        match = re.fullmatch(r"(.+?)--(.+?)--(\w+)--seed(\d+)--(\w+)", path.stem)
+        if match and match[3] == split and (match[1], match[2], int(match[4])) not in known and match[1] in TASKS:
+            cell = Cell(suite, get_preset(preset), match[1], match[2], int(match[4]), split)
+            cells += [cell] if cell.key == match[5] else []
+    return cells
 
 
 def write(store: Store, preset: str, cells: Sequence[Cell]) -> list[Path]:

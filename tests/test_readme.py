@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import cells, cli, tables
+from benchmark import cli, tables
 from benchmark.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +21,8 @@ def rows(text: str) -> list[str]:
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda p: p.parent.name)
 def test_committed_tables_are_what_the_records_give(folder):
     preset, suite = folder.parent.name, folder.name
-    built = tables.build(Store(ROOT / "results", suite, preset), cells.plan(suite, preset))
+    store = Store(ROOT / "results", suite, preset)
+    built = tables.build(store, tables.recorded_cells(store, suite, preset))
     assert tables.markdown(preset, built) == (folder / "table.md").read_text()
     assert tables.csv_text(built) == (folder / "table.csv").read_text()
 

@@ -48,7 +48,7 @@ class Gate(nn.Module, ABC):
 
     def penalty(self) -> Tensor:
         """Information cost in nats, summed over units; 0 for gates without one."""
-        return torch.zeros(())
+        return torch.zeros((), device=next(self.parameters()).device)
 
     def anneal(self, progress: float) -> None:
         """Told before each step how much of the pruning, in [0, 1], is over; for gates that harden on the way."""
@@ -166,8 +166,14 @@ class GateSet(nn.Module):
         The hidden gate is drawn once a step and without them, so that it folds into the norms for free.
         """
         drawn = {s: self[s].sample(*(() if s == "hidden" else lead)) for s in self}
-        survivors = self["hidden"].keep(0.0, self.groups["hidden"]) if "hidden" in self.gates else None
-        return self._assemble(drawn, survivors)
+        return self._assemble(drawn, self._survivors())
+
+    def _survivors(self) -> Tensor | None:
+        if "hidden" not in self.gates:
+            return None
+        keep = {"hidden": self["hidden"].keep(0.0, self.groups["hidden"])}
+        self._save_last_hidden(keep)
+        return keep["hidden"]
 
     def decide(self, threshold: float = 0.0) -> Multipliers:
         """Hard decision at `threshold`, kept units at their folded value; differentiable in the latter."""
@@ -222,10 +228,13 @@ class GateSet(nn.Module):
         split["hidden"] = split["hidden"][0]
         return Multipliers.of(**split, survivors=survivors)
 
-    def _save_last(self, keep: dict[str, Tensor]) -> None:
-        """Never let the last hidden unit, nor the last attention, go: without attention a token sees itself only."""
+    def _save_last_hidden(self, keep: dict[str, Tensor]) -> None:
         if "hidden" in keep and not keep["hidden"].any():
             keep["hidden"][self["hidden"].log_odds().argmax()] = True
+
+    def _save_last(self, keep: dict[str, Tensor]) -> None:
+        """Never let the last hidden unit, nor the last attention, go: without attention a token sees itself only."""
+        self._save_last_hidden(keep)
         layers = len(self.groups["heads"])
         head_layer = torch.arange(layers).repeat_interleave(torch.tensor(self.groups["heads"]))
         heads = keep.get("heads", torch.ones(len(head_layer), dtype=torch.bool))

@@ -135,6 +135,7 @@ class Prune(Stage):
         from vtrans.size import Counts, removed
 
         gates, size = objective.gates, objective.size
+        gates.anneal(1.0)
         exact = self.constraint.calibrate
         job.decision, threshold = calibrate(gates, size, self.budget) if exact else (gates.decide(), 0.0)
         job.report["pruning"] = {
@@ -203,9 +204,10 @@ class Recover(Stage):
 
 
 def make_distiller(job: Job, settings: Distillation, schedule: Schedule) -> "Distiller":
-    """A distiller that goes on from the job's layer transformation, its teacher in the training precision.
+    """A distiller that goes on from the weight of the job's layer transformation, its bias at 0.
 
-    Without a transformation so far, one is started that matches the surviving hidden units.
+    The teacher runs in the training precision. Without a transformation so far, one is started that matches
+    the surviving hidden units.
     """
     import copy
 

@@ -116,3 +116,83 @@ def test_compress_refuses_before_it_trains(cli_call, model_dir, data_dir, tmp_pa
     ):
         code, _, err = cli_call("compress", *base, *arguments)
         assert code == 2 and message in err, err
+
+
+@pytest.fixture
+def compress_call(cli_call, tiny_preset, data_dir, model_dir, tmp_path):
+    """Call `compress` on the tiny model; further arguments override."""
+
+    def compress(*more: str, out: str = "out") -> tuple[int, str, str]:
+        base = ["--task", "sst2", "--preset", "tiny", "--data-dir", str(data_dir), "--model", str(model_dir)]
+        return cli_call(
+            "compress", *base, "--method", "random", "--sparsity", "0.5", "--out", str(tmp_path / out), *more
+        )
+
+    return compress
+
+
+def test_another_request_never_reuses_checkpoints(compress_call, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.rmtree", lambda folder: None)
+    weights = []
+    for more in ([], ["--seed", "1"], ["--sparsity", "0.6"]):
+        assert compress_call(*more)[0] == 0
+        file = tmp_path / "out" / "model.safetensors"
+        weights.append(file.read_bytes())
+        file.unlink()
+        (tmp_path / "out" / "pruned.json").unlink()
+    assert len(set(weights)) == 3
+
+
+def test_compress_leaves_no_work_and_overwrites_no_model(compress_call, tmp_path, model_dir):
+    assert compress_call()[0] == 0
+    assert not (tmp_path / "out" / "work").exists()
+    assert "holds a model already" in compress_call()[2]
+    before = (model_dir / "model.safetensors").read_bytes()
+    code, _, err = compress_call(out=model_dir.name)
+    assert code == 2 and "own folder" in err
+    assert (model_dir / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda d: [(d / n).unlink(missing_ok=True) for n in ("tokenizer.json", "vocab.txt")], "has no tokenizer"),
+        (lambda d: (d / "model.safetensors").write_bytes(b"x"), "holds no model that fits"),
+        (lambda d: (d / "config.json").write_text("{"), "names no model_type"),
+        (lambda d: (d / "config.json").write_text('{"model_type": "t5"}'), "no anatomy for the model family 't5'"),
+    ],
+)
+def test_unfit_model_folders(compress_call, model_dir, damage, message):
+    damage(model_dir)
+    code, _, err = compress_call()
+    assert code == 2 and message in err and err.count("\n") == 1, err
+
+
+def test_extra_rows_and_seeds_reach_the_table(cli_call, tiny_preset, data_dir):
+    base = ["run", "glue", "--preset", "tiny", "--data-dir", str(data_dir), "--tasks", "sst2"]
+    code, out, err = cli_call(*base, "--methods", "dense,random-s40", "--seeds", "7")
+    assert code == 0, err
+    assert "| random-s40 †" in out
+    assert "| random-s40 †" in cli_call("tables", "glue", "--preset", "tiny")[1]
+
+
+def test_other_data_under_the_same_results_is_refused(cli_call, tiny_preset, data_dir):
+    base = ["run", "glue", "--preset", "tiny", "--data-dir", str(data_dir), "--tasks", "sst2", "--seeds", "0"]
+    assert cli_call(*base, "--methods", "dense")[0] == 0
+    path = data_dir / "sst2" / "validation.jsonl"
+    path.write_text(path.read_text().replace('"label": 1', '"label": 0', 1))
+    code, _, err = cli_call(*base, "--methods", "dense,random-s50")
+    assert code == 2 and "made from other data" in err
+
+
+def test_missing_data_of_a_later_task_is_found_at_once(cli_call, tiny_preset, data_dir, monkeypatch):
+    monkeypatch.setattr("benchmark.runner.run_cell", lambda *a: pytest.fail("trained"))
+    code, _, err = cli_call("run", "glue", "--preset", "tiny", "--data-dir", str(data_dir))
+    assert code == 2 and "mrpc/train.jsonl" in err
+
+
+def test_usage_errors_exit_2(cli_call):
+    assert cli_call("plan")[0] == 2
+    assert cli_call("compress", "--sparsity", "abc")[0] == 2
+    assert cli_call("plan", "glue", "--methods", "VTrans-s0.6")[0] == 2
+    assert cli_call("validate", "--results", "nowhere")[0] == 2

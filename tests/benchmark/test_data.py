@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.data import check_label_names, check_labels, hold_out, load_task, text_bucket
+from benchmark.data import hold_out, load_task, text_bucket
+from benchmark.labels import check_label_names, check_labels
 from benchmark.models import check_digest, get_model, package_folder
 from benchmark.tasks import get_task
 from vtrans.errors import SuiteError
@@ -62,14 +63,58 @@ def test_label_names_of_a_model():
     check_label_names(task, None)
     with pytest.raises(SuiteError, match="contradiction, entailment, neutral"):
         check_label_names(task, {0: "CONTRADICTION", 1: "ENTAILMENT", 2: "NEUTRAL"})
+    with pytest.raises(SuiteError, match="label_0, label_1"):
+        check_label_names(task, {0: "LABEL_0", 1: "LABEL_1"})
+    with pytest.raises(SuiteError, match="pos, neg"):
+        check_label_names(get_task("sst2"), {0: "POS", 1: "NEG"})
 
 
-@given(st.lists(st.text(max_size=8), min_size=30, max_size=80))
-def test_dev_rows_are_out_of_train(texts):
-    rows = [((text,), 0) for text in texts]
+@pytest.mark.parametrize("label", ['"1"', "null", "[1]", "true", "0.5"])
+def test_labels_that_are_no_class_ids(data_dir, label):
+    path = data_dir / "sst2" / "train.jsonl"
+    path.write_text(path.read_text() + '{"sentence": "x", "label": ' + label + "}\n")
+    with pytest.raises(SuiteError, match="train.jsonl:61 has"):
+        load_task(get_task("sst2"), data_dir)
+
+
+def test_empty_one_sided_and_unreadable_files(data_dir):
+    path = data_dir / "sst2" / "validation.jsonl"
+    path.write_text("\n")
+    with pytest.raises(SuiteError, match="sst2 has no validation rows"):
+        load_task(get_task("sst2"), data_dir)
+    for split in ("train", "validation"):
+        (path.parent / f"{split}.jsonl").write_text('{"sentence": "x", "label": 1}\n')
+    with pytest.raises(SuiteError, match="all rows of sst2 have the label 1"):
+        load_task(get_task("sst2"), data_dir)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SuiteError, match="cannot be read"):
+        load_task(get_task("sst2"), data_dir)
+
+
+def test_scores_off_the_scale():
+    for scores in ([0.0, 9.0], [0.0, 1.0], [float("nan"), 3.0]):
+        with pytest.raises(SuiteError, match="use the scale 0 to 5"):
+            check_labels(get_task("stsb"), [(("a", "b"), score) for score in scores])
+
+
+def test_what_could_be_checked_is_said():
+    anchored = [(("  The Sailors rode the breeze clear of the rocks. ",), 1), (("x",), 0)]
+    assert check_labels(get_task("cola"), anchored) == "range and order, by a known row"
+    assert "not in the data" in check_labels(get_task("cola"), [*anchored[1:], (("y",), 1)])
+
+
+@given(st.lists(st.text("abc ", min_size=1, max_size=8).filter(str.strip), min_size=30, max_size=80))
+def test_no_held_out_text_is_a_part_of_a_training_text_nor_the_other_way_round(texts):
+    train, dev = hold_out([((text,), 0) for text in texts])
+    plain = [[" ".join(row[0][0].split()) for row in rows] for rows in (train, dev)]
+    assert not [d for d in plain[1] for t in plain[0] if d in t or t in d]
+
+
+def test_a_tenth_of_whole_sentences_is_held_out():
+    rows = [((f"sentence number {i} ends here",), 0) for i in range(1000)]
     train, dev = hold_out(rows)
-    assert not {r[0] for r in train} & {r[0] for r in dev}
-    assert {r[0] for r in train} | {r[0] for r in dev} == {r[0] for r in rows}
+    assert 70 < len(dev) < 130
+    assert len(train) + len(dev) == 1000
 
 
 def test_buckets_are_the_same_on_every_machine():

@@ -1,6 +1,6 @@
 """Anatomies: the only code that knows model families. One family, one small file."""
 
 from vtrans.anatomy import bert as _bert  # noqa: F401  (registers itself)
-from vtrans.anatomy.base import Anatomy, Block, anatomy_of, families, register
+from vtrans.anatomy.base import Anatomy, Block, anatomy_of, families, no_anatomy, register
 
-__all__ = ["Anatomy", "Block", "anatomy_of", "families", "register"]
+__all__ = ["Anatomy", "Block", "anatomy_of", "families", "no_anatomy", "register"]

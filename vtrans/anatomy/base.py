@@ -109,8 +109,13 @@ def anatomy_of(model: nn.Module) -> Anatomy:
     """
     kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
     if kind not in _FAMILIES:
-        raise SuiteError(
-            f"no anatomy for the model family {kind!r}",
-            f"use one of: {', '.join(families())}, or add vtrans/anatomy/{kind}.py (see CONTRIBUTING.md)",
-        )
+        raise no_anatomy(kind)
     return _FAMILIES[kind](model)
+
+
+def no_anatomy(kind: str) -> SuiteError:
+    """The error for a model family that has no anatomy."""
+    return SuiteError(
+        f"no anatomy for the model family {kind!r}",
+        f"use one of: {', '.join(families())}, or add vtrans/anatomy/{kind}.py (see CONTRIBUTING.md)",
+    )
