@@ -59,27 +59,27 @@ _SHORT = {"CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05, coarse=0.25)
 
 
 def _quick(task: str) -> Phases:
-    prune = Schedule(steps=200, lr=5e-4)
+    prune = Schedule(steps=200, lr=1e-4)
     return Phases(
         finetune=Schedule(steps=240, lr=1e-4, warmup=0.1),
         prune=prune,
-        recover=replace(prune, steps=180),
+        recover=Schedule(steps=180, lr=3e-4),
         fast_prune=replace(prune, steps=80),
-        fast_recover=replace(prune, steps=40),
+        fast_recover=Schedule(steps=40, lr=3e-4),
     )
 
 
 def _small(task: str) -> Phases:
     few = task in _SMALL_DATA
-    prune = Schedule(steps=240, batch=16, lr=3e-4) if few else Schedule(steps=300, lr=5e-4)
+    prune = Schedule(steps=240, batch=16, lr=3e-4) if few else Schedule(steps=300, lr=1e-4)
     return Phases(
         finetune=Schedule(steps=400, batch=16, lr=1e-4, warmup=0.1)
         if few
         else Schedule(steps=600, lr=1e-4, warmup=0.1),
         prune=prune,
-        recover=replace(prune, steps=120 if few else 400),
+        recover=replace(prune, steps=120 if few else 400, lr=3e-4),
         fast_prune=replace(prune, steps=100 if few else 150),
-        fast_recover=replace(prune, steps=50 if few else 75),
+        fast_recover=replace(prune, steps=50 if few else 75, lr=3e-4),
     )
 
 
