@@ -225,6 +225,3 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted; run the same command to go on\n")
-        sys.exit(130)

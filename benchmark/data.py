@@ -30,6 +30,7 @@ class TaskData:
 
     Attributes:
         train, evaluation: rows to train and to evaluate on.
+        also: rows of the second validation split, where the task and the source have one.
         split: `validation`, or `dev` for rows held out of train.
         source: where the rows came from, for people.
         digest: sha256 over all rows.
@@ -41,6 +42,7 @@ class TaskData:
     source: str
     digest: str
     label_check: str
+    also: Sequence[Row] = ()
 
 
 def load_task(task: Task, folder: Path | None = None, split: str = "validation") -> TaskData:
@@ -72,7 +74,15 @@ def load_task(task: Task, folder: Path | None = None, split: str = "validation")
     digest = hashlib.sha256(json.dumps([train, validation]).encode()).hexdigest()
     if split == "dev":
         train, validation = hold_out(train)
-    return TaskData(train, validation, split, source, digest, label_check)
+    also = _second_rows(task, folder) if task.also and split == "validation" else []
+    return TaskData(train, validation, split, source, digest, label_check, also)
+
+
+def _second_rows(task: Task, folder: Path | None) -> list[Row]:
+    if folder is None:
+        return _hub_rows(task, task.also)
+    path = source_files(task, folder)["train"].with_name(f"{task.also}.jsonl")
+    return _file_rows(task, path) if path.is_file() else []
 
 
 def hold_out(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
@@ -129,7 +139,10 @@ def source_files(task: Task, folder: Path) -> dict[str, Path]:
 
 
 def _folder_rows(task: Task, folder: Path, split: str) -> list[Row]:
-    path = source_files(task, folder)[split]
+    return _file_rows(task, source_files(task, folder)[split])
+
+
+def _file_rows(task: Task, path: Path) -> list[Row]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -16,7 +16,7 @@ from benchmark.models import get_model, locate
 from benchmark.provenance import now, peak_memory_bytes, provenance
 from benchmark.records import Data, Macs, Outcome, Parameters, Record, Sparsity
 from benchmark.store import Store, write_atomically
-from benchmark.tasks import Task, get_task
+from benchmark.tasks import Task, also_name, get_task
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.method import Job
 from vtrans.settings import Budget
@@ -42,6 +42,7 @@ class Bench:
     source: Path
     train: "Examples"
     evaluation: "Examples"
+    also: "Examples | None"
     model_digest: str
 
     @classmethod
@@ -55,7 +56,8 @@ class Bench:
         """Load a task for the model in a folder."""
         data, tokenizer = load_task(task, folder, split), load_tokenizer(model)
         train, evaluation = (encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
-        return cls(task, data, tokenizer, model, train, evaluation, file_digest(model / "model.safetensors"))
+        also = encode(task, data.also, tokenizer, max_length) if data.also else None
+        return cls(task, data, tokenizer, model, train, evaluation, also, file_digest(model / "model.safetensors"))
 
     def pretrained(self, seed: int) -> "nn.Module":
         """The pretrained model with a task head drawn from `seed`."""
@@ -211,7 +213,6 @@ def obtain_teacher(cell: Cell, store: Store, bench: Bench, report: "Report | Non
 
 def measure(method: Any, dense: "nn.Module", small: "nn.Module", bench: Bench, report: dict[str, Any]) -> Outcome:
     """Everything that a row carries, on the materialised model."""
-    from benchmark.evaluation import evaluate_task
     from benchmark.flops import MacCurve
     from benchmark.latency import compare
 
@@ -220,7 +221,7 @@ def measure(method: Any, dense: "nn.Module", small: "nn.Module", bench: Bench, r
     parameters = count_parameters(dense, small)
     lengths, fixed = bench.evaluation.lengths, bench.task.fixed_length
     return Outcome(
-        metrics=evaluate_task(small, bench.task, bench.evaluation),
+        metrics=all_metrics(small, bench),
         sparsity=reached(getattr(method, "budget", None), dense, small),
         parameters=parameters,
         macs=Macs(
@@ -233,6 +234,17 @@ def measure(method: Any, dense: "nn.Module", small: "nn.Module", bench: Bench, r
         peak_memory_bytes=peak_memory_bytes(),
         report=report,
     )
+
+
+def all_metrics(model: "nn.Module", bench: Bench) -> dict[str, float]:
+    """Metrics of the task, on its second validation split too where there is one, in percent."""
+    from benchmark.evaluation import evaluate_task
+
+    metrics = evaluate_task(model, bench.task, bench.evaluation)
+    if bench.also is not None:
+        more = evaluate_task(model, bench.task, bench.also)
+        metrics |= {also_name(name): value for name, value in more.items()}
+    return metrics
 
 
 def count_parameters(dense: "nn.Module", small: "nn.Module") -> Parameters:

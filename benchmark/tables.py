@@ -67,6 +67,11 @@ class Line:
         values = tuple(function(r.outcome) for r in self.records if r.outcome is not None)
         return Value(values) if values else None
 
+    def metric(self, name: str) -> Value | None:
+        """A metric over seeds; None where no record has it."""
+        values = tuple(r.outcome.metrics[name] for r in self.records if r.outcome and name in r.outcome.metrics)
+        return Value(values) if values else None
+
     def cost(self, against: tuple[Record, ...]) -> Value | None:
         """Ratio of training wall-clock to that of `against`, seed by seed."""
         base = {r.seed: sum(r.outcome.seconds.values()) for r in against if r.outcome}
@@ -99,8 +104,8 @@ def columns(task: str) -> dict[str, Callable[[Line], str]]:
         return MISSING if value is None else value.text(digits, suffix, spread)
 
     table: dict[str, Callable[[Line], str]] = {"method": lambda line: line.label}
-    for metric in get_task(task).metrics:
-        table[metric] = lambda line, m=metric: show(line.over(lambda o: o.metrics[m]), 1, spread=True)  # type: ignore
+    for metric in get_task(task).columns:
+        table[metric] = lambda line, m=metric: show(line.metric(m), 1, spread=True)  # type: ignore[misc]
     table["encoder %"] = lambda line: show(line.over(_share("encoder")), 1)
     table["all %"] = lambda line: show(line.over(_share("all")), 1)
     for regime in REGIMES:

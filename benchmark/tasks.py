@@ -18,6 +18,7 @@ class Task:
         metrics: all that the benchmark defines; the first one is the headline.
         fixed_length: tokens that `sequence` padding pads to.
         validation: name of the validation split.
+        also: name of a second validation split, evaluated where the source has it (MNLI's mismatched genres).
         anchor: texts and label of a row of the official data, which tells whether labels are in order.
         caveat: what has to be said beside a number.
     """
@@ -28,6 +29,7 @@ class Task:
     metrics: tuple[str, ...]
     fixed_length: int
     validation: str = "validation"
+    also: str = ""
     anchor: tuple[tuple[str, ...], float] | None = None
     caveat: str = ""
 
@@ -35,6 +37,11 @@ class Task:
     def regression(self) -> bool:
         """Whether the labels are scores."""
         return not self.labels
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names under which metrics stand in records and tables, those of the second split included."""
+        return self.metrics + tuple(also_name(name) for name in self.metrics if self.also)
 
     @property
     def outputs(self) -> int:
@@ -99,6 +106,7 @@ _TASKS = (
         ("accuracy",),
         PAIR_LENGTH,
         validation="validation_matched",
+        also="validation_mismatched",
         anchor=(
             (
                 "uh-huh how old how old are your kids",
@@ -148,6 +156,11 @@ _TASKS = (
 )
 TASKS = {task.name: task for task in _TASKS}
 GLUE = tuple(name for name in TASKS if name != "rotten_tomatoes")
+
+
+def also_name(metric: str) -> str:
+    """Name of a metric on the second validation split."""
+    return f"{metric}_mismatched"
 
 
 def get_task(name: str) -> Task:

@@ -138,3 +138,15 @@ def test_missing_package_and_wrong_digest(tmp_path):
         check_digest(tmp_path / "gone", "0" * 64)
     with pytest.raises(SuiteError, match="did you mean 'bert-base'"):
         get_model("bert-bas")
+
+
+def test_mnli_is_evaluated_on_mismatched_genres_where_the_source_has_them(tmp_path):
+    folder = tmp_path / "mnli"
+    folder.mkdir()
+    row = '{"premise": "p", "hypothesis": "h%d", "label": %d}\n'
+    for split in ("train", "validation_matched"):
+        (folder / f"{split}.jsonl").write_text("".join(row % (i, i % 3) for i in range(6)))
+    assert load_task(get_task("mnli"), tmp_path).also == []
+    (folder / "validation_mismatched.jsonl").write_text(row % (9, 2))
+    assert load_task(get_task("mnli"), tmp_path).also == [(("p", "h9"), 2)]
+    assert get_task("mnli").columns == ("accuracy", "accuracy_mismatched")
