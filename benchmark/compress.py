@@ -20,7 +20,7 @@ from vtrans.settings import Budget
 if TYPE_CHECKING:
     from torch import nn
 
-    from benchmark.runner import Bench
+    from benchmark.bench import Bench
     from vtrans.training import Desk, Report
 
 
@@ -68,7 +68,8 @@ def compress_model(request: Request, report: "Report | None" = None) -> str:
     source = find_model(request.model)
     check_out(request.out, source)
 
-    from benchmark.runner import Bench, explain
+    from benchmark.bench import Bench
+    from benchmark.runner import explain
 
     bench = Bench.open(task, source, request.data_dir, "validation", preset.max_length)
     check_model_class(bench.pretrained(request.seed))
@@ -82,7 +83,7 @@ def compress_model(request: Request, report: "Report | None" = None) -> str:
 
 
 def _compress(request: Request, method: Method, bench: "Bench", work: Path, report: "Report | None") -> Outcome:
-    from benchmark.runner import measure
+    from benchmark.measure import measure
     from vtrans.method import Job
     from vtrans.pruned import save_pruned
     from vtrans.training import Desk, stop_on_interrupt

@@ -72,7 +72,7 @@ def count_seconds() -> float:
     from transformers import BertConfig, BertForSequenceClassification
 
     from benchmark.flops import MacCurve
-    from benchmark.runner import count_parameters
+    from benchmark.measure import count_parameters
 
     model = BertForSequenceClassification(BertConfig())
 

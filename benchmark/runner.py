@@ -1,123 +1,31 @@
-"""Run one cell from data to record: teacher, method, counts, latency, evaluation."""
+"""Run cells: teacher, method, measurement, record; whatever becomes of a cell, its record says it."""
 
 import json
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.bench import Bench, device
 from benchmark.cells import SCHEMA, Cell
-from benchmark.data import TaskData, encode, load_task, source_files
-from benchmark.labels import check_label_names
+from benchmark.data import source_files
+from benchmark.measure import measure
 from benchmark.methods import Dense
-from benchmark.models import get_model, locate
-from benchmark.provenance import now, peak_memory_bytes, provenance
-from benchmark.records import Data, Macs, Outcome, Parameters, Record, Sparsity
+from benchmark.models import get_model
+from benchmark.provenance import now, provenance
+from benchmark.records import Data, Outcome, Record
 from benchmark.store import Store, write_atomically
-from benchmark.tasks import Task, also_name, get_task
+from benchmark.tasks import get_task
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.method import Job
-from vtrans.settings import Budget
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
-    from vtrans.examples import Examples
     from vtrans.training import Report
 
-LATENCY_BATCHES = (1, 32)
 Watch = Callable[[str], AbstractContextManager["Report | None"]]
-
-
-@dataclass
-class Bench:
-    """A task, loaded: data, tokeniser, pretrained model."""
-
-    task: Task
-    data: TaskData
-    tokenizer: Any
-    source: Path
-    train: "Examples"
-    evaluation: "Examples"
-    also: "Examples | None"
-    model_digest: str
-
-    @classmethod
-    def load(cls, cell: Cell, folder: Path | None) -> "Bench":
-        """Load what a cell needs."""
-        task, spec = get_task(cell.task), get_model(cell.preset.model)
-        return cls.open(task, locate(spec), folder, cell.split, cell.preset.max_length)
-
-    @classmethod
-    def open(cls, task: Task, model: Path, folder: Path | None, split: str, max_length: int) -> "Bench":
-        """Load a task for the model in a folder."""
-        data, tokenizer = load_task(task, folder, split), load_tokenizer(model)
-        train, evaluation = (encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
-        also = encode(task, data.also, tokenizer, max_length) if data.also else None
-        return cls(task, data, tokenizer, model, train, evaluation, also, file_digest(model / "model.safetensors"))
-
-    def pretrained(self, seed: int) -> "nn.Module":
-        """The pretrained model with a task head drawn from `seed`."""
-        return load_pretrained(self.source, self.task, seed).to(device())
-
-
-def load_tokenizer(source: Path) -> Any:
-    """The tokenizer of a model folder.
-
-    Raises:
-        SuiteError: it is missing, damaged, or too large for the model's embeddings.
-    """
-    from transformers import AutoConfig, AutoTokenizer
-
-    if not any((source / name).exists() for name in ("tokenizer.json", "vocab.txt")):
-        raise SuiteError(f"{source} has no tokenizer", "save it there with tokenizer.save_pretrained")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
-        rows = AutoConfig.from_pretrained(source, local_files_only=True).vocab_size
-    except Exception as error:  # the library raises OSError, ValueError, KeyError and its own
-        raise SuiteError(f"{source} has a damaged tokenizer ({type(error).__name__})", "save it again") from None
-    if len(tokenizer) > rows:
-        raise SuiteError(
-            f"the tokenizer has {len(tokenizer)} tokens, the model {rows}", "give the model its own tokenizer"
-        )
-    return tokenizer
-
-
-def device() -> "torch.device":
-    """Where runs take place: the first GPU where there is one, else the CPU."""
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def load_pretrained(source: Path, task: Task, seed: int) -> "nn.Module":
-    """A sequence classifier for `task` from the model in folder `source`; a missing head is drawn from `seed`."""
-    import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    torch.manual_seed(seed)
-    config = AutoConfig.from_pretrained(source, local_files_only=True)
-    if config.architectures and "Classification" in config.architectures[0]:
-        check_label_names(task, config.id2label)
-    names = dict(enumerate(task.labels)) or {0: "score"}
-    try:
-        return AutoModelForSequenceClassification.from_pretrained(
-            source,
-            id2label=names,
-            label2id={name: i for i, name in names.items()},
-            problem_type="regression" if task.regression else "single_label_classification",
-            local_files_only=True,
-            dtype=torch.float32,
-        )
-    except Exception as error:  # the library raises OSError, ValueError, RuntimeError and safetensors' own
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SuiteError(f"{source} holds no model that fits its config ({first})", "save the model again") from None
 
 
 def run_cell(cell: Cell, store: Store, bench: Bench, report: "Report | None" = None) -> Record:
@@ -209,75 +117,6 @@ def obtain_teacher(cell: Cell, store: Store, bench: Bench, report: "Report | Non
         if not (folder / "pruned.json").exists():
             run_cell(cell, store, bench, report)
     return load_pruned(folder).to(device())
-
-
-def measure(method: Any, dense: "nn.Module", small: "nn.Module", bench: Bench, report: dict[str, Any]) -> Outcome:
-    """Everything that a row carries, on the materialised model."""
-    from benchmark.flops import MacCurve
-    from benchmark.latency import compare
-
-    report = dict(report)
-    seconds = report.pop("seconds", {})
-    parameters = count_parameters(dense, small)
-    lengths, fixed = bench.evaluation.lengths, bench.task.fixed_length
-    return Outcome(
-        metrics=all_metrics(small, bench),
-        sparsity=reached(getattr(method, "budget", None), dense, small),
-        parameters=parameters,
-        macs=Macs(
-            compressed=MacCurve.of(small).regimes(lengths, fixed),
-            dense=MacCurve.of(dense).regimes(lengths, fixed),
-            fixed_length=fixed,
-        ),
-        latency=[compare(dense.eval(), small, bench.evaluation, batch) for batch in LATENCY_BATCHES],
-        seconds={name: round(value, 3) for name, value in seconds.items()},
-        peak_memory_bytes=peak_memory_bytes(),
-        report=report,
-    )
-
-
-def all_metrics(model: "nn.Module", bench: Bench) -> dict[str, float]:
-    """Metrics of the task, on its second validation split too where there is one, in percent."""
-    from benchmark.evaluation import evaluate_task
-
-    metrics = evaluate_task(model, bench.task, bench.evaluation)
-    if bench.also is not None:
-        more = evaluate_task(model, bench.task, bench.also)
-        metrics |= {also_name(name): value for name, value in more.items()}
-    return metrics
-
-
-def count_parameters(dense: "nn.Module", small: "nn.Module") -> Parameters:
-    """Parameters of both models: all by counting tensors, the encoder's by the closed form of their anatomy."""
-    from vtrans.size import Size
-
-    total = {name: sum(p.numel() for p in model.parameters()) for name, model in (("s", small), ("d", dense))}
-    sizes = {name: Size.of(model) for name, model in (("s", small), ("d", dense))}
-    encoder = {name: round(float(size.parameters(size.dense))) for name, size in sizes.items()}
-    return Parameters(all=total["s"], encoder=encoder["s"], dense_all=total["d"], dense_encoder=encoder["d"])
-
-
-def reached(budget: Budget | None, dense: "nn.Module", small: "nn.Module") -> Sparsity | None:
-    """The sparsity of the materialised model in the denominator of its budget; None for the dense row."""
-    from vtrans.size import Size, amount
-
-    if budget is None:
-        return None
-    amounts = [float(amount(budget, size, size.dense)) for size in (Size.of(small), Size.of(dense))]
-    real = 1 - amounts[0] / amounts[1]
-    return Sparsity(
-        target=budget.sparsity, real=round(real, 5), quantity=budget.quantity, denominator=budget.denominator
-    )
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file, empty where there is none."""
-    import hashlib
-
-    if not path.exists():
-        return ""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_inputs(cell: Cell, store: Store, bench: Bench) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from baselines.cofi import HardConcreteGates
-from benchmark import models, presets, runner
+from benchmark import bench, models, presets
 from benchmark.methods import Phases
 from vtrans.settings import Constraint, GateRates, Schedule
 
@@ -30,5 +30,5 @@ def tiny_preset(monkeypatch, model_dir):
     )
     monkeypatch.setitem(presets.PRESETS, "tiny", preset)
     monkeypatch.setitem(models.MODELS, "tiny", models.ModelSpec("tiny", note="made in a test"))
-    monkeypatch.setattr(runner, "locate", lambda spec: model_dir)
+    monkeypatch.setattr(bench, "locate", lambda spec: model_dir)
     return preset

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from benchmark import runner
+from benchmark.bench import Bench
 from benchmark.cells import plan
-from benchmark.runner import Bench, run_cell, run_cells
+from benchmark.runner import run_cell, run_cells
 from benchmark.store import Store
 from benchmark.tables import build
 from vtrans.errors import RunCancelled, RunFailed
