@@ -59,11 +59,11 @@ _SHORT = {"CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05, coarse=0.25)
 
 
 def _quick(task: str) -> Phases:
-    prune = Schedule(steps=160, lr=1e-4)
+    prune = Schedule(steps=140, lr=1e-4)
     return Phases(
-        finetune=Schedule(steps=240, lr=1e-4, warmup=0.1),
+        finetune=Schedule(steps=220, lr=1e-4, warmup=0.1),
         prune=prune,
-        recover=Schedule(steps=150, lr=3e-4),
+        recover=Schedule(steps=130, lr=3e-4),
         fast_prune=replace(prune, steps=80),
         fast_recover=Schedule(steps=40, lr=3e-4),
     )
