@@ -77,7 +77,7 @@ def _small(task: str) -> Phases:
         if few
         else Schedule(steps=600, lr=1e-4, warmup=0.1),
         prune=prune,
-        recover=replace(prune, steps=120 if few else 400, lr=3e-4),
+        recover=replace(prune, steps=120 if few else 800, lr=3e-4),
         fast_prune=replace(prune, steps=100 if few else 150),
         fast_recover=replace(prune, steps=50 if few else 75, lr=3e-4),
     )
