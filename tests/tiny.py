@@ -1,17 +1,32 @@
 """Tiny models and data, made here: nothing is downloaded."""
 
-import torch
-from transformers import BertConfig, BertForSequenceClassification
+from typing import Any
 
+import torch
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
+
+from vtrans.anatomy import anatomy_of
 from vtrans.examples import Examples
+from vtrans.gates import GateSet, VariationalGate
+from vtrans.multipliers import Multipliers
+from vtrans.tokens import Predictor, Retention, attach
 
 torch.set_num_threads(1)  # the number of threads changes the last bits
 
 
 def tiny_bert(attention: str = "sdpa", seed: int = 0, outputs: int = 2, **widths: int) -> BertForSequenceClassification:
     """A BERT of three layers with weights far from their start, so that every path matters."""
+    return _tiny(BertForSequenceClassification, BertConfig, attention, seed, outputs, **widths)
+
+
+def _tiny(kind: Any, config_of: Any, attention: str, seed: int, outputs: int, **more: int) -> Any:
     torch.manual_seed(seed)
-    config = BertConfig(
+    config = config_of(
         vocab_size=60,
         hidden_size=24,
         num_hidden_layers=3,
@@ -21,15 +36,20 @@ def tiny_bert(attention: str = "sdpa", seed: int = 0, outputs: int = 2, **widths
         num_labels=outputs,
         attn_implementation=attention,
     )
-    config.update(widths)
-    model = BertForSequenceClassification(config).eval()
+    config.update(more)
+    model = kind(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
     return model
 
 
-FAMILIES = {"bert": tiny_bert}  # a family joins all property tests with one line
+def tiny_roberta(attention: str = "sdpa", seed: int = 0, outputs: int = 2, **widths: int) -> Any:
+    """A RoBERTa like it, whose classifier reads the first token by itself."""
+    return _tiny(RobertaForSequenceClassification, RobertaConfig, attention, seed, outputs, pad_token_id=1, **widths)
+
+
+FAMILIES = {"bert": tiny_bert, "roberta": tiny_roberta}  # a family joins all property tests with one line
 
 
 def tiny_examples(rows: int = 48, seed: int = 0, vocabulary: int = 60) -> Examples:
@@ -51,3 +71,26 @@ def inputs(batch: int = 3, length: int = 9, seed: int = 0, vocabulary: int = 60)
     mask = torch.ones(batch, length, dtype=torch.long)
     mask[1:, length - 3 :] = 0
     return {"input_ids": torch.randint(5, vocabulary, (batch, length), generator=generator), "attention_mask": mask}
+
+
+def random_decision(model, seed: int, log_alpha: float) -> Multipliers:
+    """A hard decision that keeps some units of each site."""
+    torch.manual_seed(seed)
+    return GateSet(anatomy_of(model), lambda site, n: VariationalGate(n, log_alpha, jitter=2.0)).decide()
+
+
+def dropping(model, kind: str, seed: int = 0):
+    """The model with a selector that drops about half of the tokens on its way."""
+    torch.manual_seed(seed)
+    anatomy = anatomy_of(model)
+    if kind == "retention":
+        lengths = sorted(torch.randint(1, 10, (len(anatomy.blocks),)).tolist(), reverse=True)
+        attach(model, Retention(lengths))
+        return model.eval()
+    selector = Predictor.of(anatomy)
+    with torch.no_grad():
+        for mlp in selector.mlps.values():
+            mlp[-1].weight.normal_(0, 1)
+            mlp[-1].bias.zero_()
+    attach(model, selector)
+    return model.eval()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line
     from vtrans.examples import Examples
     from vtrans.gates import GateSet
     from vtrans.multipliers import Multipliers
+    from vtrans.settings import Budget
     from vtrans.training import Desk
 
 
@@ -48,6 +49,10 @@ class Job:
         """Seed of the running stage, the same however often the run was interrupted."""
         return self.seed * 1000 + self.stage
 
+    def label(self, stage: "Stage") -> str:
+        """Name of the files and log lines of the running stage."""
+        return f"{self.stage}-{stage.name}"
+
 
 class Stage(ABC):
     """One step of a method."""
@@ -80,9 +85,26 @@ class Method(ABC):
         for job.stage, stage in enumerate(self.stages()):
             start = time.monotonic()
             stage.run(job)
-            label = f"{job.stage}-{stage.name}"
+            label = job.label(stage)
             seconds[label] = max(time.monotonic() - start, job.desk.elapsed.get(label, 0.0))
         return job.model.eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class Chain(Method):
+    """One method after the other, on the model that the first one leaves."""
+
+    first: Method
+    then: Method
+
+    @property
+    def budget(self) -> "Budget | None":
+        """The static size that either asks for."""
+        return getattr(self.first, "budget", None) or getattr(self.then, "budget", None)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages of both."""
+        return self.first.stages() + self.then.stages()
 
 
 def config_of(thing: Any) -> Any:

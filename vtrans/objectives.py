@@ -1,6 +1,6 @@
 """What the stages train: the task itself, gates under a size constraint, and a student that recovers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -17,16 +17,22 @@ from vtrans.settings import Budget, Constraint, GateRates, Schedule
 from vtrans.size import Counts, Size, removed
 
 Batch = dict[str, Tensor]
+TINY = 1e-15  # Adam's epsilon for predictors: through a gate that is open to 4.5e-5, gradients are around 1e-8
 COARSE = ("hidden", "attention_layer", "ffn_layer")
 
 
-def weight_optimizer(modules: dict[str, nn.Module], schedule: Schedule) -> AdamW:
-    """AdamW over all parameters that train, weight decay on matrices only."""
-    trained = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
+def weight_optimizer(
+    modules: dict[str, nn.Module], schedule: Schedule, apart: Iterable[nn.Parameter] = (), rate: float = 0.0
+) -> AdamW:
+    """AdamW over all parameters that train, weight decay on matrices only; those `apart` at the peak rate `rate`."""
+    special = {id(p): p for p in apart}
+    trained = [p for m in modules.values() for p in m.parameters() if p.requires_grad and id(p) not in special]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": schedule.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    if special:
+        groups.append({"params": list(special.values()), "weight_decay": 0.0, "share": rate / schedule.lr, "eps": TINY})
     return AdamW(groups, lr=schedule.lr, fused=True)
 
 

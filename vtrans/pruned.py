@@ -12,7 +12,9 @@ from torch import nn
 from vtrans.anatomy import Anatomy, anatomy_of
 from vtrans.errors import SuiteError
 from vtrans.surgery import cut_embedding, cut_linear, cut_norm, replace_skipped
+from vtrans.tokens import Predictor, Retention, attach, dropping_encoder
 
+SELECTORS: dict[str, type[nn.Module]] = {"predictor": Predictor, "retention": Retention}
 SHAPES, WEIGHTS = "pruned.json", "model.safetensors"
 
 
@@ -29,6 +31,7 @@ def save_pruned(model: nn.Module, folder: str | Path) -> Path:
         "hidden": anatomy.hidden,
         "heads": list(anatomy.heads),
         "ffn": list(anatomy.ffn),
+        "tokens": _tokens(model),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,12 +60,26 @@ def load_pruned(folder: str | Path) -> nn.Module:
         with torch.device("meta"):
             model = getattr(transformers, shapes["class"])(config)
         resize(model, shapes)
+        _attach(model, shapes.get("tokens"))
         _fill_buffers(model, config)
         model.load_state_dict(weights, assign=True)
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SuiteError(f"{folder} holds no whole pruned model ({line})", "save it again with save_pruned") from None
     return model.eval()
+
+
+def _tokens(model: nn.Module) -> dict[str, Any] | None:
+    encoder = dropping_encoder(model)
+    return None if encoder is None else {"selector": encoder.selector.kind, **encoder.selector.settings()}
+
+
+def _attach(model: nn.Module, tokens: dict[str, Any] | None) -> None:
+    if tokens is not None:
+        settings = dict(tokens)
+        with torch.device("meta"):
+            selector = SELECTORS[settings.pop("selector")](**settings)
+        attach(model, selector)
 
 
 def _fill_buffers(model: nn.Module, config: object) -> None:

@@ -66,7 +66,7 @@ class Finetune(Stage):
         from vtrans.objectives import TaskObjective
         from vtrans.training import fit
 
-        fit(TaskObjective(job.model), job.train, self.schedule, job.stage_seed, _label(job, self), job.desk)
+        fit(TaskObjective(job.model), job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Prune(Stage):
 
         objective = self.objective(job)
         with objective.context():
-            fit(objective, job.train, self.schedule, job.stage_seed, _label(job, self), job.desk)
+            fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         job.gates, job.transform = objective.gates, objective.distiller.transform.weight.detach()
         self._decide(job, objective)
 
@@ -166,7 +166,7 @@ class TuneScales(Stage):
         distiller = make_distiller(job, self.distillation, self.schedule)
         objective = ScaleObjective(job.model, distiller, job.gates, keep, self.rate)
         with objective.context():
-            fit(objective, job.train, self.schedule, job.stage_seed, _label(job, self), job.desk)
+            fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         job.decision = job.gates.fixed(keep)
 
 
@@ -199,7 +199,7 @@ class Recover(Stage):
 
         distiller = make_distiller(job, self.distillation, self.schedule)
         objective = RecoveryObjective(job.model, distiller)
-        fit(objective, job.train, self.schedule, job.stage_seed, _label(job, self), job.desk)
+        fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         job.transform = distiller.transform.weight.detach()
 
 
@@ -224,7 +224,3 @@ def make_distiller(job: Job, settings: Distillation, schedule: Schedule) -> "Dis
         teacher = teacher.bfloat16()
     distiller = Distiller(teacher, job.model, settings, transform)
     return distiller.to(next(job.model.parameters()).device)
-
-
-def _label(job: Job, stage: Stage) -> str:
-    return f"{job.stage}-{stage.name}"

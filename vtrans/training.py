@@ -28,7 +28,10 @@ class Objective(Protocol):
     modules: dict[str, nn.Module]
 
     def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
-        """Optimisers by name; the one called `weights` follows the schedule's learning rate."""
+        """Optimisers by name; the one called `weights` follows the schedule's learning rate.
+
+        A parameter group of it may carry a `share`, a factor on that rate.
+        """
         ...
 
     def terms(self, batch: dict[str, Tensor], step: int, total: int) -> dict[str, Tensor]:
@@ -137,7 +140,7 @@ class Loop:
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         for group in self.optimizers["weights"].param_groups if "weights" in self.optimizers else ():
-            group["lr"] = self.schedule.lr * self.schedule.lr_factor(step, self.total)
+            group["lr"] = group.get("share", 1.0) * self.schedule.lr * self.schedule.lr_factor(step, self.total)
 
     def _terms(self, rows: list[int], step: int) -> dict[str, Tensor]:
         batch = {k: v.to(self.device) for k, v in self.examples.batch(rows).items()}

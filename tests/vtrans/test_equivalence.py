@@ -6,22 +6,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import FAMILIES, inputs
+from tiny import FAMILIES, inputs, random_decision
 
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.gates import GateSet, VariationalGate
 from vtrans.gating import gated, masked_layer_norm
 from vtrans.multipliers import Multipliers
 from vtrans.pruned import load_pruned, save_pruned
 from vtrans.surgery import materialise
 
 MATRIX = pytest.mark.parametrize(("family", "attention"), [(f, a) for f in FAMILIES for a in ("eager", "sdpa")])
-
-
-def random_decision(model, seed: int, log_alpha: float) -> Multipliers:
-    torch.manual_seed(seed)
-    return GateSet(anatomy_of(model), lambda site, n: VariationalGate(n, log_alpha, jitter=2.0)).decide()
 
 
 @torch.no_grad()

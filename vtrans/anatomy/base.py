@@ -52,6 +52,8 @@ class Anatomy:
         stem_norms: norms of the residual stream outside the blocks.
         readers: Linears outside the blocks that read the residual stream.
         tail: Linears that follow the readers and never see the residual stream.
+        encoder: path of the module that runs the layers one after the other on whole sequences, where their
+            tokens can be dropped on the way; empty for decoders.
         pooled: True where readers and tail run once a sequence, False where once a token.
     """
 
@@ -64,6 +66,7 @@ class Anatomy:
     readers: tuple[str, ...]
     tail: tuple[str, ...]
     pooled: bool
+    encoder: str = ""
 
     @property
     def heads(self) -> tuple[int, ...]:

@@ -59,23 +59,40 @@ def _heads_on_top(model: nn.Module, base: nn.Module) -> tuple[str, ...]:
     return tuple(n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) not in inside)
 
 
-@register("bert")
-def read(model: Any) -> Anatomy:
-    """Name the parts of a `BertModel` or of a model with one inside and Linears on top of it."""
-    if hasattr(model, "cls"):
+def refuse_tied(model: Any, head: str) -> None:
+    """Raise `SuiteError` for a model whose output head `head` shares the embeddings' weights."""
+    if hasattr(model, head):
         raise SuiteError(f"{type(model).__name__} ties its output head to the embeddings", "load a task model instead")
+
+
+def encoder_anatomy(model: Any, family: str, readers: tuple[str, ...] = (), tail: tuple[str, ...] = ()) -> Anatomy:
+    """Name the parts of an encoder of BERT's make with Linears on top of it.
+
+    Without `readers` these are the pooler where there is one, and all Linears on top where there is none.
+    """
     base = getattr(model, model.base_model_prefix, model)
     prefix = "" if base is model else f"{model.base_model_prefix}."
-    config, pooled, top = model.config, base.pooler is not None, _heads_on_top(model, base)
+    config, top = model.config, _heads_on_top(model, base)
+    pooled = bool(readers) or base.pooler is not None
+    if not readers:
+        readers, tail = ((f"{prefix}pooler.dense",), top) if pooled else (top, ())
     tables = ("word_embeddings", "position_embeddings", "token_type_embeddings")
     return Anatomy(
-        family="bert",
+        family=family,
         hidden=base.embeddings.word_embeddings.embedding_dim,
         head_size=config.hidden_size // config.num_attention_heads,
         blocks=tuple(_block(f"{prefix}encoder.layer.{i}", layer) for i, layer in enumerate(base.encoder.layer)),
         embeddings=tuple(f"{prefix}embeddings.{table}" for table in tables),
         stem_norms=(f"{prefix}embeddings.LayerNorm",),
-        readers=(f"{prefix}pooler.dense",) if pooled else top,
-        tail=top if pooled else (),
+        readers=readers,
+        tail=tail,
         pooled=pooled,
+        encoder=f"{prefix}encoder",
     )
+
+
+@register("bert")
+def read(model: Any) -> Anatomy:
+    """Name the parts of a `BertModel` or of a model with one inside and Linears on top of it."""
+    refuse_tied(model, "cls")
+    return encoder_anatomy(model, "bert")

@@ -1,0 +1,206 @@
+"""An encoder that drops tokens: the stock layers of a stock model, run on the tokens that a selector keeps."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+from vtrans.anatomy import Anatomy, anatomy_of
+from vtrans.errors import SuiteError
+from vtrans.tokens import attention as token_attention
+from vtrans.tokens.attention import Fidelity, key_mask, padding_of
+from vtrans.tokens.packing import Packed
+
+
+class Selector(Protocol):
+    """Decides which tokens stay. A module, so that what it learns is saved with the model.
+
+    Attributes:
+        kind: name in saved models.
+        place: `layer`, before a layer, or `ffn`, between its attention and its FFN.
+        learns: whether decisions carry gradients, so that training has to mask instead of gather.
+        fidelity: of the masked attention.
+    """
+
+    kind: str
+    place: Literal["layer", "ffn"]
+    learns: bool
+    fidelity: Fidelity
+
+    def __call__(self, layer: int, hidden: Tensor, seen: Tensor | None, valid: Tensor) -> "Choice":
+        """Choose among the valid tokens of `hidden`; `seen` is their significance under place `ffn`."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """JSON values to build it from again."""
+        ...
+
+    def check(self, anatomy: Anatomy, positions: int) -> None:
+        """Raise `SuiteError` where it does not fit a model with so many positions."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a selector says at one layer.
+
+    Attributes:
+        keep: `(batch, length)`, 1 for tokens that stay; straight-through in training.
+        probability: chance of being kept, before any noise, likewise; None where nothing is learnt.
+        soft: the relaxed sample behind `keep`; None likewise.
+        scale: factor on the states of each token; None for 1.
+    """
+
+    keep: Tensor
+    probability: Tensor | None = None
+    soft: Tensor | None = None
+    scale: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a loss needs of one layer of a masked pass.
+
+    Attributes:
+        hidden: states before the choice, `(batch, length, hidden)`.
+        real: bool `(batch, length)`, False on padding.
+        before, after: tokens kept up to this layer, before and after its choice, `(batch, length)`.
+        choice: what the selector said.
+    """
+
+    hidden: Tensor
+    real: Tensor
+    before: Tensor
+    after: Tensor
+    choice: Choice
+
+
+class DroppingEncoder(nn.Module):
+    """Stands in the place of a model's encoder; its layers are those of the encoder, in the same order.
+
+    Masked, tokens stay where they are and dropped ones keep their last state, unseen by the others. Gathered,
+    the layers run on the survivors alone, packed to the longest of the batch; dropped states are put back at
+    the end where a head reads them. Both give the same logits.
+
+    Args:
+        layers: the layers, called `layer` as in the stock encoder, so that all paths stay.
+        selector: chooses tokens.
+        scatter: whether heads read every position.
+    """
+
+    def __init__(self, layers: nn.ModuleList, selector: Any, scatter: bool) -> None:
+        super().__init__()
+        self.layer, self.selector, self.scatter = layers, selector, scatter
+        self.form: Literal["auto", "masked", "gathered"] = "auto"
+        self.traces: list[Trace] = []
+        self.lengths = torch.zeros(0)  # of the last gathered pass: (batch, layers, 3)
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        """States `(batch, length, hidden)` of the last layer, in the stock encoder's signature.
+
+        Without `scatter` the length is that of the survivors.
+        """
+        valid = padding_of(attention_mask, hidden_states)
+        masked = self.form == "masked" or (self.form == "auto" and self.training and self.selector.learns)
+        last = self._masked(hidden_states, valid) if masked else self._gathered(hidden_states, valid)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last)
+
+    def _gathered(self, hidden: Tensor, valid: Tensor) -> Tensor:
+        state, lengths = Packed.start(hidden, valid, self.scatter), list[Tensor]()
+        for index, layer in enumerate(self.layer):
+            entered = state.lengths
+            if self.selector.place == "layer":
+                state = state.keep(self._choose(index, state.hidden, None, state.valid).keep > 0)
+            attended = state.lengths
+            context, seen = self._attend(layer, state.hidden, state.mask)
+            state = state.step(context)
+            if seen is not None:
+                state = state.keep(self._choose(index, state.hidden, seen, state.valid).keep > 0)
+            lengths += [entered, attended, state.lengths]
+            state = state.step(_feed(layer, state.hidden))
+        self.lengths = torch.stack(lengths, 1).view(len(hidden), -1, 3)
+        rested = state.rested()
+        return state.hidden if rested is None else rested
+
+    def _masked(self, hidden: Tensor, valid: Tensor) -> Tensor:
+        self.traces, kept, mask = [], valid.float(), key_mask(valid)
+        for index, layer in enumerate(self.layer):
+            before, entering = kept, hidden
+            if self.selector.place == "layer":
+                choice = self._choose(index, hidden, None, kept > 0)
+                kept = before * choice.keep
+            context, seen = self._attend(layer, hidden, mask, kept)
+            hidden = _blend(kept, context, hidden)
+            if seen is not None:
+                choice = self._choose(index, hidden, seen, kept > 0)
+                kept = kept * choice.keep
+                hidden = hidden if choice.scale is None else hidden * choice.scale.unsqueeze(-1).to(hidden.dtype)
+            hidden = _blend(kept, _feed(layer, hidden), hidden)
+            if self.selector.place == "layer" or seen is not None:
+                self.traces.append(Trace(entering, valid, before, kept, choice))
+        return hidden
+
+    def _choose(self, index: int, hidden: Tensor, seen: Tensor | None, valid: Tensor) -> Choice:
+        return self.selector(index, hidden, seen, valid)
+
+    def _attend(
+        self, layer: Any, hidden: Tensor, mask: Tensor | None, keep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        return layer.attention(
+            hidden, mask, token_keep=keep, fidelity=self.selector.fidelity, significance=self.selector.place == "ffn"
+        )
+
+
+def _feed(layer: Any, hidden: Tensor) -> Tensor:
+    return layer.output(layer.intermediate(hidden), hidden)
+
+
+def _blend(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    share = keep.unsqueeze(-1).to(new.dtype)
+    return share * new + (1 - share) * old
+
+
+def attach(model: nn.Module, selector: Any) -> DroppingEncoder:
+    """Let `model` drop the tokens that `selector` does not keep; changes the model in place.
+
+    Raises:
+        SuiteError: the model is a decoder, or its family's layers cannot drop tokens.
+    """
+    refuse_decoder(model)
+    anatomy, config = anatomy_of(model), model.config
+    selector.check(anatomy, config.max_position_embeddings)  # type: ignore[union-attr]
+    stack: Any = model.get_submodule(anatomy.encoder)
+    encoder = DroppingEncoder(stack.layer, selector, scatter=not anatomy.pooled)
+    encoder.train(model.training)
+    model.set_submodule(anatomy.encoder, encoder)
+    config._attn_implementation = token_attention.NAME  # type: ignore[union-attr]
+    return encoder
+
+
+def refuse_decoder(model: nn.Module) -> None:
+    """Raise `SuiteError` for a model that generates: every later token attends to every earlier one."""
+    config: Any = getattr(model, "config", None)
+    causal = getattr(config, "is_decoder", False) or type(model).__name__.endswith(("LMHeadModel", "ForCausalLM"))
+    if causal or not anatomy_of(model).encoder:
+        raise SuiteError(
+            f"{type(model).__name__} is a decoder: a token that is dropped is missing to every token generated later",
+            "use a token method on an encoder such as BERT or RoBERTa, or prune the decoder with VTrans or CoFi",
+        )
+
+
+def dropping_encoder(model: nn.Module) -> DroppingEncoder | None:
+    """The dropping encoder of a model, None where it has none."""
+    return next((module for module in model.modules() if isinstance(module, DroppingEncoder)), None)
+
+
+def token_lengths(model: nn.Module) -> Tensor | None:
+    """Tokens of each sample in the last gathered pass, `(batch, layers, 3)`; None for a model that drops none.
+
+    The three are those that enter a layer, that its attention sees, and that its FFN sees.
+    """
+    encoder = dropping_encoder(model)
+    return None if encoder is None else encoder.lengths

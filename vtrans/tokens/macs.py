@@ -1,0 +1,60 @@
+"""MACs of a model whose layers see different numbers of tokens, in closed form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from vtrans.size import Size
+from vtrans.tokens.encoder import dropping_encoder
+from vtrans.tokens.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class LayerMacs:
+    """MACs of each layer by the tokens it sees; arrays of `(layers,)`.
+
+    Attributes:
+        choice: of the predictor, a token that enters, CLS aside.
+        attention, square: of the projections a token, and of scores and context a pair of tokens.
+        ffn: of the FFN, a token.
+        head: of pooler and task head: for each sequence, or for each token where `pooled` is False.
+    """
+
+    choice: np.ndarray
+    attention: np.ndarray
+    square: np.ndarray
+    ffn: np.ndarray
+    head: float
+    pooled: bool
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "LayerMacs":
+        """Read them from a model, whether it drops tokens or not."""
+        size = Size.of(model)
+        hidden, n = float(size.dense.hidden), size.dense
+        width = size.head_size * n.heads.numpy()
+        choice = np.zeros(len(width))
+        encoder = dropping_encoder(model)
+        if encoder is not None and isinstance(encoder.selector, Predictor):
+            choice[[int(index) for index in encoder.selector.mlps]] = hidden * hidden + 2 * hidden
+        head = hidden * size.reader + size.tail_macs
+        return cls(choice, 4 * hidden * width, 2 * width, 2 * hidden * n.ffn.numpy(), head, size.pooled)
+
+    def __call__(self, lengths: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """MACs of each sequence, `(rows,)`.
+
+        Args:
+            lengths: tokens that enter each layer, that its attention sees and that its FFN sees,
+                `(rows, layers, 3)`.
+            positions: tokens that a head for every token reads, `(rows,)`.
+        """
+        enter, seen, fed = np.moveaxis(lengths.astype(float), -1, 0)
+        layers = (enter - 1) @ self.choice + seen @ self.attention + seen**2 @ self.square + fed @ self.ffn
+        return layers + self.head * (1 if self.pooled else positions)
+
+
+def selector_parameters(model: nn.Module) -> int:
+    """Parameters of the model's token selector, 0 where it has none."""
+    encoder = dropping_encoder(model)
+    return 0 if encoder is None else sum(p.numel() for p in encoder.selector.parameters())
