@@ -42,6 +42,17 @@ def glue(session: nox.Session) -> None:
 
 
 @nox.session
+def ablations(session: nox.Session) -> None:
+    """Run Infor-Coef's ablations and write the tables and figures of its paper: takes --preset and the like."""
+    install(session)
+    session.run("vtrans-bench", "run", "ablations", *session.posargs)
+    keep = [a for a in session.posargs if not a.startswith("-")]
+    options = dict(zip(session.posargs[::2], session.posargs[1::2], strict=False)) if keep else {}
+    wanted = [part for name in ("--preset", "--results") if name in options for part in (name, options[name])]
+    session.run("vtrans-bench", "paper", "infor-coef", *wanted)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Print the suite's own costs as ratios: gated over plain training steps, start-up, counting, planning."""
     install(session)

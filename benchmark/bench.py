@@ -42,6 +42,7 @@ class Bench:
     def open(cls, task: Task, model: Path, folder: Path | None, split: str, max_length: int) -> "Bench":
         """Load a task for the model in a folder."""
         data, tokenizer = load_task(task, folder, split), load_tokenizer(model)
+        check_positions(model, max_length)
         train, evaluation = (encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
         also = encode(task, data.also, tokenizer, max_length) if data.also else None
         return cls(task, data, tokenizer, model, train, evaluation, also, file_digest(model / "model.safetensors"))
@@ -49,6 +50,20 @@ class Bench:
     def pretrained(self, seed: int) -> "nn.Module":
         """The pretrained model with a task head drawn from `seed`."""
         return load_pretrained(self.source, self.task, seed).to(device())
+
+
+def check_positions(source: Path, length: int) -> None:
+    """Raise `SuiteError` where sequences of `length` tokens are longer than the model in `source` has positions."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(source, local_files_only=True)
+    reserved = (config.pad_token_id or 0) + 1 if config.model_type == "roberta" else 0  # its positions start there
+    positions = config.max_position_embeddings - reserved
+    if length > positions:
+        raise SuiteError(
+            f"sequences of {length} tokens are longer than the {positions} positions of {source}",
+            "use a preset of shorter sequences or a model with more positions",
+        )
 
 
 def load_tokenizer(source: Path) -> Any:

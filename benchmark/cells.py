@@ -14,7 +14,10 @@ from vtrans.errors import SuiteError, did_you_mean
 from vtrans.method import Method, config_of
 
 SCHEMA = 1  # of records; a new number makes all records stale
-SUITES = {"glue": "classification and regression of GLUE, or of Rotten Tomatoes under `quick`"}
+SUITES = {
+    "glue": "classification and regression of GLUE, or of Rotten Tomatoes under `quick`",
+    "ablations": "Infor-Coef: its losses, the skim loss in their place, and how hard tokens are pressed",
+}
 SPLITS = ("validation", "dev")
 
 
@@ -38,7 +41,8 @@ class Cell:
     def config(self) -> dict[str, Any]:
         """Everything that the result depends on, as JSON values."""
         teacher = None if self.row == "dense" else self.teacher.config["method"]
-        return {
+        base = {"base": self.base.config["method"]} if self.base != self.teacher else {}
+        return base | {
             "schema": SCHEMA,
             "model": self.preset.model,
             "task": self.task,
@@ -57,7 +61,13 @@ class Cell:
     @property
     def teacher(self) -> "Cell":
         """The dense cell of the same task and seed."""
-        return Cell(self.suite, self.preset, self.task, "dense", self.seed, self.split)
+        return Cell("glue", self.preset, self.task, "dense", self.seed, self.split)
+
+    @property
+    def base(self) -> "Cell":
+        """The cell whose model the row's method starts from: the dense one, or that of a static method."""
+        row = parse_row(self.row).base
+        return Cell("glue", self.preset, self.task, row, self.seed, self.split) if row else self.teacher
 
     @property
     def name(self) -> str:
@@ -98,7 +108,8 @@ def plan(
     foreign = [t for t in names if t not in chosen.tasks]
     if foreign:
         raise SuiteError(f"task {foreign[0]} is not in preset {preset}", f"its tasks: {', '.join(chosen.tasks)}")
-    wanted = [name for row in rows for name in _expand(row, chosen)] or list(chosen.rows)
+    of_suite = {"glue": chosen.rows, "ablations": chosen.ablations}[suite]
+    wanted = [name for row in rows for name in _expand(row, of_suite)] or list(of_suite)
     return [
         Cell(suite, chosen, task, row, seed, split)
         for task in names
@@ -107,9 +118,8 @@ def plan(
     ]
 
 
-def _expand(row: str, preset: Preset) -> list[str]:
-    of_method = [r for r in preset.rows if r.lower().rpartition("-s")[0] == row.lower()]
+def _expand(row: str, known: Sequence[str]) -> list[str]:
+    of_method = [r for r in known if r.lower().rpartition("-s")[0] == row.lower()]
     if of_method:
         return of_method
-    name, sparsity = parse_row(row)
-    return [name if sparsity is None else f"{name}-s{sparsity * 100:g}"]
+    return [parse_row(row).name]

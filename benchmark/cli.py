@@ -57,13 +57,14 @@ def list_(what: Annotated[Listing | None, typer.Argument()] = None) -> None:
 def listing(kind: Listing) -> dict[str, str]:
     """Names of a kind and a line on each."""
     from benchmark.cells import SUITES
-    from benchmark.methods import METHODS
+    from benchmark.methods import JOINT, METHODS
     from benchmark.models import MODELS
     from benchmark.presets import PRESETS
     from benchmark.tasks import TASKS
 
     return {
-        Listing.METHODS: {name: entry.summary for name, entry in METHODS.items()},
+        Listing.METHODS: {name: entry.summary for name, entry in METHODS.items()}
+        | {name: f"= {row}" for name, row in JOINT.items()},
         Listing.TASKS: {name: ", ".join(task.metrics) for name, task in TASKS.items()},
         Listing.MODELS: {name: spec.note or f"{spec.hub}@{spec.revision[:12]}" for name, spec in MODELS.items()},
         Listing.PRESETS: {name: preset.summary for name, preset in PRESETS.items()},
@@ -148,6 +149,24 @@ def _tables(store: "Store", suite: str, preset: str, split: str) -> None:
 
 
 @app.command()
+def paper(
+    name: Annotated[str, typer.Argument(help="paper whose tables and figures to write: infor-coef")],
+    preset: PresetName = "quick",
+    results: Results = Path("results"),
+) -> None:
+    """Write a paper's tables and figures from the records, printed cells beside measured ones."""
+    from benchmark import papers
+    from benchmark.presets import get_preset
+    from vtrans.errors import did_you_mean
+
+    if name not in ("infor-coef",):
+        raise did_you_mean("paper", name, ["infor-coef"])
+    paths = papers.write(results, get_preset(preset).name)
+    echo(paths[0].read_text(encoding="utf-8"))
+    echo("written: " + ", ".join(map(str, paths)))
+
+
+@app.command()
 def validate(results: Results = Path("results")) -> None:
     """Check every record under the results folder against its schema."""
     from benchmark.store import read_record
@@ -172,9 +191,9 @@ def validate(results: Results = Path("results")) -> None:
 def compress(
     model: Annotated[str, typer.Option(help="folder of a transformers model, a name of `list models`, or a hub id")],
     task: Annotated[str, typer.Option(help="task to compress for, see `list tasks`")],
-    method: Annotated[str, typer.Option(help="method, see `list methods`")],
-    sparsity: Annotated[float, typer.Option(help="share to remove, in (0, 1)")],
+    method: Annotated[str, typer.Option(help="method, see `list methods`, or two: CoFi+Infor-Coef")],
     out: Annotated[Path, typer.Option(help="folder to write the smaller model to")],
+    sparsity: Annotated[float | None, typer.Option(help="share to remove, in (0, 1); not for token methods")] = None,
     preset: PresetName = "quick",
     data_dir: DataDir = None,
     seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="of everything random")] = 0,

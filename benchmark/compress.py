@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cells import key_of
-from benchmark.methods import METHODS, Dense, build_method, method_name
+from benchmark.methods import JOINT, Dense, build, parse_row
 from benchmark.models import MODELS, locate
 from benchmark.presets import get_preset
 from benchmark.records import Outcome
 from benchmark.store import check_writable
 from benchmark.tasks import get_task
 from vtrans.errors import SuiteError
-from vtrans.method import Method, config_of
+from vtrans.method import Chain, Method, config_of
 from vtrans.settings import Budget
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Request:
     model: str
     task: str
     method: str
-    sparsity: float
+    sparsity: float | None
     out: Path
     preset: str = "quick"
     data_dir: Path | None = None
@@ -43,14 +43,19 @@ class Request:
         """The method, under the preset's schedules.
 
         Raises:
-            SuiteError: unknown or unsized method, sparsity out of range, unknown quantity or denominator.
+            SuiteError: unknown method, sparsity missing, not wanted or out of range, unknown quantity or denominator.
         """
-        budget = Budget(self.sparsity, self.quantity, self.denominator)  # type: ignore[arg-type]
-        name = method_name(self.method)
-        if not METHODS[name].sized:
-            raise SuiteError(f"method {name!r} compresses nothing", "choose another of `vtrans-bench list methods`")
-        preset = get_preset(self.preset)
-        return build_method(name, preset.phases(self.task), preset.overrides, budget)
+        budget = Budget(0.5 if self.sparsity is None else self.sparsity, self.quantity, self.denominator)  # type: ignore[arg-type]
+        preset, phases = get_preset(self.preset), get_preset(self.preset).phases(self.task)
+        static, plus, tokens = self.method.partition("+")
+        if self.method in JOINT:
+            static, plus, tokens = JOINT[self.method].partition("+")
+        size = f"-s{budget.sparsity * 100:g}" if self.sparsity is not None else ""
+        row = parse_row(static + size + plus + tokens)
+        if row.method == "dense":
+            raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-bench list methods`")
+        method = build(row.name, phases, preset.overrides, budget)
+        return Chain(build(row.base, phases, preset.overrides, budget), method) if row.base else method
 
 
 def compress_model(request: Request, report: "Report | None" = None) -> str:
@@ -93,7 +98,7 @@ def _compress(request: Request, method: Method, bench: "Bench", work: Path, repo
         teacher = make_teacher(bench, request, desk)
         job = Job(teacher, teacher, bench.train, request.seed, desk)
         small = method.compress(job)
-    outcome = measure(method, teacher, small, bench, job.report)
+    outcome = measure(getattr(method, "budget", None), teacher, small, bench, job.report)
     save_pruned(small, request.out)
     bench.tokenizer.save_pretrained(request.out)
     (request.out / "report.json").write_text(outcome.model_dump_json(indent=1) + "\n")
@@ -102,8 +107,9 @@ def _compress(request: Request, method: Method, bench: "Bench", work: Path, repo
 
 def request_key(request: Request, bench: "Bench") -> str:
     """Hash of everything that the result of a request depends on."""
-    finetune = get_preset(request.preset).phases(request.task).finetune
-    config = [request.task, request.seed, bench.data.digest, bench.model_digest, bench.train.lengths[:100]]
+    preset = get_preset(request.preset)
+    finetune = preset.phases(request.task).finetune
+    config = [preset.max_length, request.task, request.seed, bench.data.digest, bench.model_digest]
     return key_of({"request": config, "method": config_of(request.build()), "teacher": config_of(finetune)})
 
 

@@ -37,9 +37,11 @@ class _Counted(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Logits for ids and mask, `(batch, length)` each."""
-        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor
+    ) -> torch.Tensor:
+        """Logits for ids, mask and types, `(batch, length)` each."""
+        return self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).logits
 
 
 def count_macs(model: nn.Module, length: int, batch: int = 1) -> int:
@@ -48,9 +50,19 @@ def count_macs(model: nn.Module, length: int, batch: int = 1) -> int:
     Raises:
         SuiteError: the model has a matrix product that cannot be counted.
     """
+    ids = torch.ones(batch, length, dtype=torch.long)
+    return count_macs_of(model, ids, torch.zeros_like(ids))
+
+
+def count_macs_of(model: nn.Module, ids: torch.Tensor, types: torch.Tensor) -> int:
+    """MACs of one forward pass over ids and types `(batch, length)`; those of a dynamic model depend on them.
+
+    Raises:
+        SuiteError: the model has a matrix product that cannot be counted.
+    """
     device = next(model.parameters()).device
-    ids = torch.ones(batch, length, dtype=torch.long, device=device)
-    analysis = FlopCountAnalysis(_Counted(model.eval()), (ids, torch.ones_like(ids)))
+    inputs = (ids.to(device), torch.ones_like(ids, device=device), types.to(device))
+    analysis = FlopCountAnalysis(_Counted(model.eval()), inputs)
     analysis.set_op_handle("aten::scaled_dot_product_attention", attention_macs)
     for name in _IGNORED:
         analysis.set_op_handle(f"aten::{name}", lambda inputs, outputs: 0)

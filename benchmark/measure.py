@@ -11,27 +11,35 @@ from vtrans.settings import Budget
 if TYPE_CHECKING:
     from torch import nn
 
+    from benchmark.evaluation import Predicted
+
 LATENCY_BATCHES = (1, 32)
 
 
-def measure(method: Any, dense: "nn.Module", small: "nn.Module", bench: Bench, report: dict[str, Any]) -> Outcome:
-    """Everything that a row carries, on the materialised model."""
-    from benchmark.flops import MacCurve
+def measure(
+    budget: Budget | None, dense: "nn.Module", small: "nn.Module", bench: Bench, report: dict[str, Any]
+) -> Outcome:
+    """Everything that a row carries, on the smaller model: materialised, and its dropped tokens gone.
+
+    Args:
+        budget: static size that was asked for, where one was.
+        dense: the fine-tuned model.
+        small: the compressed one.
+        bench: task and data.
+        report: what the stages found.
+    """
+    from benchmark.evaluation import predict, score_logits
     from benchmark.latency import compare
 
     report = dict(report)
     seconds = report.pop("seconds", {})
-    parameters = count_parameters(dense, small)
-    lengths, fixed = bench.evaluation.lengths, bench.task.fixed_length
+    predicted = predict(small, bench.evaluation)
     return Outcome(
-        metrics=all_metrics(small, bench),
-        sparsity=reached(getattr(method, "budget", None), dense, small),
-        parameters=parameters,
-        macs=Macs(
-            compressed=MacCurve.of(small).regimes(lengths, fixed),
-            dense=MacCurve.of(dense).regimes(lengths, fixed),
-            fixed_length=fixed,
-        ),
+        metrics=score_logits(bench.task, predicted.logits, bench.evaluation) | second_metrics(small, bench),
+        sparsity=reached(budget, dense, small),
+        parameters=count_parameters(dense, small),
+        macs=count(dense, small, predicted, bench),
+        tokens=kept_tokens(small, predicted, bench),
         latency=[compare(dense.eval(), small, bench.evaluation, batch) for batch in LATENCY_BATCHES],
         seconds={name: round(value, 3) for name, value in seconds.items()},
         peak_memory_bytes=peak_memory_bytes(),
@@ -39,24 +47,47 @@ def measure(method: Any, dense: "nn.Module", small: "nn.Module", bench: Bench, r
     )
 
 
-def all_metrics(model: "nn.Module", bench: Bench) -> dict[str, float]:
-    """Metrics of the task, on its second validation split too where there is one, in percent."""
-    from benchmark.evaluation import evaluate_task
+def second_metrics(model: "nn.Module", bench: Bench) -> dict[str, float]:
+    """Metrics on the task's second validation split, in percent; empty where there is none."""
+    from benchmark.evaluation import predict, score_logits
 
-    metrics = evaluate_task(model, bench.task, bench.evaluation)
-    if bench.also is not None:
-        more = evaluate_task(model, bench.task, bench.also)
-        metrics |= {also_name(name): value for name, value in more.items()}
-    return metrics
+    if bench.also is None:
+        return {}
+    scores = score_logits(bench.task, predict(model, bench.also).logits, bench.also)
+    return {also_name(name): value for name, value in scores.items()}
+
+
+def count(dense: "nn.Module", small: "nn.Module", predicted: "Predicted", bench: Bench) -> Macs:
+    """MACs of both models in all regimes; of one that drops tokens, from the lengths of its evaluation pass."""
+    from benchmark.dynamic import check_closed_form, dynamic_regimes
+    from benchmark.flops import MacCurve
+
+    lengths, fixed = bench.evaluation.lengths, bench.task.fixed_length
+    if predicted.lengths is None:
+        compressed = MacCurve.of(small).regimes(lengths, fixed)
+    else:
+        check_closed_form(small, bench.evaluation, predicted.lengths)
+        compressed = dynamic_regimes(small, predicted.lengths, lengths)
+    return Macs(compressed=compressed, dense=MacCurve.of(dense).regimes(lengths, fixed), fixed_length=fixed)
+
+
+def kept_tokens(small: "nn.Module", predicted: "Predicted", bench: Bench) -> list[float] | None:
+    """Share of the real tokens that each layer's FFN sees, over all rows; None for a model that drops none."""
+    if predicted.lengths is None:
+        return None
+    shares = predicted.lengths[:, :, 2].sum(0) / sum(bench.evaluation.lengths)
+    return [round(float(share), 5) for share in shares]
 
 
 def count_parameters(dense: "nn.Module", small: "nn.Module") -> Parameters:
-    """Parameters of both models: all by counting tensors, the encoder's by the closed form of their anatomy."""
+    """Parameters of both models: all by counting tensors, the encoder's by closed form, predictors included."""
     from vtrans.size import Size
+    from vtrans.tokens.macs import selector_parameters
 
     total = {name: sum(p.numel() for p in model.parameters()) for name, model in (("s", small), ("d", dense))}
     sizes = {name: Size.of(model) for name, model in (("s", small), ("d", dense))}
     encoder = {name: round(float(size.parameters(size.dense))) for name, size in sizes.items()}
+    encoder["s"] += selector_parameters(small)
     return Parameters(all=total["s"], encoder=encoder["s"], dense_all=total["d"], dense_encoder=encoder["d"])
 
 

@@ -1,11 +1,15 @@
-"""The methods by the names that commands and rows use, and how each is built for a schedule and a size."""
+"""The methods by the names that rows use, and how each is built for a schedule, a size and a strength."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from baselines.cofi import CoFi
+from baselines.infor_coef import InforCoef
 from baselines.one_shot import OneShot
+from baselines.power_bert import PowerBert
+from baselines.transkimmer import Transkimmer
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.method import Method, Stage
 from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
@@ -22,6 +26,9 @@ class Phases:
         prune, recover: of the methods that see all data, and of the recovery of the one-shot rows.
         fast_prune, fast_recover: of the methods that see a 3 % subset.
         ramp: share of the pruning steps over which the target of CoFi rises.
+        tokens: of the methods that drop tokens.
+        token_search: of PoWER-BERT's search, which `tokens` follows.
+        length: fixed length of the task's sequences, the ranks that PoWER-BERT searches over.
     """
 
     finetune: Schedule
@@ -30,6 +37,9 @@ class Phases:
     fast_prune: Schedule
     fast_recover: Schedule
     ramp: float = 0.1
+    tokens: Schedule = Schedule(epochs=3, lr=2e-5)
+    token_search: Schedule = Schedule(epochs=3, lr=3e-5)
+    length: int = 128
 
 
 @dataclass(frozen=True)
@@ -45,17 +55,41 @@ class Dense(Method):
 
 @dataclass(frozen=True)
 class Entry:
-    """A method in the registry: one line about it and how to build it. `sized` ones take a sparsity."""
+    """A method in the registry: one line about it and how to build it.
+
+    Attributes:
+        summary: for `list methods`.
+        build: from schedules and a size.
+        sized: whether rows name a sparsity.
+        tokens: whether it drops tokens, and so can follow a static method, as in `CoFi-s60+Infor-Coef`.
+        like: method whose overrides it takes over, where it is a variant of it.
+        change: what makes the variant, after the overrides.
+    """
 
     summary: str
     build: Callable[[Phases, Budget], Method]
     sized: bool = True
+    tokens: bool = False
+    like: str = ""
+    change: Callable[[Any], Any] = lambda method: method
 
 
 def _cofi(phases: Phases, budget: Budget) -> Method:
     return CoFi(
         budget, phases.prune, phases.recover, constraint=Constraint(rate=0.01, quadratic=0.0, warmup=phases.ramp)
     )
+
+
+def _infor_coef(phases: Phases, budget: Budget) -> Method:
+    return InforCoef(phases.tokens)
+
+
+def _variant(summary: str, **losses: Any) -> Entry:
+    def change(method: Any) -> Any:
+        """The method with other losses."""
+        return replace(method, losses=replace(method.losses, **losses))
+
+    return Entry(summary, _infor_coef, sized=False, tokens=True, like="Infor-Coef", change=change)
 
 
 METHODS: dict[str, Entry] = {
@@ -70,6 +104,31 @@ METHODS: dict[str, Entry] = {
     "Faster-VTrans": Entry(
         "3 % of the data, only gates trained", lambda p, b: FasterVTrans(b, p.fast_prune, p.fast_recover)
     ),
+    "Transkimmer": Entry(
+        "tokens skimmed by a predictor before each layer", lambda p, b: Transkimmer(p.tokens), sized=False, tokens=True
+    ),
+    "PoWER-BERT": Entry(
+        "tokens dropped by the attention they get, a fixed number a layer",
+        lambda p, b: PowerBert(p.token_search, p.tokens, p.length),
+        sized=False,
+        tokens=True,
+    ),
+    "Infor-Coef": Entry(
+        "tokens dropped under an information bottleneck; alone, on the dense model",
+        _infor_coef,
+        sized=False,
+        tokens=True,
+    ),
+    "Infor-Coef-no-entropy": _variant("Infor-Coef without L_entropy", entropy=0.0),
+    "Infor-Coef-no-norm": _variant("Infor-Coef without L_norm", norm=0.0),
+    "Infor-Coef-skim": _variant(
+        "Infor-Coef with Transkimmer's skim loss for both of its own", skim=0.5, entropy=0.0, norm=0.0
+    ),
+}
+JOINT = {
+    "Infor-Coef-4x": "CoFi-s60+Infor-Coef",
+    "Infor-Coef-16x": "CoFi-s95+Infor-Coef",
+    "VTrans+Infor-Coef": "VTrans-s60+Infor-Coef",
 }
 
 
@@ -81,42 +140,89 @@ def method_name(name: str) -> str:
     """
     known = {key.lower(): key for key in METHODS}
     if name.lower() not in known:
-        raise did_you_mean("method", name, list(METHODS))
+        raise did_you_mean("method", name, [*METHODS, *JOINT])
     return known[name.lower()]
 
 
-def parse_row(row: str) -> tuple[str, float | None]:
-    """Split a row name into method and sparsity: `VTrans-s60` is VTrans at 0.6.
+@dataclass(frozen=True)
+class Row:
+    """What the name of a row says.
+
+    Attributes:
+        name: the row as tables show it.
+        method: as in `METHODS`.
+        sparsity: of sized methods.
+        base: row of the static method whose model a token method starts from; empty for the dense model.
+        strength: factor on the pressure to drop tokens.
+    """
+
+    name: str
+    method: str
+    sparsity: float | None = None
+    base: str = ""
+    strength: float = 1.0
+
+
+def parse_row(text: str) -> Row:
+    """Read a row name.
+
+    `VTrans-s60` is VTrans at 60 %, `CoFi-s60+Infor-Coef` is Infor-Coef on the model of CoFi-s60, which goes
+    by `Infor-Coef-4x` too, and `Transkimmer@2` is Transkimmer with twice the pressure to skim.
 
     Raises:
-        SuiteError: unknown method, or a sparsity that is missing, out of range or not wanted.
+        SuiteError: unknown method, a sparsity or strength that is missing, out of range or not wanted, or a
+            composition that makes no sense.
     """
-    match = re.fullmatch(r"(.+?)(?:-s(\d+(?:\.\d+)?))?", row)
-    name, percent = (match[1], match[2]) if match else (row, None)
+    rest, at, factor = text.partition("@")
+    joint = {key.lower(): key for key in JOINT}
+    label = joint.get(rest.lower(), "")
+    base, plus, own = JOINT.get(label, rest).rpartition("+")
+    name, sparsity = _parse_method(own)
+    entry = METHODS[name]
+    start = parse_row(base).name if plus else ""
+    if plus and (not entry.tokens or METHODS[parse_row(base).method].tokens or start == "dense"):
+        raise SuiteError(f"{text!r} joins no static and token method", "write CoFi-s60+Infor-Coef for example")
+    if at and not entry.tokens:
+        raise SuiteError(f"method {name!r} takes no strength", f"write {own}")
+    suffix = f"-s{sparsity * 100:g}" if sparsity is not None else ""
+    spelt = label or (f"{start}+" if start else "") + name + suffix
+    strength = _parse_strength(factor, text) if at else 1.0
+    return Row(spelt + (f"@{strength:g}" if strength != 1 else ""), name, sparsity, start, strength)
+
+
+def _parse_strength(text: str, row: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or not 0 < float(text) < 1e6:
+        raise SuiteError(f"{row!r} has no strength above 0", "write Transkimmer@2 for twice the pressure to skim")
+    return float(text)
+
+
+def _parse_method(text: str) -> tuple[str, float | None]:
+    match = re.fullmatch(r"(.+?)(?:-s(\d+(?:\.\d+)?))?", text)
+    name, percent = (match[1], match[2]) if match else (text, None)
     name = method_name(name)
     if METHODS[name].sized != (percent is not None):
         remedy = f"write {name}-s60 for 60 %" if METHODS[name].sized else f"write {name}"
-        raise SuiteError(f"method {row!r} {'lacks' if METHODS[name].sized else 'takes no'} sparsity", remedy)
+        raise SuiteError(f"method {text!r} {'lacks' if METHODS[name].sized else 'takes no'} sparsity", remedy)
     if percent is None:
         return name, None
     if 0 < float(percent) < 1:
-        raise SuiteError(f"{row!r} asks for {percent} percent", f"write {name}-s{float(percent) * 100:g} for {percent}")
+        raise SuiteError(
+            f"{text!r} asks for {percent} percent", f"write {name}-s{float(percent) * 100:g} for {percent}"
+        )
     return name, Budget(float(percent) / 100).sparsity
 
 
-def build(row: str, phases: Phases, overrides: dict[str, dict] | None = None) -> Method:
-    """The method of a row such as `VTrans-s60`, its sparsity in parameters of the encoder."""
-    name, sparsity = parse_row(row)
-    return build_method(name, phases, overrides, Budget(sparsity or 0.5))
-
-
-def build_method(name: str, phases: Phases, overrides: dict[str, dict] | None, budget: Budget) -> Method:
-    """The method called `name`.
+def build(row: str, phases: Phases, overrides: dict[str, dict] | None = None, budget: Budget | None = None) -> Method:
+    """The method of a row such as `VTrans-s60`, without what its model starts from.
 
     Args:
-        name: as in `METHODS`.
+        row: see `parse_row`.
         phases: schedules.
         overrides: fields to replace, for each method name.
-        budget: size to reach; ignored by methods without one.
+        budget: size to reach; by default the row's sparsity in parameters of the encoder.
     """
-    return replace(METHODS[name].build(phases, budget), **(overrides or {}).get(name, {}))  # type: ignore[type-var]
+    parsed = parse_row(row)
+    entry = METHODS[parsed.method]
+    method: Any = entry.build(phases, budget or Budget(parsed.sparsity or 0.5))
+    method = entry.change(replace(method, **(overrides or {}).get(entry.like or parsed.method, {})))
+    return method if parsed.strength == 1 else method.stronger(parsed.strength)

@@ -26,6 +26,7 @@ LIMITS = {"gated": 1.15, "gated + distillation": 1.6}
 def main() -> None:
     """Print all figures, one a line."""
     from benchmark.cli import echo
+    from benchmark.token_overhead import token_ratios, varied_examples
 
     echo(f"command line start (`list`): {best_of(lambda: _command('list')):.2f} s, limit 0.7 s")
     echo(f"plan of 1,000 cells: {plan_seconds(1000):.2f} s, limit 1 s")
@@ -33,6 +34,14 @@ def main() -> None:
     echo(f"training steps of MiniLM-L6, batch {BATCH}, length {LENGTH}, bf16, over plain fine-tuning:")
     for name, (low, median, high) in step_ratios().items():
         echo(f"  {name}: {median:.3f} (quartiles {low:.3f} to {high:.3f}, n = {STEPS}), limit {LIMITS[name]}")
+    echo("token dropping, MiniLM-L6, rows of 8 to 48 tokens, measured speed-up (quartiles) beside that in MACs:")
+    for name, found in token_ratios(minilm().eval(), varied_examples()).items():
+        for batch, macs in zip((1, 32), found["macs"], strict=True):
+            low, median, high = found[f"b{batch}"]
+            echo(
+                f"  {name}, batch {batch}: {median:.2f} ({low:.2f} to {high:.2f}) of {macs:.2f}, "
+                f"efficiency {median / macs:.2f}"
+            )
 
 
 def best_of(function: Callable[[], None], rounds: int = 5) -> float:

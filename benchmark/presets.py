@@ -6,7 +6,7 @@ from typing import Any
 
 from baselines.cofi import HardConcreteGates
 from benchmark.methods import Phases
-from benchmark.tasks import GLUE
+from benchmark.tasks import GLUE, get_task
 from vtrans.errors import did_you_mean
 from vtrans.settings import Constraint, GateRates, Schedule
 
@@ -23,7 +23,18 @@ ROWS = (
     "Fast-VTrans-s60",
     "Faster-VTrans-s60",
 )
-QUICK_ROWS = tuple(row for row in ROWS if not row.endswith("-s80"))
+TOKEN_ROWS = ("Transkimmer", "PoWER-BERT", "Infor-Coef-4x", "Infor-Coef-16x", "VTrans+Infor-Coef")
+QUICK_ROWS = tuple(row for row in ROWS if not row.endswith("-s80")) + TOKEN_ROWS
+TABLE_3 = ("CoFi-s60+Infor-Coef-no-entropy", "CoFi-s60+Infor-Coef-no-norm")
+FIGURE_3 = (
+    "Infor-Coef-4x@0.5",
+    "Infor-Coef-4x@2",
+    "CoFi-s60+Infor-Coef-skim@0.5",
+    "CoFi-s60+Infor-Coef-skim",
+    "CoFi-s60+Infor-Coef-skim@2",
+)
+FIGURE_4 = ("Infor-Coef@0.5", "Infor-Coef", "Infor-Coef@2")
+ABLATIONS = TABLE_3 + FIGURE_3 + FIGURE_4
 _SMALL_DATA = ("cola", "stsb", "mrpc", "rte", "wnli")
 
 
@@ -38,6 +49,7 @@ class Preset:
         tasks: tasks of the suite `glue`.
         seeds: seeds of each row.
         rows: rows of each table, the dense one first.
+        ablations: rows of the suite `ablations`.
         max_length: tokens that sequences are truncated to.
         phases: schedules of a task, by its name.
         overrides: fields of methods to replace, by method name.
@@ -52,10 +64,14 @@ class Preset:
     max_length: int
     phases: Callable[[str], Phases]
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ablations: tuple[str, ...] = ABLATIONS
 
 
 # A few hundred steps instead of CoFi's tens of thousands: the gates need a faster rate to get anywhere.
-_SHORT = {"CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05, coarse=0.25)), "constraint": Constraint()}}
+_SHORT = {
+    "CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05, coarse=0.25)), "constraint": Constraint()},
+    "PoWER-BERT": {"rate": 0.03, "strength": 1e-3},
+}
 
 
 def _quick(task: str) -> Phases:
@@ -66,6 +82,9 @@ def _quick(task: str) -> Phases:
         recover=Schedule(steps=130, lr=3e-4),
         fast_prune=replace(prune, steps=80),
         fast_recover=Schedule(steps=40, lr=3e-4),
+        tokens=Schedule(steps=100, lr=5e-5, warmup=0.1),
+        token_search=Schedule(steps=60, lr=5e-5),
+        length=get_task(task).fixed_length,
     )
 
 
@@ -80,6 +99,9 @@ def _small(task: str) -> Phases:
         recover=replace(prune, steps=120 if few else 800, lr=3e-4),
         fast_prune=replace(prune, steps=100 if few else 150),
         fast_recover=replace(prune, steps=50 if few else 75, lr=3e-4),
+        tokens=Schedule(steps=240 if few else 400, batch=prune.batch, lr=5e-5, warmup=0.1),
+        token_search=Schedule(steps=120 if few else 200, batch=prune.batch, lr=5e-5),
+        length=get_task(task).fixed_length,
     )
 
 
@@ -94,6 +116,9 @@ def _paper(task: str) -> Phases:
         fast_prune=prune,
         fast_recover=recover,
         ramp=0.2 if few else 0.1,
+        tokens=Schedule(epochs=7 if few else 5, lr=2e-5, warmup=0.1, weight_decay=0.01, embeddings=True),
+        token_search=Schedule(epochs=3, lr=3e-5, warmup=0.1, embeddings=True),
+        length=get_task(task).fixed_length,
     )
 
 
@@ -115,7 +140,7 @@ _PRESETS = (
         model="minilm-l6",
         tasks=GLUE,
         seeds=(0, 1, 2),
-        rows=ROWS,
+        rows=ROWS + TOKEN_ROWS,
         max_length=128,
         phases=_small,
         overrides=_SHORT,
@@ -126,7 +151,7 @@ _PRESETS = (
         model="bert-base",
         tasks=GLUE,
         seeds=(0, 1, 2),
-        rows=ROWS,
+        rows=ROWS + TOKEN_ROWS,
         max_length=128,
         phases=_paper,
     ),

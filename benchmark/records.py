@@ -65,6 +65,9 @@ class Outcome(_Strict):
     sparsity: Sparsity | None
     parameters: Parameters
     macs: Macs
+    tokens: list[float] | None = Field(
+        None, description="share of tokens that each layer keeps, where some are dropped"
+    )
     latency: list[dict[str, Any]]
     seconds: dict[str, float] = Field(description="wall-clock of each stage, evaluation left out")
     peak_memory_bytes: int

@@ -99,19 +99,30 @@ def _run(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> Out
         if isinstance(cell.method, Dense):
             start = dense = bench.pretrained(cell.seed)
         else:
-            start = dense = obtain_teacher(cell.teacher, store, bench, report)
+            start = dense = obtain(cell.teacher, store, bench, report)
+        if cell.base != cell.teacher:
+            start = obtain(cell.base, store, bench, report)
         job = Job(start, start, bench.train, cell.seed, desk)
         small = cell.method.compress(job)
     if isinstance(cell.method, Dense):
         dense = small
     save_pruned(small, store.work(cell) / "model")
-    return measure(cell.method, dense, small, bench, job.report)
+    job.report["seconds"] |= seconds_of_base(cell, store)
+    budget = getattr(cell.base.method, "budget", None) if cell.base != cell.teacher else None
+    return measure(budget or getattr(cell.method, "budget", None), dense, small, bench, job.report)
 
 
-def obtain_teacher(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> "nn.Module":
-    """The dense model of a task and seed: loaded where its weights are kept, else trained, with its record."""
+def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:
+    """Seconds that the static model cost which a cell starts from, by its row; empty where that is the dense one."""
+    record = store.of(cell.base).read(cell.base) if cell.base != cell.teacher else None
+    return {cell.base.row: sum(record.outcome.seconds.values())} if record and record.outcome else {}
+
+
+def obtain(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> "nn.Module":
+    """The model that other cells start from: loaded where its weights are kept, else trained, with its record."""
     from vtrans.pruned import load_pruned
 
+    store = store.of(cell)
     folder = store.work(cell) / "model"
     with store.claim(cell, wait=True):
         if not (folder / "pruned.json").exists():
@@ -125,9 +136,9 @@ def check_inputs(cell: Cell, store: Store, bench: Bench) -> None:
     The work folder keeps the digests of the data and model that its checkpoints and weights come from.
     """
     digests = {"data": bench.data.digest, "model": bench.model_digest}
-    for each in (cell, cell.teacher):
-        note = store.work(each) / "inputs.json"
-        record = store.read(each)
+    for each in (cell, cell.base, cell.teacher):
+        note = store.of(each).work(each) / "inputs.json"
+        record = store.of(each).read(each)
         known = json.loads(note.read_text()) if note.exists() else digests
         if record and record.data and record.model:
             known = {"data": record.data.digest, "model": record.model["sha256"]}

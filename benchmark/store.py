@@ -18,9 +18,15 @@ class Store:
     """Records and working files under one results folder, `RESULTS/PRESET/SUITE/{runs,work}`."""
 
     def __init__(self, root: Path, suite: str, preset: str) -> None:
+        self.root, self.preset = root, preset
         self.folder = root / preset / suite
         self.runs = self.folder / "runs"
         self._names: list[str] | None = None
+
+    def of(self, cell: Cell) -> "Store":
+        """The store of a cell's own suite: models that other suites start from lie in that of `glue`."""
+        store = Store(self.root, cell.suite, self.preset)
+        return self if store.folder == self.folder else store
 
     def path(self, cell: Cell) -> Path:
         """File of a cell's record."""

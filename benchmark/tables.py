@@ -112,6 +112,8 @@ def columns(task: str) -> dict[str, Callable[[Line], str]]:
         table[f"MACs ÷ {regime}"] = lambda line, r=regime: show(line.over(_speedup(r)), 2, "×")  # type: ignore[misc]
     for index, batch in enumerate((1, 32)):
         table[f"time ÷ b{batch}"] = lambda line, i=index: show(line.over(_latency(i)), 2, "×")  # type: ignore[misc]
+    for index, (batch, regime) in enumerate(((1, "unpadded"), (32, "batch"))):
+        table[f"efficiency b{batch}"] = lambda line, i=index, r=regime: show(line.over(_efficiency(i, r)), 2)  # type: ignore[misc]
     table["cost ÷ fine-tuning"] = lambda line: show(line.cost(line.dense), 2, "×")
     table["cost ÷ VTrans"] = lambda line: show(line.cost(line.reference), 2, "×")
     return table
@@ -129,13 +131,20 @@ def _latency(index: int) -> Callable[[Outcome], float]:
     return lambda o: o.latency[index]["speedup"][1]
 
 
+def _efficiency(index: int, regime: str) -> Callable[[Outcome], float]:
+    return lambda o: _latency(index)(o) / _speedup(regime)(o)
+
+
 LEGEND = (
     "Metrics in percent, mean ± sample standard deviation over seeds. encoder %, all %: parameters kept, without and "
-    "with embeddings, pooler and head. MACs ÷: multiply-accumulates of the dense model over the row's, by fvcore on "
-    "the materialised model, unpadded, padded to the longest of 32, padded to a fixed length. time ÷: median measured "
-    "speed-up over dense, timed in turns, fp32, batches of 1 and 32 at real lengths. cost ÷: wall-clock of training "
-    "over that of fine-tuning the dense model (the teacher, which every row needs besides), and over VTrans's at the "
-    "same sparsity. † lacks seeds, – not run."
+    "with embeddings, pooler and head; predictors of token methods count. MACs ÷: multiply-accumulates of the dense "
+    "model over the row's, by fvcore on the materialised model, unpadded, padded to the longest of 32, padded to a "
+    "fixed length; of rows that drop tokens, from the token counts of the evaluation pass, packed in each layer to "
+    "the longest survivor of the 32. time ÷: median measured speed-up over dense, timed in turns, fp32, batches of 1 "
+    "and 32 at real lengths. efficiency: time ÷ over MACs ÷, unpadded for b1 and batch for b32. cost ÷: wall-clock of "
+    "training over that of fine-tuning the dense model (the teacher, which every row needs besides), and over "
+    "VTrans's at the same sparsity; that of the static model counts where a row starts from one. † lacks seeds, – "
+    "not run."
 )
 
 

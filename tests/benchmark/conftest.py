@@ -8,13 +8,23 @@ from benchmark.methods import Phases
 from vtrans.settings import Constraint, GateRates, Schedule
 
 SCHEDULE = Schedule(steps=8, batch=8, lr=1e-3, precision="fp32")
-ROWS = ("dense", "random-s50", "CoFi-s50", "VTrans-s50", "Faster-VTrans-s50")
+ROWS = (
+    "dense",
+    "random-s50",
+    "CoFi-s50",
+    "VTrans-s50",
+    "Faster-VTrans-s50",
+    "Transkimmer",
+    "PoWER-BERT",
+    "VTrans-s50+Infor-Coef",
+)
 
 
 @pytest.fixture
 def tiny_preset(monkeypatch, model_dir):
     """Registers the preset `tiny`: rows of every kind on SST-2-like data."""
     fast = {"CoFi": {"gates": HardConcreteGates(rates=GateRates(0.3)), "constraint": Constraint()}}
+    fast["PoWER-BERT"] = {"rate": 0.3, "strength": 0.05}
     for name in ("Fast-VTrans", "Faster-VTrans"):
         fast[name] = {"fraction": 0.5}
     preset = presets.Preset(
@@ -25,8 +35,9 @@ def tiny_preset(monkeypatch, model_dir):
         seeds=(0, 1),
         rows=ROWS,
         max_length=16,
-        phases=lambda task: Phases(SCHEDULE, SCHEDULE, SCHEDULE, SCHEDULE, SCHEDULE),
+        phases=lambda task: Phases(*[SCHEDULE] * 5, tokens=SCHEDULE, token_search=SCHEDULE, length=16),
         overrides=fast,
+        ablations=("VTrans-s50+Infor-Coef-no-norm",),
     )
     monkeypatch.setitem(presets.PRESETS, "tiny", preset)
     monkeypatch.setitem(models.MODELS, "tiny", models.ModelSpec("tiny", note="made in a test"))

@@ -26,10 +26,15 @@ def test_presets_hold_their_rows():
         "VTrans-s95",
         "Fast-VTrans-s60",
         "Faster-VTrans-s60",
+        "Transkimmer",
+        "PoWER-BERT",
+        "Infor-Coef-4x",
+        "Infor-Coef-16x",
+        "VTrans+Infor-Coef",
     ]
     small = plan("glue", "small", tasks=["sst2", "mrpc"])
-    assert len(small) == 2 * 3 * 11
-    assert small[0].row == small[11].row == "dense"
+    assert len(small) == 2 * 3 * 16
+    assert small[0].row == small[16].row == "dense"
 
 
 def test_every_method_of_every_preset_builds():
@@ -68,7 +73,35 @@ def test_methods_can_be_named_whole_or_at_any_size():
 
 @given(st.sampled_from([m for m in METHODS if METHODS[m].sized]), st.integers(1, 99))
 def test_rows_parse_back(method, percent):
-    assert parse_row(f"{method}-s{percent}") == (method, percent / 100)
+    row = parse_row(f"{method}-s{percent}")
+    assert (row.method, row.sparsity, row.base, row.strength) == (method, percent / 100, "", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "method", "base", "strength"),
+    [
+        ("transkimmer", "Transkimmer", "Transkimmer", "", 1),
+        ("infor-coef-4X", "Infor-Coef-4x", "Infor-Coef", "CoFi-s60", 1),
+        ("Infor-Coef-16x@2", "Infor-Coef-16x@2", "Infor-Coef", "CoFi-s95", 2),
+        ("vtrans+infor-coef", "VTrans+Infor-Coef", "Infor-Coef", "VTrans-s60", 1),
+        ("VTrans-s80+Transkimmer@0.50", "VTrans-s80+Transkimmer@0.5", "Transkimmer", "VTrans-s80", 0.5),
+        ("cofi-s60+infor-coef-no-norm@1", "CoFi-s60+Infor-Coef-no-norm", "Infor-Coef-no-norm", "CoFi-s60", 1),
+    ],
+)
+def test_token_rows_name_their_start_and_strength(text, name, method, base, strength):
+    row = parse_row(text)
+    assert (row.name, row.method, row.base, row.strength) == (name, method, base, strength)
+    assert parse_row(row.name) == row
+
+
+def test_a_joint_row_starts_from_the_cell_of_its_static_method():
+    (cell,) = plan("ablations", "small", ["CoFi-s60+Infor-Coef-no-norm"], ["sst2"], [0])
+    (static,) = plan("glue", "small", ["CoFi-s60"], ["sst2"], [0])
+    assert cell.base == static
+    assert cell.config["base"] == static.config["method"]
+    (alone,) = plan("glue", "small", ["Infor-Coef"], ["sst2"], [0])
+    assert alone.base == alone.teacher
+    assert "base" not in alone.config
 
 
 @pytest.mark.parametrize(
@@ -77,6 +110,11 @@ def test_rows_parse_back(method, percent):
         ({"rows": ["VTrns-s60"]}, "did you mean 'VTrans'"),
         ({"rows": ["VTrans-s100"]}, "outside"),
         ({"rows": ["VTrans-s0"]}, "outside"),
+        ({"rows": ["VTrans-s60@2"]}, "takes no strength"),
+        ({"rows": ["Transkimmer@0"]}, "no strength above 0"),
+        ({"rows": ["CoFi-s60+VTrans-s60"]}, "joins no static and token method"),
+        ({"rows": ["Transkimmer+Infor-Coef"]}, "joins no static and token method"),
+        ({"rows": ["Infor-Coff-4x"]}, "did you mean 'Infor-Coef"),
         ({"rows": ["dense-s60"]}, "takes no sparsity"),
         ({"tasks": ["sst3"]}, "did you mean 'sst2'"),
         ({"tasks": ["sst2"]}, "not in preset quick"),

@@ -61,7 +61,7 @@ def test_plan_states(cli_call, tmp_path):
     code, out, _ = cli_call("plan", "glue")
     assert code == 0
     assert f"done      {cell.key}" in out
-    assert "9 cells: 8 missing, 1 done" in out
+    assert "14 cells: 13 missing, 1 done" in out
 
 
 def test_validate_names_the_corrupt_record(cli_call, tmp_path):

@@ -1,19 +1,23 @@
 """fvcore against the closed form, on dense and pruned models, eager and SDPA."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import tiny_bert
+from tiny import dropping, random_decision, tiny_bert, tiny_examples
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from benchmark.flops import MacCurve, count_macs, refuse_uncounted
+from benchmark.dynamic import check_closed_form, dynamic_regimes, pack_lengths
+from benchmark.evaluation import predict
+from benchmark.flops import MacCurve, count_macs, count_macs_of, refuse_uncounted
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
 from vtrans.gates import GateSet, VariationalGate
 from vtrans.size import Size
 from vtrans.surgery import materialise
+from vtrans.tokens.macs import LayerMacs
 
 
 def closed_form(model: nn.Module, length: int) -> float:
@@ -61,3 +65,40 @@ def test_an_uncounted_product_is_an_error():
     with pytest.raises(SuiteError, match="aten::baddbmm"):
         refuse_uncounted({"aten::baddbmm": 1, "aten::relu": 3})
     refuse_uncounted({"aten::relu": 3})
+
+
+@pytest.mark.parametrize("kind", ["predictor", "retention"])
+@given(seed=st.integers(0, 1000), static=st.booleans())
+def test_gathered_run_equals_the_closed_form_of_its_lengths(kind, seed, static):
+    model = tiny_bert()
+    if static:
+        model = materialise(model, random_decision(model, seed, 0.5))
+    model, examples = dropping(model, kind, seed), tiny_examples(4, seed)
+    lengths = predict(model, examples).lengths
+    for row in range(4):
+        check_closed_form(model, examples, lengths, row)
+    counted = count_macs_of(model, torch.tensor([examples.ids[0]]), torch.tensor([examples.types[0]]))
+    closed = LayerMacs.of(model)(lengths[:1], np.array([len(examples.ids[0])]))
+    assert counted == pytest.approx(closed[0], rel=1e-3)
+
+
+def test_a_model_that_drops_nothing_costs_what_the_curve_says():
+    model, examples = tiny_bert(), tiny_examples(40)
+    curve, lengths = MacCurve.of(model), np.array(examples.lengths)
+    every = np.repeat(lengths[:, None, None], 3, 1).repeat(3, 2)
+    want = curve.regimes(examples.lengths, 8)
+    got = dynamic_regimes(model, every, examples.lengths)
+    assert got["unpadded"] == pytest.approx(want["unpadded"], rel=1e-6)
+    assert got["batch"] == got["sequence"] == pytest.approx(want["batch"], rel=1e-6)
+
+
+def test_packed_lengths_are_those_of_the_longest_of_32():
+    lengths = np.arange(40).reshape(40, 1, 1)
+    assert pack_lengths(lengths)[:, 0, 0].tolist() == [31] * 32 + [39] * 8
+
+
+def test_closed_form_is_checked():
+    model, examples = dropping(tiny_bert(), "predictor", 0), tiny_examples(4)
+    lengths = predict(model, examples).lengths
+    with pytest.raises(SuiteError, match="fvcore counts"):
+        check_closed_form(model, examples, lengths + 1)

@@ -10,12 +10,14 @@ import torch
 from benchmark import runner
 from benchmark.bench import Bench
 from benchmark.cells import plan
+from benchmark.methods import METHODS, parse_row
 from benchmark.runner import run_cell, run_cells
 from benchmark.store import Store
 from benchmark.tables import build
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.pruned import load_pruned
 from vtrans.size import Size
+from vtrans.tokens.macs import selector_parameters
 
 
 def grid(tmp_path, **kwargs):
@@ -37,17 +39,35 @@ def check_record(record, work) -> None:
     assert record.status == "complete"
     assert outcome.parameters.all == sum(p.numel() for p in small.parameters())
     size = Size.of(small)
-    assert outcome.parameters.encoder == int(size.parameters(size.dense))
+    assert outcome.parameters.encoder == int(size.parameters(size.dense)) + selector_parameters(small)
     assert set(outcome.metrics) == {"accuracy"}
     assert record.data.evaluation_rows == 20
     assert [entry["batch"] for entry in outcome.latency] == [1, 32]
     assert all(entry["timed"] >= 30 for entry in outcome.latency)
-    if record.row == "dense":
+    if METHODS[parse_row(record.row).method].tokens:
+        assert len(outcome.tokens) == 2 and all(0 < share <= 1 for share in outcome.tokens)
+        assert outcome.macs.compressed["batch"] == outcome.macs.compressed["sequence"]
+    elif record.row == "dense":
         assert outcome.sparsity is None
         assert outcome.macs.compressed == outcome.macs.dense
     else:
         assert outcome.sparsity.real == pytest.approx(0.5, abs=0.01)
         assert all(outcome.macs.compressed[k] < outcome.macs.dense[k] for k in outcome.macs.dense)
+
+
+def test_a_joint_row_starts_from_the_static_model_and_costs_what_both_cost(tiny_preset, data_dir, tmp_path):
+    cells = plan("ablations", "tiny", tasks=["sst2"], seeds=[0])
+    store = Store(tmp_path / "results", "ablations", "tiny")
+    run_cells(cells, store, data_dir)
+    record, base = store.read(cells[0]), store.of(cells[0].base).read(cells[0].base)
+    assert base.row == "VTrans-s50" and base.suite == "glue"
+    assert record.outcome.seconds["VTrans-s50"] == pytest.approx(sum(base.outcome.seconds.values()), abs=0.01)
+    assert record.outcome.sparsity == base.outcome.sparsity
+    folders = [store.of(cell).work(cell) / "model" for cell in (cells[0], cells[0].base)]
+    joint, static = map(load_pruned, folders)
+    assert {n: p.shape for n, p in static.named_parameters()}.items() <= {
+        n: p.shape for n, p in joint.named_parameters()
+    }.items()
 
 
 def test_finished_grid_trains_nothing(tiny_preset, data_dir, tmp_path, monkeypatch):

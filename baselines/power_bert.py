@@ -1,0 +1,68 @@
+"""PoWER-BERT: word vectors dropped by the attention they get (Goyal et al. 2020, ICML)."""
+
+from dataclasses import dataclass, replace
+
+from vtrans.method import Job, Method, Stage
+from vtrans.settings import Schedule
+from vtrans.stages import Finetune
+
+
+@dataclass(frozen=True)
+class SearchRetention(Stage):
+    """Find how many tokens each layer needs: weights on the ranks of significance, under an L1 penalty.
+
+    Attributes:
+        schedule: of the model's weights.
+        length: ranks of each layer, the fixed length of the task's sequences.
+        strength: lambda of `lambda sum_j j |W_j|`.
+        rate: peak learning rate of the retention weights.
+    """
+
+    schedule: Schedule
+    length: int
+    strength: float
+    rate: float
+
+    def run(self, job: Job) -> None:
+        """Train, then leave the hard selector of the configuration that was found in `job.model`."""
+        import torch
+
+        from vtrans.anatomy import anatomy_of
+        from vtrans.tokens import Retention, attach
+        from vtrans.tokens.objectives import SearchObjective
+        from vtrans.tokens.retention import SoftRetention
+        from vtrans.training import fit
+
+        torch.manual_seed(job.stage_seed)
+        soft = SoftRetention(len(anatomy_of(job.model).blocks), self.length)
+        encoder = attach(job.model, soft.to(next(job.model.parameters()).device))
+        objective = SearchObjective(job.model, encoder, self.strength, self.rate)
+        fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
+        encoder.traces, encoder.selector = [], Retention(soft.configuration())
+        job.report["retention"] = soft.configuration()
+
+
+@dataclass(frozen=True)
+class PowerBert(Method):
+    """Search a retention configuration on the fine-tuned model, then train on with its tokens gone.
+
+    Attributes:
+        search, retrain: schedules.
+        length: fixed length of the task's sequences.
+        strength: lambda of the search (README: 1e-4 to 7e-3).
+        rate: peak learning rate of the retention weights (README: 1e-4 to 3e-3).
+    """
+
+    search: Schedule
+    retrain: Schedule
+    length: int
+    strength: float = 2e-4
+    rate: float = 3e-3
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Search, retrain."""
+        return (SearchRetention(self.search, self.length, self.strength, self.rate), Finetune(self.retrain))
+
+    def stronger(self, factor: float) -> "PowerBert":
+        """The same with `factor` times the penalty."""
+        return replace(self, strength=self.strength * factor)

@@ -1,0 +1,40 @@
+"""Transkimmer: a predictor before each layer skims tokens (Guan, Li, Leng, Lin, Guo 2022, ACL)."""
+
+from dataclasses import dataclass, replace
+
+from baselines.token_losses import Fidelity, TokenLosses
+from baselines.token_training import LearnTokens
+from vtrans.method import Method, Stage
+from vtrans.settings import Schedule
+
+
+@dataclass(frozen=True)
+class Transkimmer(Method):
+    """Train model and predictors under the task's loss and the skim loss.
+
+    Attributes:
+        train: schedule; starts from the fine-tuned model, where the paper starts from the pretrained one.
+        skim: coefficient of the skim loss (scripts: 0.5 on GLUE).
+        rate: peak learning rate of the predictors.
+        temperature: of the Gumbel-softmax.
+        fidelity: `official` leaves the masked attention unnormalised and counts padding in the skim loss, as
+            the code that the published numbers come from; the decisions are gathered all the same.
+        stochastic: sample the decisions at evaluation too, as the official code does.
+    """
+
+    train: Schedule
+    skim: float = 0.5
+    rate: float = 1e-3
+    temperature: float = 1.0
+    fidelity: Fidelity = "corrected"
+    stochastic: bool = False
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage."""
+        losses = TokenLosses(skim=self.skim, fidelity=self.fidelity)
+        learn = LearnTokens(self.train, losses, self.rate, self.temperature, self.fidelity, self.stochastic)
+        return (learn,)
+
+    def stronger(self, factor: float) -> "Transkimmer":
+        """The same with `factor` times the pressure to skim."""
+        return replace(self, skim=self.skim * factor)

@@ -1,0 +1,157 @@
+"""Transkimmer, PoWER-BERT and Infor-Coef: their losses against worked examples, their stages end to end."""
+
+import math
+
+import pytest
+import torch
+from tiny import tiny_bert, tiny_examples
+
+from baselines.infor_coef import InforCoef
+from baselines.power_bert import PowerBert
+from baselines.token_losses import TokenLosses, entropy_loss, norm_loss, skim_loss
+from baselines.transkimmer import Transkimmer
+from vtrans.errors import RunCancelled
+from vtrans.method import Job
+from vtrans.settings import Schedule
+from vtrans.tokens import dropping_encoder, token_lengths
+from vtrans.tokens.encoder import Choice, Trace
+from vtrans.tokens.retention import SoftRetention
+from vtrans.training import Desk
+
+SHORT = Schedule(steps=12, batch=8, lr=1e-3)
+
+
+def trace(probability, hidden=None, real=None, before=None, keep=None) -> Trace:
+    p = torch.as_tensor(probability, dtype=torch.float)
+    real = torch.ones_like(p, dtype=torch.bool) if real is None else torch.as_tensor(real, dtype=torch.bool)
+    before = real.float() if before is None else torch.as_tensor(before, dtype=torch.float)
+    keep = torch.ones_like(p) if keep is None else torch.as_tensor(keep, dtype=torch.float)
+    hidden = torch.ones(*p.shape, 4) if hidden is None else hidden
+    return Trace(hidden, real, before, before * keep, Choice(keep, p, p))
+
+
+def job(desk: Desk | None = None, seed: int = 0) -> Job:
+    teacher = tiny_bert()
+    return Job(teacher, teacher, tiny_examples(), seed, desk or Desk())
+
+
+def test_entropy_of_a_fair_coin_is_minus_log_2():
+    assert entropy_loss([trace([[1.0, 0.5, 0.5]])]).item() == pytest.approx(-math.log(2), rel=1e-4)
+
+
+def test_entropy_reads_real_tokens_that_enter_and_official_the_first_mask():
+    torch.manual_seed(0)
+    p = torch.rand(64, 40) * 0.998 + 0.001
+    own = entropy_loss([trace(p)]).item()
+    official = entropy_loss([trace(p)], "official").item()
+    assert own == pytest.approx(-0.5, abs=0.02)  # integral of p log p + (1-p) log(1-p) over [0, 1]
+    assert official == pytest.approx(-0.75, abs=0.1)  # -1/4 of its own half, -1/2 of the other one's
+    padded = trace([[1.0, 0.5, 0.9]], real=[[1, 1, 0]])
+    assert entropy_loss([padded]).item() == pytest.approx(-math.log(2), rel=1e-4)
+    gone = trace([[1.0, 0.5, 0.9]], before=[[1, 1, 0]])
+    assert entropy_loss([gone]).item() == pytest.approx(-math.log(2), rel=1e-4)
+
+
+@pytest.mark.parametrize(("batch", "length", "expected"), [(32, 50, 1108), (32, 128, 1773), (16, 50, 784)])
+def test_official_norm_is_that_of_the_whole_batch(batch, length, expected):
+    torch.manual_seed(0)
+    t = trace(torch.ones(batch, length), torch.randn(batch, length, 768))
+    assert norm_loss([t, t], "official").item() == pytest.approx(expected, rel=0.002)
+    assert norm_loss([t, t]).item() == pytest.approx(0.5, rel=0.01)
+
+
+def test_norm_follows_the_chance_of_having_been_kept_and_leaves_padding_out():
+    half = trace([[1.0, 0.5, 0.5]], real=[[1, 1, 0]])
+    assert norm_loss([half]).item() == pytest.approx((1 + 0.25) / 2 / 2)
+    assert norm_loss([half, half]).item() == pytest.approx(((1 + 0.25) + (1 + 0.0625)) / 2 / 2 / 2)
+
+
+def test_skim_counts_kept_tokens_and_official_the_padding_too():
+    one = trace([[1.0, 0.5, 0.5, 0.5]], real=[[1, 1, 1, 0]], keep=[[1, 0, 1, 1]])
+    assert skim_loss([one]).item() == pytest.approx(2 / 3)
+    assert skim_loss([one], "official").item() == pytest.approx(3 / 4)
+
+
+def test_terms_wait_for_the_warm_up_and_leave_out_what_has_no_weight():
+    losses = TokenLosses(entropy=0.1, norm=0.5, warmup=0.25)
+    assert set(losses.terms([trace([[1.0, 0.5]])], 0.2)) == {"entropy"}
+    assert set(losses.terms([trace([[1.0, 0.5]])], 0.25)) == {"entropy", "norm"}
+    assert set(TokenLosses(skim=1.0).terms([trace([[1.0, 0.5]])], 0.0)) == {"skim"}
+
+
+METHODS = {
+    "transkimmer": Transkimmer(SHORT, skim=5.0, rate=0.05),
+    "official": Transkimmer(SHORT, skim=5.0, rate=0.05, fidelity="official"),
+    "infor-coef": InforCoef(SHORT, TokenLosses(entropy=0.01, norm=2.0, warmup=0.1), rate=0.05),
+    "skim": InforCoef(SHORT, TokenLosses(skim=5.0), rate=0.05),
+    "power": PowerBert(SHORT, SHORT, length=14, strength=0.05, rate=0.3),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_drop_tokens(name):
+    work = job()
+    before = {k: v.clone() for k, v in work.teacher.state_dict().items()}
+    small = METHODS[name].compress(work)
+    batch = work.train.batch(range(16))
+    batch.pop("labels")
+    with torch.no_grad():
+        assert torch.isfinite(small(**batch).logits).all()
+    lengths = token_lengths(small)
+    assert (lengths[:, -1, 2] < lengths[:, 0, 0]).float().mean() > 0.5
+    assert (lengths >= 1).all()
+    assert all(torch.equal(v, work.teacher.state_dict()[k]) for k, v in before.items())
+
+
+def test_without_pressure_nothing_is_dropped():
+    small = InforCoef(SHORT, TokenLosses(entropy=4e-4), rate=1e-3).compress(job())
+    batch = tiny_examples().batch(range(8))
+    batch.pop("labels")
+    with torch.no_grad():
+        small(**batch)
+    assert torch.equal(token_lengths(small)[:, -1, 2], batch["attention_mask"].sum(1))
+
+
+def test_power_bert_reports_its_configuration():
+    work = job()
+    small = METHODS["power"].compress(work)
+    found = work.report["retention"]
+    assert found == sorted(found, reverse=True)
+    assert found == list(dropping_encoder(small).selector.lengths)
+    assert found[-1] < 14
+
+
+@pytest.mark.parametrize("method", [METHODS["transkimmer"], METHODS["power"]], ids=["transkimmer", "power"])
+def test_resumed_equals_uninterrupted(method, tmp_path):
+    whole = method.compress(job())
+    stop = Desk(folder=tmp_path)
+
+    def interrupt(name, step, total, numbers):
+        stop.stop = step == 7
+
+    stop.report = interrupt
+    with pytest.raises(RunCancelled):
+        method.compress(job(stop))
+    resumed = method.compress(job(Desk(folder=tmp_path)))
+    state = whole.state_dict()
+    assert all(torch.equal(v, state[k]) for k, v in resumed.state_dict().items())
+
+
+def test_soft_retention_starts_as_the_identity_and_its_penalty_weighs_later_layers():
+    soft = SoftRetention(3, 5)
+    assert soft.penalty().item() == 5 * (1 + 2 + 3)
+    assert soft.configuration() == [5, 5, 5]
+    with torch.no_grad():
+        soft.weights[1] = torch.tensor([1.0, 1.0, 0.6, 0.0, 0.0])
+        soft.weights[2] = 0.1
+    assert soft.configuration() == [5, 2, 1]
+    hidden, seen, valid = torch.randn(1, 4, 2), torch.tensor([[0.0, 1.0, 3.0, 2.0]]), torch.ones(1, 4, dtype=torch.bool)
+    scale = soft(1, hidden, seen, valid).scale
+    assert scale[0].tolist() == pytest.approx([1.0, 0.0, 1.0, 0.6])
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_stronger_changes_the_pressure_alone(method):
+    double = method.stronger(2.0)
+    assert double != method
+    assert double.stronger(0.5) == method
