@@ -85,8 +85,10 @@ def norm_loss(traces: "Sequence[Trace]", fidelity: Fidelity = "corrected") -> "T
     """Size of the states that the selector lets through, mean over layers, 0-d (Infor-Coef, equation 16).
 
     `corrected` is 1/2 (pi h)^2, mean over real tokens and hidden units, with pi the chance of having been kept
-    up to here; for states of unit variance 1/2 where nothing is dropped. `official` is the Frobenius norm, not
-    squared, of the whole padded batch `(batch, length, hidden)` under the noisy samples.
+    up to here and h scaled to unit mean square over the batch: the bound compares it with N(0, 1), states of a
+    model have another scale in each layer, and without scaling it is lowered by shrinking them. It is 1/2 where
+    nothing is dropped. `official` is the Frobenius norm, not squared, of the whole padded batch
+    `(batch, length, hidden)` under the noisy samples.
     """
     if fidelity == "official":
         pairs = zip(traces, _soft(traces), strict=True)
@@ -96,8 +98,9 @@ def norm_loss(traces: "Sequence[Trace]", fidelity: Fidelity = "corrected") -> "T
 
 
 def _mean_square(trace: "Trace", chance: "Tensor") -> "Tensor":
-    squares = (trace.hidden.float() * chance.unsqueeze(-1)).square().mean(-1)
-    return (squares * trace.real).sum() / trace.real.sum()
+    squares = trace.hidden.float().square().mean(-1) * trace.real
+    unit = squares.sum().detach() / trace.real.sum()
+    return (squares / unit * chance.square()).sum() / trace.real.sum()
 
 
 def _probability(trace: "Trace") -> "Tensor":

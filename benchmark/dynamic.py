@@ -1,8 +1,8 @@
 """MACs of models that drop tokens, over a whole data set, from the token counts of one pass.
 
-A sequence costs what its survivors cost where it runs alone. In a batch of 32 it costs what the longest
-survivor of the batch costs, layer by layer, since that is what the packed model computes. Padding is dropped
-on entry, so that padding the input to a fixed length changes the cost of the dense model only.
+All that is linear in the tokens runs on the survivors alone. The scores of attention are padded, in a batch of
+32, to the longest survivor of the batch, layer by layer. Padding is dropped on entry, so that padding the input
+to a fixed length changes the cost of the dense model only.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ def dynamic_regimes(model: nn.Module, lengths: np.ndarray, real: Sequence[int]) 
         lengths: tokens in each layer, `(rows, layers, 3)`, in the order of the data.
         real: tokens of each row before any is dropped.
     """
-    macs, positions = LayerMacs.of(model), np.array(real)
-    packed = macs(pack_lengths(lengths), pack_lengths(positions)).mean()
-    return {"unpadded": float(macs(lengths, positions).mean()), "batch": float(packed), "sequence": float(packed)}
+    macs, positions, seen = LayerMacs.of(model), np.array(real), lengths[:, :, 1]
+    batch = float(macs(lengths, longest_of_batch(seen), longest_of_batch(positions)).mean())
+    return {"unpadded": float(macs(lengths, seen, positions).mean()), "batch": batch, "sequence": batch}
 
 
-def pack_lengths(lengths: np.ndarray) -> np.ndarray:
+def longest_of_batch(lengths: np.ndarray) -> np.ndarray:
     """Each row's counts replaced by the largest of its batch of 32; the first axis is rows."""
     parts = [lengths[i : i + BATCH] for i in range(0, len(lengths), BATCH)]
     return np.concatenate([np.broadcast_to(part.max(0), part.shape) for part in parts])
@@ -41,7 +41,8 @@ def check_closed_form(model: nn.Module, examples: Examples, lengths: np.ndarray,
     """Raise `SuiteError` where fvcore counts other MACs on a row than its lengths give."""
     inputs = examples.batch([row])
     counted = count_macs_of(model, inputs["input_ids"], inputs["token_type_ids"])
-    closed = float(LayerMacs.of(model)(lengths[row : row + 1], np.array([len(examples.ids[row])]))[0])
+    own = lengths[row : row + 1]
+    closed = float(LayerMacs.of(model)(own, own[:, :, 1], np.array([len(examples.ids[row])]))[0])
     if abs(counted - closed) > TOLERANCE * closed:
         raise SuiteError(
             f"fvcore counts {counted:,} MACs on a row, its token counts give {closed:,.0f}", "see vtrans/tokens/macs.py"

@@ -68,10 +68,12 @@ class Preset:
 
 
 # A few hundred steps instead of CoFi's tens of thousands: the gates need a faster rate to get anywhere.
-_SHORT = {
+_SHORT: dict[str, dict[str, Any]] = {
     "CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05, coarse=0.25)), "constraint": Constraint()},
-    "PoWER-BERT": {"rate": 0.03, "strength": 1e-3},
+    "PoWER-BERT": {"rate": 0.03, "strength": 2e-4},
 }
+# A hundred steps: predictors have to get from a bias of 5 to decisions in a few dozen.
+_SHORTEST = _SHORT | {"Transkimmer": {"rate": 5e-3}, "Infor-Coef": {"rate": 5e-3}}
 
 
 def _quick(task: str) -> Phases:
@@ -82,8 +84,8 @@ def _quick(task: str) -> Phases:
         recover=Schedule(steps=130, lr=3e-4),
         fast_prune=replace(prune, steps=80),
         fast_recover=Schedule(steps=40, lr=3e-4),
-        tokens=Schedule(steps=100, lr=5e-5, warmup=0.1),
-        token_search=Schedule(steps=60, lr=5e-5),
+        tokens=Schedule(steps=100, lr=2e-5, warmup=0.1),
+        token_search=Schedule(steps=60, lr=2e-5),
         length=get_task(task).fixed_length,
     )
 
@@ -99,8 +101,8 @@ def _small(task: str) -> Phases:
         recover=replace(prune, steps=120 if few else 800, lr=3e-4),
         fast_prune=replace(prune, steps=100 if few else 150),
         fast_recover=replace(prune, steps=50 if few else 75, lr=3e-4),
-        tokens=Schedule(steps=240 if few else 400, batch=prune.batch, lr=5e-5, warmup=0.1),
-        token_search=Schedule(steps=120 if few else 200, batch=prune.batch, lr=5e-5),
+        tokens=Schedule(steps=240 if few else 400, batch=prune.batch, lr=2e-5, warmup=0.1),
+        token_search=Schedule(steps=120 if few else 200, batch=prune.batch, lr=2e-5),
         length=get_task(task).fixed_length,
     )
 
@@ -132,7 +134,7 @@ _PRESETS = (
         rows=QUICK_ROWS,
         max_length=64,
         phases=_quick,
-        overrides=_SHORT,
+        overrides=_SHORTEST,
     ),
     Preset(
         name="small",

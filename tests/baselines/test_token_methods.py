@@ -14,7 +14,7 @@ from vtrans.errors import RunCancelled
 from vtrans.method import Job
 from vtrans.settings import Schedule
 from vtrans.tokens import dropping_encoder, token_lengths
-from vtrans.tokens.encoder import Choice, Trace
+from vtrans.tokens.encoder import Choice, PaddedTokens, Trace
 from vtrans.tokens.retention import SoftRetention
 from vtrans.training import Desk
 
@@ -82,7 +82,7 @@ def test_terms_wait_for_the_warm_up_and_leave_out_what_has_no_weight():
 METHODS = {
     "transkimmer": Transkimmer(SHORT, skim=5.0, rate=0.05),
     "official": Transkimmer(SHORT, skim=5.0, rate=0.05, fidelity="official"),
-    "infor-coef": InforCoef(SHORT, TokenLosses(entropy=0.01, norm=2.0, warmup=0.1), rate=0.05),
+    "infor-coef": InforCoef(SHORT, TokenLosses(entropy=0.01, norm=5.0, warmup=0.1), rate=0.2),
     "skim": InforCoef(SHORT, TokenLosses(skim=5.0), rate=0.05),
     "power": PowerBert(SHORT, SHORT, length=14, strength=0.05, rate=0.3),
 }
@@ -146,7 +146,7 @@ def test_soft_retention_starts_as_the_identity_and_its_penalty_weighs_later_laye
         soft.weights[2] = 0.1
     assert soft.configuration() == [5, 2, 1]
     hidden, seen, valid = torch.randn(1, 4, 2), torch.tensor([[0.0, 1.0, 3.0, 2.0]]), torch.ones(1, 4, dtype=torch.bool)
-    scale = soft(1, hidden, seen, valid).scale
+    scale = soft(1, hidden, seen, PaddedTokens(valid)).scale
     assert scale[0].tolist() == pytest.approx([1.0, 0.0, 1.0, 0.6])
 
 

@@ -10,12 +10,14 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from vtrans.anatomy import Anatomy, anatomy_of
 from vtrans.errors import SuiteError
 from vtrans.tokens import attention as token_attention
-from vtrans.tokens.attention import Fidelity, key_mask, padding_of
-from vtrans.tokens.packing import Packed
+from vtrans.tokens.attention import Fidelity, padding_of
+from vtrans.tokens.ragged import Ragged
 
 
 class Selector(Protocol):
     """Decides which tokens stay. A module, so that what it learns is saved with the model.
+
+    Tokens come padded, `(batch, length, hidden)`, or ragged, `(n, hidden)`; `Tokens` says which is which.
 
     Attributes:
         kind: name in saved models.
@@ -29,8 +31,8 @@ class Selector(Protocol):
     learns: bool
     fidelity: Fidelity
 
-    def __call__(self, layer: int, hidden: Tensor, seen: Tensor | None, valid: Tensor) -> "Choice":
-        """Choose among the valid tokens of `hidden`; `seen` is their significance under place `ffn`."""
+    def __call__(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: "Tokens") -> "Choice":
+        """Choose among tokens; `seen` is their significance under place `ffn`."""
         ...
 
     def settings(self) -> dict[str, Any]:
@@ -42,12 +44,25 @@ class Selector(Protocol):
         ...
 
 
+class Tokens(Protocol):
+    """What a selector may ask about the tokens before it."""
+
+    @property
+    def first(self) -> Tensor:
+        """Whether a token is the first of its sequence, bool like the tokens."""
+        ...
+
+    def ranks(self, seen: Tensor) -> Tensor:
+        """Rank of each token in its sequence: 0 for the first token, then by falling `seen`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Choice:
     """What a selector says at one layer.
 
     Attributes:
-        keep: `(batch, length)`, 1 for tokens that stay; straight-through in training.
+        keep: 1 or True for tokens that stay; straight-through in training.
         probability: chance of being kept, before any noise, likewise; None where nothing is learnt.
         soft: the relaxed sample behind `keep`; None likewise.
         scale: factor on the states of each token; None for 1.
@@ -81,7 +96,8 @@ class DroppingEncoder(nn.Module):
     """Stands in the place of a model's encoder; its layers are those of the encoder, in the same order.
 
     Masked, tokens stay where they are and dropped ones keep their last state, unseen by the others. Gathered,
-    the layers run on the survivors alone, packed to the longest of the batch; dropped states are put back at
+    the layers run on the survivors alone: those of all sequences lie end to end, without padding, but for the
+    scores of attention, which are padded to the longest survivor of the batch. Dropped states are put back at
     the end where a head reads them. Both give the same logits.
 
     Args:
@@ -102,7 +118,7 @@ class DroppingEncoder(nn.Module):
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """States `(batch, length, hidden)` of the last layer, in the stock encoder's signature.
 
-        Without `scatter` the length is that of the survivors.
+        Gathered without `scatter`, only the state of the first token, `(batch, 1, hidden)`.
         """
         valid = padding_of(attention_mask, hidden_states)
         masked = self.form == "masked" or (self.form == "auto" and self.training and self.selector.learns)
@@ -110,33 +126,49 @@ class DroppingEncoder(nn.Module):
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last)
 
     def _gathered(self, hidden: Tensor, valid: Tensor) -> Tensor:
-        state, lengths = Packed.start(hidden, valid, self.scatter), list[Tensor]()
+        ragged, lengths = Ragged.of(valid), list[Tensor]()
+        resting, hidden = hidden, hidden.flatten(0, 1)[valid.flatten()]
+
+        def drop(chosen: Tensor) -> None:
+            """Leave the states of tokens where they are, and go on with the chosen ones."""
+            nonlocal ragged, resting, hidden
+            # To a tracer, a decision that nothing follows would be dead code, and its cost not be counted.
+            if not torch.jit.is_tracing() and bool(chosen.all()):
+                return
+            resting = self._rest(resting, ragged, hidden)
+            ragged, hidden = ragged.take(chosen), hidden[chosen]
+
         for index, layer in enumerate(self.layer):
-            entered = state.lengths
+            entered = ragged.lengths
             if self.selector.place == "layer":
-                state = state.keep(self._choose(index, state.hidden, None, state.valid).keep > 0)
-            attended = state.lengths
-            context, seen = self._attend(layer, state.hidden, state.mask)
-            state = state.step(context)
+                drop(self.selector(index, hidden, None, RaggedTokens(ragged)).keep > 0)
+            attended = ragged.lengths
+            context, seen = self._attend(layer, hidden[None], None, ragged=ragged)
+            hidden = context[0]
             if seen is not None:
-                state = state.keep(self._choose(index, state.hidden, seen, state.valid).keep > 0)
-            lengths += [entered, attended, state.lengths]
-            state = state.step(_feed(layer, state.hidden))
-        self.lengths = torch.stack(lengths, 1).view(len(hidden), -1, 3)
-        rested = state.rested()
-        return state.hidden if rested is None else rested
+                drop(self.selector(index, hidden, seen, RaggedTokens(ragged)).keep > 0)
+            lengths += [entered, attended, ragged.lengths]
+            hidden = _feed(layer, hidden)
+        self.lengths = torch.stack(lengths, 1).view(len(valid), -1, 3)
+        return self._rest(resting, ragged, hidden) if self.scatter else hidden[ragged.starts].unsqueeze(1)
+
+    def _rest(self, resting: Tensor, ragged: Ragged, hidden: Tensor) -> Tensor:
+        if not self.scatter:
+            return resting
+        return resting.index_put((ragged.sample, ragged.place), hidden.to(resting.dtype))
 
     def _masked(self, hidden: Tensor, valid: Tensor) -> Tensor:
-        self.traces, kept, mask = [], valid.float(), key_mask(valid)
+        self.traces, kept = [], valid.float()
+        mask = None if bool(valid.all()) else valid[:, None, None, :]
         for index, layer in enumerate(self.layer):
             before, entering = kept, hidden
             if self.selector.place == "layer":
-                choice = self._choose(index, hidden, None, kept > 0)
+                choice = self.selector(index, hidden, None, PaddedTokens(kept > 0))
                 kept = before * choice.keep
-            context, seen = self._attend(layer, hidden, mask, kept)
+            context, seen = self._attend(layer, hidden, mask, token_keep=kept)
             hidden = _blend(kept, context, hidden)
             if seen is not None:
-                choice = self._choose(index, hidden, seen, kept > 0)
+                choice = self.selector(index, hidden, seen, PaddedTokens(kept > 0))
                 kept = kept * choice.keep
                 hidden = hidden if choice.scale is None else hidden * choice.scale.unsqueeze(-1).to(hidden.dtype)
             hidden = _blend(kept, _feed(layer, hidden), hidden)
@@ -144,15 +176,44 @@ class DroppingEncoder(nn.Module):
                 self.traces.append(Trace(entering, valid, before, kept, choice))
         return hidden
 
-    def _choose(self, index: int, hidden: Tensor, seen: Tensor | None, valid: Tensor) -> Choice:
-        return self.selector(index, hidden, seen, valid)
+    def _attend(self, layer: Any, hidden: Tensor, mask: Tensor | None, **how: Any) -> tuple[Tensor, Tensor | None]:
+        significance = self.selector.place == "ffn"
+        return layer.attention(hidden, mask, fidelity=self.selector.fidelity, significance=significance, **how)
 
-    def _attend(
-        self, layer: Any, hidden: Tensor, mask: Tensor | None, keep: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        return layer.attention(
-            hidden, mask, token_keep=keep, fidelity=self.selector.fidelity, significance=self.selector.place == "ffn"
-        )
+
+@dataclass(frozen=True)
+class RaggedTokens:
+    """`Tokens` laid end to end."""
+
+    ragged: Ragged
+
+    @property
+    def first(self) -> Tensor:
+        """Whether a token is the first of its sequence, `(n,)`."""
+        return self.ragged.first
+
+    def ranks(self, seen: Tensor) -> Tensor:
+        """Rank of each token by falling `seen`, `(n,)`."""
+        valid = self.ragged.pad(torch.ones_like(seen, dtype=torch.bool))
+        return self.ragged.unpad(PaddedTokens(valid).ranks(self.ragged.pad(seen)))
+
+
+@dataclass(frozen=True)
+class PaddedTokens:
+    """`Tokens` of a padded batch, the padding on the right; `valid` is bool `(batch, length)`."""
+
+    valid: Tensor
+
+    @property
+    def first(self) -> Tensor:
+        """Whether a token is the first of its sequence, `(batch, length)`."""
+        return (torch.arange(self.valid.shape[1], device=self.valid.device) == 0).expand_as(self.valid)
+
+    def ranks(self, seen: Tensor) -> Tensor:
+        """Rank of each token by falling `seen`, those not valid last, `(batch, length)`."""
+        seen = seen.masked_fill(~self.valid, float("-inf"))
+        seen = torch.cat([torch.full_like(seen[:, :1], float("inf")), seen[:, 1:]], 1)
+        return seen.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
 
 
 def _feed(layer: Any, hidden: Tensor) -> Tensor:

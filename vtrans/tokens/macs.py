@@ -15,7 +15,7 @@ class LayerMacs:
     """MACs of each layer by the tokens it sees; arrays of `(layers,)`.
 
     Attributes:
-        choice: of the predictor, a token that enters, CLS aside.
+        choice: of the predictor, a token that enters.
         attention, square: of the projections a token, and of scores and context a pair of tokens.
         ffn: of the FFN, a token.
         head: of pooler and task head: for each sequence, or for each token where `pooled` is False.
@@ -41,16 +41,18 @@ class LayerMacs:
         head = hidden * size.reader + size.tail_macs
         return cls(choice, 4 * hidden * width, 2 * width, 2 * hidden * n.ffn.numpy(), head, size.pooled)
 
-    def __call__(self, lengths: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    def __call__(self, lengths: np.ndarray, widths: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """MACs of each sequence, `(rows,)`.
 
         Args:
             lengths: tokens that enter each layer, that its attention sees and that its FFN sees,
                 `(rows, layers, 3)`.
+            widths: tokens that the scores of each layer's attention are padded to, `(rows, layers)`.
             positions: tokens that a head for every token reads, `(rows,)`.
         """
         enter, seen, fed = np.moveaxis(lengths.astype(float), -1, 0)
-        layers = (enter - 1) @ self.choice + seen @ self.attention + seen**2 @ self.square + fed @ self.ffn
+        squares = widths.astype(float) ** 2
+        layers = enter @ self.choice + seen @ self.attention + squares @ self.square + fed @ self.ffn
         return layers + self.head * (1 if self.pooled else positions)
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
 from vtrans.tokens.attention import Fidelity
-from vtrans.tokens.encoder import Choice
+from vtrans.tokens.encoder import Choice, Tokens
 
 BIAS = 5.0  # logits of keep and skim start at +-5: P(skim) = sigmoid(-10) = 4.5e-5
 
@@ -19,7 +19,7 @@ class Predictor(nn.Module):
     """Keep or skim, for each token before each layer: LN, Linear, LN, GELU, Linear to two logits.
 
     In training a hard Gumbel-softmax sample with straight-through gradients, at evaluation the argmax.
-    The first token (CLS) always stays, and no predictor runs on it; in training, padding is on the right.
+    The first token (CLS) always stays.
 
     Args:
         hidden: width of the residual stream.
@@ -66,22 +66,17 @@ class Predictor(nn.Module):
                 f"predictor of width {self.hidden} on a model of width {anatomy.hidden}", "build it with Predictor.of"
             )
 
-    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, valid: Tensor) -> Choice:
-        """Choose among tokens `(batch, length, hidden)`."""
+    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> Choice:
+        """Choose among tokens by their states `(..., hidden)`."""
         if str(layer) not in self.mlps:
-            return Choice(torch.ones_like(valid, dtype=torch.float))
-        logits = self.mlps[str(layer)](hidden[:, 1:]).float()
-        if self.training or self.stochastic:
-            soft = F.gumbel_softmax(logits, self.temperature)[..., 1]
-            hard = (soft > 0.5).float() - soft.detach() + soft
-        else:
-            soft = hard = (logits[..., 1] > logits[..., 0]).float()
-        return Choice(first_stays(hard), first_stays(logits.softmax(-1)[..., 1]), first_stays(soft))
-
-
-def first_stays(keep: Tensor) -> Tensor:
-    """`keep` `(batch, length - 1)` with a first column of 1, for CLS."""
-    return F.pad(keep, (1, 0), value=1.0)
+            return Choice(torch.ones(hidden.shape[:-1], device=hidden.device))
+        logits, first = self.mlps[str(layer)](hidden).float(), tokens.first
+        if not (self.training or self.stochastic):
+            return Choice((logits[..., 1] > logits[..., 0]) | first)
+        soft = F.gumbel_softmax(logits, self.temperature)[..., 1]
+        hard = (soft > 0.5).float() - soft.detach() + soft
+        chances = (hard, logits.softmax(-1)[..., 1], soft)
+        return Choice(*(x.masked_fill(first, 1.0) for x in chances))
 
 
 def skim_predictor(hidden: int) -> nn.Sequential:

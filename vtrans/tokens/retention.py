@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
-from vtrans.tokens.encoder import Choice
+from vtrans.tokens.encoder import Choice, Tokens
 
 
 class Retention(nn.Module):
@@ -41,10 +41,10 @@ class Retention(nn.Module):
                 "give one length for each layer, none above the positions",
             )
 
-    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, valid: Tensor) -> Choice:
-        """Choose among tokens by their significance `seen`, `(batch, length)`."""
+    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> Choice:
+        """Choose among tokens by their significance `seen`."""
         assert seen is not None, "significance comes with place `ffn`"
-        return Choice((ranks(seen, valid) < self.lengths[layer]).float() * valid)
+        return Choice((tokens.ranks(seen) < self.lengths[layer]).float())
 
 
 class SoftRetention(nn.Module):
@@ -70,11 +70,11 @@ class SoftRetention(nn.Module):
     def check(self, anatomy: Anatomy, positions: int) -> None:
         """It fits every model it is built for."""
 
-    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, valid: Tensor) -> Choice:
+    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> Choice:
         """Keep all tokens, scaled by the weights of their ranks."""
         assert seen is not None, "significance comes with place `ffn`"
-        rank = ranks(seen, valid).clamp(max=self.weights.shape[1] - 1)
-        return Choice(valid.float(), scale=self.weights[layer][rank])
+        rank = tokens.ranks(seen).clamp(max=self.weights.shape[1] - 1)
+        return Choice(torch.ones_like(seen), scale=self.weights[layer][rank])
 
     def penalty(self) -> Tensor:
         """Sum over layers j, counted from 1, of j |W_j|: later layers are to keep fewer. 0-d."""
@@ -92,13 +92,6 @@ class SoftRetention(nn.Module):
         for mass in self.weights.detach().sum(1).tolist():
             lengths.append(max(1, min(int(mass + 1e-4), lengths[-1] if lengths else self.weights.shape[1])))
         return lengths
-
-
-def ranks(seen: Tensor, valid: Tensor) -> Tensor:
-    """Rank of each token, 0 for the first token, then by falling significance, padding last; `(batch, length)`."""
-    seen = seen.masked_fill(~valid, float("-inf"))
-    seen = torch.cat([torch.full_like(seen[:, :1], float("inf")), seen[:, 1:]], 1)
-    return seen.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
 
 
 def check_configuration(lengths: Sequence[int]) -> tuple[int, ...]:
