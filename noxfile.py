@@ -1,5 +1,7 @@
 """Sessions: thin wrappers over `vtrans-bench`, pytest, ruff and mypy. `nox -s glue` regenerates the tables."""
 
+from itertools import pairwise
+
 import nox
 
 nox.options.sessions = ["tests", "lint", "types"]
@@ -46,10 +48,10 @@ def ablations(session: nox.Session) -> None:
     """Run Infor-Coef's ablations and write the tables and figures of its paper: takes --preset and the like."""
     install(session)
     session.run("vtrans-bench", "run", "ablations", *session.posargs)
-    keep = [a for a in session.posargs if not a.startswith("-")]
-    options = dict(zip(session.posargs[::2], session.posargs[1::2], strict=False)) if keep else {}
-    wanted = [part for name in ("--preset", "--results") if name in options for part in (name, options[name])]
-    session.run("vtrans-bench", "paper", "infor-coef", *wanted)
+    session.run("vtrans-bench", "run", "glue", "--methods", "Infor-Coef-4x", *session.posargs)
+    given = dict(pairwise(part for argument in session.posargs for part in argument.split("=", 1)))
+    shared = [part for name in ("--preset", "--results") if name in given for part in (name, given[name])]
+    session.run("vtrans-bench", "paper", "infor-coef", *shared)
 
 
 @nox.session

@@ -34,7 +34,8 @@ class SearchRetention(Stage):
         from vtrans.training import fit
 
         torch.manual_seed(job.stage_seed)
-        soft = SoftRetention(len(anatomy_of(job.model).blocks), self.length)
+        positions = job.model.config.max_position_embeddings  # type: ignore[union-attr]
+        soft = SoftRetention(len(anatomy_of(job.model).blocks), min(self.length, int(positions)))  # type: ignore[arg-type]
         encoder = attach(job.model, soft.to(next(job.model.parameters()).device))
         objective = SearchObjective(job.model, encoder, self.strength, self.rate)
         fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)

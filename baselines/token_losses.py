@@ -21,8 +21,9 @@ class TokenLosses:
     Attributes:
         skim: of Transkimmer's skim loss.
         entropy: gamma_1 of Infor-Coef's L_entropy.
-        norm: gamma_2 of its L_norm. The default of a short run, 0.5, is what the published 5e-4 comes to for
-            the `corrected` reading: the official norm of a batch of 32 x 50 x 768 unit-variance states is 1108.
+        norm: gamma_2 of its L_norm. Under the `corrected` reading 0.5 pulls at the keep probabilities about
+            as hard as the published 5e-4 under the official one, whose norm is 1108 for a batch of 32 x 50 x 768
+            states of unit variance.
         warmup: share of the steps before `skim` and `norm` act (official code: one epoch).
         fidelity: reading of all three; see the functions.
     """
@@ -35,7 +36,9 @@ class TokenLosses:
 
     def terms(self, traces: "Sequence[Trace]", progress: float) -> "dict[str, Tensor]":
         """Weighted terms for the traces of one masked pass at `progress` in [0, 1)."""
-        terms = {}
+        terms: dict[str, Tensor] = {}
+        if not traces:  # every layer was pruned whole
+            return terms
         if self.entropy:
             terms["entropy"] = self.entropy * entropy_loss(traces, self.fidelity)
         if self.norm and progress >= self.warmup:
@@ -85,10 +88,10 @@ def norm_loss(traces: "Sequence[Trace]", fidelity: Fidelity = "corrected") -> "T
     """Size of the states that the selector lets through, mean over layers, 0-d (Infor-Coef, equation 16).
 
     `corrected` is 1/2 (pi h)^2, mean over real tokens and hidden units, with pi the chance of having been kept
-    up to here and h scaled to unit mean square over the batch: the bound compares it with N(0, 1), states of a
-    model have another scale in each layer, and without scaling it is lowered by shrinking them. It is 1/2 where
-    nothing is dropped. `official` is the Frobenius norm, not squared, of the whole padded batch
-    `(batch, length, hidden)` under the noisy samples.
+    up to here and h over its root mean square in the batch, a constant to the gradient: the bound compares h
+    with N(0, 1), and the states of a model have another scale in each layer. It is 1/2 where nothing is
+    dropped. As in the printed formula the gradient reaches h too. `official` is the Frobenius norm, not
+    squared, of the whole padded batch `(batch, length, hidden)` under the noisy samples.
     """
     if fidelity == "official":
         pairs = zip(traces, _soft(traces), strict=True)

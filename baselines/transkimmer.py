@@ -17,8 +17,9 @@ class Transkimmer(Method):
         skim: coefficient of the skim loss (scripts: 0.5 on GLUE).
         rate: peak learning rate of the predictors.
         temperature: of the Gumbel-softmax.
-        fidelity: `official` leaves the masked attention unnormalised and counts padding in the skim loss, as
-            the code that the published numbers come from; the decisions are gathered all the same.
+        fidelity: `official` trains with the masked attention unnormalised and padding in the skim loss, as the
+            code that the published numbers come from. That code evaluates so too; here dropped tokens are gone
+            at evaluation, so that the model is not quite the one that was trained.
         stochastic: sample the decisions at evaluation too, as the official code does.
     """
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -119,7 +120,7 @@ def plan(
 
 
 def _expand(row: str, known: Sequence[str]) -> list[str]:
-    of_method = [r for r in known if r.lower().rpartition("-s")[0] == row.lower()]
+    of_method = [r for r in known if re.sub(r"-s[\d.]+$", "", r).lower() == row.lower() != r.lower()]
     if of_method:
         return of_method
     return [parse_row(row).name]

@@ -1,8 +1,9 @@
 """Compress a user's own model: fine-tune it where it is not, prune it, measure it, write it."""
 
 import json
+import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,15 +46,17 @@ class Request:
         Raises:
             SuiteError: unknown method, sparsity missing, not wanted or out of range, unknown quantity or denominator.
         """
-        budget = Budget(0.5 if self.sparsity is None else self.sparsity, self.quantity, self.denominator)  # type: ignore[arg-type]
+        start = Budget(0.5 if self.sparsity is None else self.sparsity, self.quantity, self.denominator)  # type: ignore[arg-type]
         preset, phases = get_preset(self.preset), get_preset(self.preset).phases(self.task)
-        static, plus, tokens = self.method.partition("+")
-        if self.method in JOINT:
-            static, plus, tokens = JOINT[self.method].partition("+")
-        size = f"-s{budget.sparsity * 100:g}" if self.sparsity is not None else ""
+        static, plus, tokens = JOINT.get(self.method, self.method).partition("+")
+        size = ""
+        if self.sparsity is not None:  # its own size takes the place of a joint row's
+            static, size = re.sub(r"-s[\d.]+$", "", static), f"-s{self.sparsity * 100:g}"
         row = parse_row(static + size + plus + tokens)
         if row.method == "dense":
             raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-bench list methods`")
+        named = parse_row(row.base).sparsity if row.base else row.sparsity
+        budget = start if self.sparsity is not None or named is None else replace(start, sparsity=named)
         method = build(row.name, phases, preset.overrides, budget)
         return Chain(build(row.base, phases, preset.overrides, budget), method) if row.base else method
 

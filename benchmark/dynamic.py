@@ -13,6 +13,7 @@ from torch import nn
 from benchmark.flops import BATCH, count_macs_of
 from vtrans.errors import SuiteError
 from vtrans.examples import Examples
+from vtrans.tokens import token_lengths
 from vtrans.tokens.macs import LayerMacs
 
 TOLERANCE = 1e-3  # between fvcore and the closed form
@@ -37,12 +38,14 @@ def longest_of_batch(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([np.broadcast_to(part.max(0), part.shape) for part in parts])
 
 
-def check_closed_form(model: nn.Module, examples: Examples, lengths: np.ndarray, row: int = 0) -> None:
-    """Raise `SuiteError` where fvcore counts other MACs on a row than its lengths give."""
+def check_closed_form(model: nn.Module, examples: Examples, row: int = 0) -> None:
+    """Raise `SuiteError` where fvcore counts other MACs on a row than the lengths of that very pass give."""
     inputs = examples.batch([row])
     counted = count_macs_of(model, inputs["input_ids"], inputs["token_type_ids"])
-    own = lengths[row : row + 1]
-    closed = float(LayerMacs.of(model)(own, own[:, :, 1], np.array([len(examples.ids[row])]))[0])
+    passed = token_lengths(model)
+    assert passed is not None, "the model drops no tokens"
+    lengths = passed.cpu().numpy()
+    closed = float(LayerMacs.of(model)(lengths, lengths[:, :, 1], np.array([len(examples.ids[row])]))[0])
     if abs(counted - closed) > TOLERANCE * closed:
         raise SuiteError(
             f"fvcore counts {counted:,} MACs on a row, its token counts give {closed:,.0f}", "see vtrans/tokens/macs.py"

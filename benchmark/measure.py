@@ -66,7 +66,7 @@ def count(dense: "nn.Module", small: "nn.Module", predicted: "Predicted", bench:
     if predicted.lengths is None:
         compressed = MacCurve.of(small).regimes(lengths, fixed)
     else:
-        check_closed_form(small, bench.evaluation, predicted.lengths)
+        check_closed_form(small, bench.evaluation)
         compressed = dynamic_regimes(small, predicted.lengths, lengths)
     return Macs(compressed=compressed, dense=MacCurve.of(dense).regimes(lengths, fixed), fixed_length=fixed)
 

@@ -26,8 +26,10 @@ class Phases:
         prune, recover: of the methods that see all data, and of the recovery of the one-shot rows.
         fast_prune, fast_recover: of the methods that see a 3 % subset.
         ramp: share of the pruning steps over which the target of CoFi rises.
-        tokens: of the methods that drop tokens.
-        token_search: of PoWER-BERT's search, which `tokens` follows.
+        tokens: of Infor-Coef's second stage, and of the other token methods where they have none of their own.
+        skim: of Transkimmer.
+        token_search, token_retrain: of PoWER-BERT's two stages.
+        retention: strength and rate of PoWER-BERT's search.
         length: fixed length of the task's sequences, the ranks that PoWER-BERT searches over.
     """
 
@@ -38,7 +40,10 @@ class Phases:
     fast_recover: Schedule
     ramp: float = 0.1
     tokens: Schedule = Schedule(epochs=3, lr=2e-5)
+    skim: Schedule | None = None
     token_search: Schedule = Schedule(epochs=3, lr=3e-5)
+    token_retrain: Schedule | None = None
+    retention: tuple[float, float] = (2e-4, 3e-3)
     length: int = 128
 
 
@@ -64,6 +69,7 @@ class Entry:
         tokens: whether it drops tokens, and so can follow a static method, as in `CoFi-s60+Infor-Coef`.
         like: method whose overrides it takes over, where it is a variant of it.
         change: what makes the variant, after the overrides.
+        pressed: whether a strength changes it.
     """
 
     summary: str
@@ -72,6 +78,7 @@ class Entry:
     tokens: bool = False
     like: str = ""
     change: Callable[[Any], Any] = lambda method: method
+    pressed: bool = True
 
 
 def _cofi(phases: Phases, budget: Budget) -> Method:
@@ -89,7 +96,8 @@ def _variant(summary: str, **losses: Any) -> Entry:
         """The method with other losses."""
         return replace(method, losses=replace(method.losses, **losses))
 
-    return Entry(summary, _infor_coef, sized=False, tokens=True, like="Infor-Coef", change=change)
+    pressed = losses.get("norm") != 0 or "skim" in losses
+    return Entry(summary, _infor_coef, sized=False, tokens=True, like="Infor-Coef", change=change, pressed=pressed)
 
 
 METHODS: dict[str, Entry] = {
@@ -105,11 +113,14 @@ METHODS: dict[str, Entry] = {
         "3 % of the data, only gates trained", lambda p, b: FasterVTrans(b, p.fast_prune, p.fast_recover)
     ),
     "Transkimmer": Entry(
-        "tokens skimmed by a predictor before each layer", lambda p, b: Transkimmer(p.tokens), sized=False, tokens=True
+        "tokens skimmed by a predictor before each layer",
+        lambda p, b: Transkimmer(p.skim or p.tokens),
+        sized=False,
+        tokens=True,
     ),
     "PoWER-BERT": Entry(
         "tokens dropped by the attention they get, a fixed number a layer",
-        lambda p, b: PowerBert(p.token_search, p.tokens, p.length),
+        lambda p, b: PowerBert(p.token_search, p.token_retrain or p.tokens, p.length, *p.retention),
         sized=False,
         tokens=True,
     ),
@@ -182,16 +193,17 @@ def parse_row(text: str) -> Row:
     start = parse_row(base).name if plus else ""
     if plus and (not entry.tokens or METHODS[parse_row(base).method].tokens or start == "dense"):
         raise SuiteError(f"{text!r} joins no static and token method", "write CoFi-s60+Infor-Coef for example")
-    if at and not entry.tokens:
+    if at and not (entry.tokens and entry.pressed):
         raise SuiteError(f"method {name!r} takes no strength", f"write {own}")
     suffix = f"-s{sparsity * 100:g}" if sparsity is not None else ""
     spelt = label or (f"{start}+" if start else "") + name + suffix
+    spelt = {row: key for key, row in JOINT.items()}.get(spelt, spelt)
     strength = _parse_strength(factor, text) if at else 1.0
-    return Row(spelt + (f"@{strength:g}" if strength != 1 else ""), name, sparsity, start, strength)
+    return Row(spelt + (f"@{strength:.12g}" if strength != 1 else ""), name, sparsity, start, strength)
 
 
 def _parse_strength(text: str, row: str) -> float:
-    if not re.fullmatch(r"\d+(\.\d+)?", text) or not 0 < float(text) < 1e6:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
         raise SuiteError(f"{row!r} has no strength above 0", "write Transkimmer@2 for twice the pressure to skim")
     return float(text)
 
@@ -199,6 +211,8 @@ def _parse_strength(text: str, row: str) -> float:
 def _parse_method(text: str) -> tuple[str, float | None]:
     match = re.fullmatch(r"(.+?)(?:-s(\d+(?:\.\d+)?))?", text)
     name, percent = (match[1], match[2]) if match else (text, None)
+    if name.lower() in {key.lower() for key in JOINT}:
+        raise SuiteError(f"{text!r} sizes a row that is fixed", f"write {name}, or compose one: CoFi-s70+Infor-Coef")
     name = method_name(name)
     if METHODS[name].sized != (percent is not None):
         remedy = f"write {name}-s60 for 60 %" if METHODS[name].sized else f"write {name}"

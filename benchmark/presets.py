@@ -107,8 +107,25 @@ def _small(task: str) -> Phases:
     )
 
 
+# Infor-Coef's table 5, and PoWER-BERT's README: lambda, rate of the retention weights, rate of the model, batch.
+_JOINT_EPOCHS = {"mrpc": 10, "qnli": 5, "mnli": 3, "sst2": 10}
+_RETENTION = {
+    "cola": (7e-3, 1.5e-3, 2e-5, 32),
+    "rte": (1e-3, 3e-3, 3e-5, 16),
+    "qqp": (3e-4, 1e-4, 3e-5, 64),
+    "mrpc": (3e-3, 3e-3, 6e-5, 64),
+    "sst2": (2e-4, 5e-4, 3e-5, 64),
+    "mnli": (1e-4, 2e-4, 3e-5, 64),
+    "qnli": (1.5e-4, 2e-4, 3e-5, 16),
+    "stsb": (1e-3, 3e-3, 3e-5, 64),
+}
+
+
 def _paper(task: str) -> Phases:
     few = task in _SMALL_DATA
+    joint = Schedule(epochs=_JOINT_EPOCHS.get(task, 5), lr=2e-5, warmup=0.1, weight_decay=0.01, embeddings=True)
+    strength, rate, search_lr, batch = _RETENTION.get(task, (2e-4, 5e-4, 3e-5, 64))
+    search = Schedule(epochs=3, batch=batch, lr=search_lr, warmup=0.1, embeddings=True)
     prune = Schedule(epochs=100 if few else 20, lr=2e-5)
     recover = Schedule(epochs=20, batch=64, lr=2e-5, decay="constant")
     return Phases(
@@ -118,8 +135,11 @@ def _paper(task: str) -> Phases:
         fast_prune=prune,
         fast_recover=recover,
         ramp=0.2 if few else 0.1,
-        tokens=Schedule(epochs=7 if few else 5, lr=2e-5, warmup=0.1, weight_decay=0.01, embeddings=True),
-        token_search=Schedule(epochs=3, lr=3e-5, warmup=0.1, embeddings=True),
+        tokens=joint,
+        skim=Schedule(epochs=5 if task in ("mrpc", "wnli") else 3, batch=64, accumulate=2, lr=2e-5, embeddings=True),
+        token_search=search,
+        token_retrain=search,
+        retention=(strength, rate),
         length=get_task(task).fixed_length,
     )
 
@@ -156,6 +176,7 @@ _PRESETS = (
         rows=ROWS + TOKEN_ROWS,
         max_length=128,
         phases=_paper,
+        overrides={"Transkimmer": {"rate": 2e-5}, "Infor-Coef": {"rate": 2e-5}},
     ),
 )
 PRESETS = {preset.name: preset for preset in _PRESETS}

@@ -1,5 +1,6 @@
 """Transkimmer, PoWER-BERT and Infor-Coef: their losses against worked examples, their stages end to end."""
 
+import copy
 import math
 
 import pytest
@@ -10,9 +11,11 @@ from baselines.infor_coef import InforCoef
 from baselines.power_bert import PowerBert
 from baselines.token_losses import TokenLosses, entropy_loss, norm_loss, skim_loss
 from baselines.transkimmer import Transkimmer
+from vtrans.anatomy import anatomy_of
 from vtrans.errors import RunCancelled
 from vtrans.method import Job
 from vtrans.settings import Schedule
+from vtrans.surgery import replace_skipped
 from vtrans.tokens import dropping_encoder, token_lengths
 from vtrans.tokens.encoder import Choice, PaddedTokens, Trace
 from vtrans.tokens.retention import SoftRetention
@@ -101,6 +104,26 @@ def test_methods_drop_tokens(name):
     assert (lengths[:, -1, 2] < lengths[:, 0, 0]).float().mean() > 0.5
     assert (lengths >= 1).all()
     assert all(torch.equal(v, work.teacher.state_dict()[k]) for k, v in before.items())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_run_on_a_model_with_a_layer_pruned_whole(name):
+    start = tiny_bert()
+    block = anatomy_of(start).blocks[1]
+    replace_skipped(start, block.attention_skip)
+    replace_skipped(start, block.ffn_skip)
+    small = METHODS[name].compress(Job(start, start, tiny_examples(), 0, Desk()))
+    copy.deepcopy(small)
+    batch = tiny_examples().batch(range(8))
+    batch.pop("labels")
+    with torch.no_grad():
+        assert torch.isfinite(small(**batch).logits).all()
+
+
+def test_search_has_no_more_ranks_than_the_model_has_positions():
+    work = job()
+    PowerBert(SHORT, SHORT, length=64, strength=0.0).compress(work)
+    assert work.report["retention"][0] <= 48
 
 
 def test_without_pressure_nothing_is_dropped():

@@ -66,6 +66,10 @@ def test_key_changes_with_any_hyper_parameter_and_with_the_teacher():
     assert key(fast_prune=Schedule(steps=1)) == cell.key  # of other methods
 
 
+def test_a_row_is_no_prefix_of_another():
+    assert [c.row for c in plan("ablations", "small", ["CoFi-s60+Infor-Coef"], ["sst2"], [0])] == ["Infor-Coef-4x"]
+
+
 def test_methods_can_be_named_whole_or_at_any_size():
     rows = [cell.row for cell in plan("glue", "quick", ["vtrans", "CoFi-s70"])]
     assert rows == ["VTrans-s60", "VTrans-s95", "CoFi-s70"]
@@ -85,7 +89,8 @@ def test_rows_parse_back(method, percent):
         ("Infor-Coef-16x@2", "Infor-Coef-16x@2", "Infor-Coef", "CoFi-s95", 2),
         ("vtrans+infor-coef", "VTrans+Infor-Coef", "Infor-Coef", "VTrans-s60", 1),
         ("VTrans-s80+Transkimmer@0.50", "VTrans-s80+Transkimmer@0.5", "Transkimmer", "VTrans-s80", 0.5),
-        ("cofi-s60+infor-coef-no-norm@1", "CoFi-s60+Infor-Coef-no-norm", "Infor-Coef-no-norm", "CoFi-s60", 1),
+        ("CoFi-s60+Infor-Coef@2", "Infor-Coef-4x@2", "Infor-Coef", "CoFi-s60", 2),
+        ("cofi-s60+infor-coef-no-norm", "CoFi-s60+Infor-Coef-no-norm", "Infor-Coef-no-norm", "CoFi-s60", 1),
     ],
 )
 def test_token_rows_name_their_start_and_strength(text, name, method, base, strength):
@@ -114,6 +119,10 @@ def test_a_joint_row_starts_from_the_cell_of_its_static_method():
         ({"rows": ["Transkimmer@0"]}, "no strength above 0"),
         ({"rows": ["CoFi-s60+VTrans-s60"]}, "joins no static and token method"),
         ({"rows": ["Transkimmer+Infor-Coef"]}, "joins no static and token method"),
+        ({"rows": ["CoFi-s60+Infor-Coef-no-norm@2"]}, "takes no strength"),
+        ({"rows": ["Transkimmer@1.00000001"]}, "no strength above 0"),
+        ({"rows": ["Transkimmer@\u0663"]}, "no strength above 0"),
+        ({"rows": ["Infor-Coef-4x-s60"]}, "sizes a row that is fixed"),
         ({"rows": ["Infor-Coff-4x"]}, "did you mean 'Infor-Coef"),
         ({"rows": ["dense-s60"]}, "takes no sparsity"),
         ({"tasks": ["sst3"]}, "did you mean 'sst2'"),

@@ -1,5 +1,7 @@
 """The command line: every bad input is one line with its remedy and the right exit code."""
 
+import json
+
 import pytest
 from test_tables import make_record
 
@@ -104,12 +106,62 @@ def test_run_and_compress_end_to_end(cli_call, tiny_preset, data_dir, model_dir,
     assert again[0] == 2 and "pruned already" in again[2]
 
 
+@pytest.mark.parametrize("method", ["Transkimmer", "VTrans+Infor-Coef"])
+def test_compress_with_a_token_method(cli_call, tiny_preset, data_dir, model_dir, tmp_path, method):
+    from vtrans.pruned import load_pruned
+    from vtrans.tokens import dropping_encoder
+
+    base = ["--model", str(model_dir), "--task", "sst2", "--preset", "tiny", "--data-dir", str(data_dir)]
+    size = ["--sparsity", "0.5"] if "+" in method else []
+    code, _out, err = cli_call("compress", *base, "--method", method, *size, "--out", str(tmp_path / "small"))
+    assert code == 0, err
+    assert dropping_encoder(load_pruned(tmp_path / "small")) is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "sparsity", "want"),
+    [
+        ("Infor-Coef-16x", None, 0.95),
+        ("CoFi-s70+Transkimmer", None, 0.7),
+        ("Infor-Coef-4x", 0.8, 0.8),
+        ("CoFi-s60", None, 0.6),
+    ],
+)
+def test_compress_takes_the_size_that_the_method_names(method, sparsity, want, tmp_path):
+    from benchmark.compress import Request
+
+    assert Request("m", "sst2", method, sparsity, tmp_path).build().budget.sparsity == want
+
+
+def test_sequences_beyond_the_positions_are_refused(cli_call, tiny_preset, data_dir, model_dir, tmp_path):
+    config = json.loads((model_dir / "config.json").read_text())
+    (model_dir / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 12}))
+    code, _, err = cli_call("run", "glue", "--preset", "tiny", "--tasks", "sst2", "--data-dir", str(data_dir))
+    assert code == 2
+    assert "sequences of 16 tokens are longer than the 12 positions" in err
+
+
+def test_paper_writes_tables_and_figures(cli_call, tmp_path):
+    assert cli_call("paper", "infor-coef")[0] == 2
+    store = Store(tmp_path / "results", "glue", "quick")
+    for cell in plan("glue", "quick", ["dense", "Infor-Coef-4x"]):
+        store.write(cell, make_record(cell))
+    code, out, err = cli_call("paper", "infor-coef")
+    assert code == 0, err
+    assert "figure4.svg" in out
+    assert "did you mean 'infor-coef'" in cli_call("paper", "inforcoef")[2]
+
+
 def test_compress_refuses_before_it_trains(cli_call, model_dir, data_dir, tmp_path):
     base = ["--task", "sst2", "--out", str(tmp_path / "o"), "--data-dir", str(data_dir)]
     model = ["--model", str(model_dir)]
     for arguments, message in (
         ([*model, "--method", "VTrans", "--sparsity", "60"], "outside (0, 1)"),
         ([*model, "--method", "Vtans", "--sparsity", "0.6"], "did you mean 'VTrans'"),
+        ([*model, "--method", "VTrans"], "lacks sparsity"),
+        ([*model, "--method", "Transkimmer", "--sparsity", "0.6"], "takes no sparsity"),
+        ([*model, "--method", "CoFi+VTrans", "--sparsity", "0.6"], "lacks sparsity"),
+        ([*model, "--method", "dense"], "compresses nothing"),
         ([*model, "--method", "VTrans", "--sparsity", "0.6", "--quantity", "flops"], "unknown quantity"),
         (["--model", str(tmp_path / "nothing"), "--method", "VTrans", "--sparsity", "0.6"], "is no folder"),
         (["--model", str(data_dir), "--method", "VTrans", "--sparsity", "0.6"], "has no config.json"),

@@ -14,6 +14,7 @@ from transformers import (
     BertLMHeadModel,
     GPT2Config,
     GPT2LMHeadModel,
+    GPT2Model,
 )
 
 from vtrans.anatomy import anatomy_of
@@ -63,21 +64,25 @@ def test_batch_and_order_do_not_matter(family, kind, seed):
 
 
 @MATRIX
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_changes_nothing(family, kind, side):
+def test_padding_changes_nothing(family, kind):
     model, batch = dropping(FAMILIES[family](), kind, 3), inputs(batch=1)
     pad = {"input_ids": 1 if family == "roberta" else 0, "attention_mask": 0}
     more = {k: torch.full((1, 6), pad[k]) for k in batch}
     close_to = logits(model, "gathered", batch)
     lengths = token_lengths(model)
-    if side == "left":  # the positions are then to be given
-        padded = {k: torch.cat([more[k], v], 1) for k, v in batch.items()}
-        first = 2 if family == "roberta" else 0  # as RoBERTa counts them
-        padded["position_ids"] = first + torch.arange(-6, batch["input_ids"].shape[1]).clamp(min=0)[None]
-    else:
-        padded = {k: torch.cat([v, more[k]], 1) for k, v in batch.items()}
+    padded = {k: torch.cat([v, more[k]], 1) for k, v in batch.items()}
     close(logits(model, "gathered", padded), close_to)
     assert torch.equal(token_lengths(model), lengths)
+
+
+@MATRIX
+@pytest.mark.parametrize("mask", [[0, 0, 1, 1], [0, 0, 0, 0]], ids=["left", "nothing else"])
+def test_sequences_that_start_with_padding_are_refused(family, kind, mask):
+    model = dropping(FAMILIES[family](), kind)
+    batch = {"input_ids": torch.full((2, 4), 7), "attention_mask": torch.tensor([[1, 1, 1, 0], mask])}
+    for form in ("gathered", "masked"):
+        with pytest.raises(SuiteError, match="starts with padding"):
+            logits(model, form, batch)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -219,3 +224,8 @@ def test_static_anatomy_is_unchanged_by_dropping(model):
     before = anatomy_of(copy.deepcopy(model))
     dropping(model, "predictor")
     assert anatomy_of(model) == before
+
+
+def test_gpt2_is_refused_with_the_reason():
+    with pytest.raises(SuiteError, match="missing to every token generated later"):
+        attach(GPT2Model(GPT2Config(vocab_size=20, n_embd=8, n_layer=1, n_head=2)), Retention([3]))

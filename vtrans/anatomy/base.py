@@ -8,6 +8,7 @@ from torch import nn
 
 from vtrans.errors import SuiteError
 
+DECODERS = ("gpt2", "gpt_neo", "gpt_neox", "gptj", "opt", "llama", "mistral", "qwen2", "phi")
 Skips = Mapping[str, Callable[[], nn.Module]]
 
 
@@ -118,6 +119,12 @@ def anatomy_of(model: nn.Module) -> Anatomy:
 
 def no_anatomy(kind: str) -> SuiteError:
     """The error for a model family that has no anatomy."""
+    if kind in DECODERS:
+        return SuiteError(
+            f"no anatomy for the decoder family {kind!r}",
+            f"use one of: {', '.join(families())}; token methods fit no decoder, where a dropped token is missing to "
+            "every token generated later",
+        )
     return SuiteError(
         f"no anatomy for the model family {kind!r}",
         f"use one of: {', '.join(families())}, or add vtrans/anatomy/{kind}.py (see CONTRIBUTING.md)",

@@ -98,7 +98,8 @@ class DroppingEncoder(nn.Module):
     Masked, tokens stay where they are and dropped ones keep their last state, unseen by the others. Gathered,
     the layers run on the survivors alone: those of all sequences lie end to end, without padding, but for the
     scores of attention, which are padded to the longest survivor of the batch. Dropped states are put back at
-    the end where a head reads them. Both give the same logits.
+    the end where a head reads them. Both give the same logits, unless the selector's fidelity is `official`.
+    States of single layers and attention weights are not recorded.
 
     Args:
         layers: the layers, called `layer` as in the stock encoder, so that all paths stay.
@@ -119,8 +120,14 @@ class DroppingEncoder(nn.Module):
         """States `(batch, length, hidden)` of the last layer, in the stock encoder's signature.
 
         Gathered without `scatter`, only the state of the first token, `(batch, 1, hidden)`.
+
+        Raises:
+            SuiteError: a sequence starts with padding, or is nothing else.
         """
         valid = padding_of(attention_mask, hidden_states)
+        if not bool(valid[:, 0].all()):
+            raise SuiteError("a sequence starts with padding", "pad on the right: the first token always stays")
+        self.traces = []
         masked = self.form == "masked" or (self.form == "auto" and self.training and self.selector.learns)
         last = self._masked(hidden_states, valid) if masked else self._gathered(hidden_states, valid)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last)
@@ -146,7 +153,9 @@ class DroppingEncoder(nn.Module):
             context, seen = self._attend(layer, hidden[None], None, ragged=ragged)
             hidden = context[0]
             if seen is not None:
-                drop(self.selector(index, hidden, seen, RaggedTokens(ragged)).keep > 0)
+                choice = self.selector(index, hidden, seen, RaggedTokens(ragged))
+                hidden = hidden if choice.scale is None else hidden * choice.scale.unsqueeze(-1)
+                drop(choice.keep > 0)
             lengths += [entered, attended, ragged.lengths]
             hidden = _feed(layer, hidden)
         self.lengths = torch.stack(lengths, 1).view(len(valid), -1, 3)
@@ -158,10 +167,10 @@ class DroppingEncoder(nn.Module):
         return resting.index_put((ragged.sample, ragged.place), hidden.to(resting.dtype))
 
     def _masked(self, hidden: Tensor, valid: Tensor) -> Tensor:
-        self.traces, kept = [], valid.float()
+        kept = valid.float()
         mask = None if bool(valid.all()) else valid[:, None, None, :]
         for index, layer in enumerate(self.layer):
-            before, entering = kept, hidden
+            before, entering, choice = kept, hidden, None
             if self.selector.place == "layer":
                 choice = self.selector(index, hidden, None, PaddedTokens(kept > 0))
                 kept = before * choice.keep
@@ -172,7 +181,7 @@ class DroppingEncoder(nn.Module):
                 kept = kept * choice.keep
                 hidden = hidden if choice.scale is None else hidden * choice.scale.unsqueeze(-1).to(hidden.dtype)
             hidden = _blend(kept, _feed(layer, hidden), hidden)
-            if self.selector.place == "layer" or seen is not None:
+            if choice is not None and choice.probability is not None:
                 self.traces.append(Trace(entering, valid, before, kept, choice))
         return hidden
 
@@ -249,7 +258,7 @@ def refuse_decoder(model: nn.Module) -> None:
     if causal or not anatomy_of(model).encoder:
         raise SuiteError(
             f"{type(model).__name__} is a decoder: a token that is dropped is missing to every token generated later",
-            "use a token method on an encoder such as BERT or RoBERTa, or prune the decoder with VTrans or CoFi",
+            "use token methods on encoders such as BERT and RoBERTa",
         )
 
 

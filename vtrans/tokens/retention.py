@@ -15,6 +15,8 @@ from vtrans.tokens.encoder import Choice, Tokens
 class Retention(nn.Module):
     """Keep the first token and the `lengths[layer] - 1` most significant others, in their order.
 
+    A layer whose attention was pruned whole gives no significance and keeps all tokens.
+
     Args:
         lengths: tokens to keep at each layer, the retention configuration.
 
@@ -50,7 +52,8 @@ class Retention(nn.Module):
 class SoftRetention(nn.Module):
     """The configuration search: a token of rank k by significance is multiplied by a learnt weight W[layer, k].
 
-    It drops nothing itself. The last weight serves all later ranks too.
+    It drops nothing itself. The last weight serves all later ranks too. The first token has rank 0, for it is
+    the one that stays later; the official code ranks it like the others in its search.
 
     Args:
         layers: number of layers.
