@@ -131,9 +131,10 @@ def check_model_class(model: "nn.Module") -> None:
     """Raise `SuiteError` where a model has no anatomy or decodes."""
     from vtrans.anatomy import anatomy_of
 
-    anatomy_of(model)
-    if getattr(model.config, "is_decoder", False):
-        raise SuiteError("the model is a decoder", "give an encoder")
+    if getattr(model.config, "is_decoder", False) or not anatomy_of(model).encoder:
+        raise SuiteError(
+            "the model is a decoder; GLUE's tasks are for encoders here", "compress it in Python, see vtrans/"
+        )
 
 
 def check_out(out: Path, source: Path) -> None:

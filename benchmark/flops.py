@@ -8,6 +8,7 @@ form of `vtrans.size`. A matrix product that fvcore does not know is an error, n
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -35,13 +36,14 @@ class _Counted(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.typed = model, "token_type_ids" in signature(model.forward).parameters
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor
     ) -> torch.Tensor:
         """Logits for ids, mask and types, `(batch, length)` each."""
-        return self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).logits
+        types = {"token_type_ids": token_type_ids} if self.typed else {}
+        return self.model(input_ids=input_ids, attention_mask=attention_mask, **types).logits
 
 
 def count_macs(model: nn.Module, length: int, batch: int = 1) -> int:

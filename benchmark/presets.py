@@ -73,7 +73,7 @@ _SHORT: dict[str, dict[str, Any]] = {
     "PoWER-BERT": {"rate": 0.03, "strength": 2e-4},
 }
 # A hundred steps: predictors have to get from a bias of 5 to decisions in a few dozen.
-_SHORTEST = _SHORT | {"Transkimmer": {"rate": 5e-3}, "Infor-Coef": {"rate": 5e-3}}
+_SHORTEST = _SHORT | {"Transkimmer": {"rate": 5e-3}, "Infor-Coef": {"rate": 2e-2}}
 
 
 def _quick(task: str) -> Phases:

@@ -6,6 +6,10 @@ import torch
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     RobertaConfig,
     RobertaForSequenceClassification,
 )
@@ -37,11 +41,14 @@ def _tiny(kind: Any, config_of: Any, attention: str, seed: int, outputs: int, **
         attn_implementation=attention,
     )
     config.update(more)
-    model = kind(config).eval()
+    return _shaken(kind(config))
+
+
+def _shaken(model: Any) -> Any:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
-    return model
+    return model.eval()
 
 
 def tiny_roberta(attention: str = "sdpa", seed: int = 0, outputs: int = 2, **widths: int) -> Any:
@@ -49,7 +56,25 @@ def tiny_roberta(attention: str = "sdpa", seed: int = 0, outputs: int = 2, **wid
     return _tiny(RobertaForSequenceClassification, RobertaConfig, attention, seed, outputs, pad_token_id=1, **widths)
 
 
-FAMILIES = {"bert": tiny_bert, "roberta": tiny_roberta}  # a family joins all property tests with one line
+def tiny_gpt2(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """A GPT-2 language model, its output head tied to the embeddings."""
+    torch.manual_seed(seed)
+    shape = {"n_embd": 24, "n_layer": 3, "n_head": 4, "n_positions": 48, "vocab_size": 60} | widths
+    config = GPT2Config(**shape, bos_token_id=1, eos_token_id=2, attn_implementation=attention)
+    return _shaken(GPT2LMHeadModel(config))
+
+
+def tiny_llama(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """A LLaMA language model with four query heads on two key-value heads."""
+    torch.manual_seed(seed)
+    shape = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
+    shape |= {"intermediate_size": 32, "vocab_size": 60, "max_position_embeddings": 48} | widths
+    return _shaken(LlamaForCausalLM(LlamaConfig(**shape, attn_implementation=attention)))
+
+
+ENCODERS = {"bert": tiny_bert, "roberta": tiny_roberta}
+DECODERS = {"gpt2": tiny_gpt2, "llama": tiny_llama}
+FAMILIES = ENCODERS | DECODERS  # a family joins all property tests with one line
 
 
 def tiny_examples(rows: int = 48, seed: int = 0, vocabulary: int = 60) -> Examples:

@@ -44,7 +44,7 @@ def gated(model: nn.Module, values: Multipliers) -> Iterator[Gating]:
 def _gate_block(model: nn.Module, anatomy: Anatomy, block: Block, index: int, gating: Gating, stack: ExitStack) -> None:
     def scale_context(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
         """Multiply the context by the head gates."""
-        z = gating.values.heads[index].repeat_interleave(anatomy.head_size, dim=-1)
+        z = gating.values.heads[index].repeat_interleave(anatomy.head_size * block.group, dim=-1)
         return (args[0] * z.to(args[0].dtype),)
 
     def scale_ffn(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
@@ -100,6 +100,8 @@ def _forward(module: nn.Module, replacement: Callable) -> Iterator[None]:
 def _gated_norm(norm: Any, gating: Gating) -> Callable:
     def forward(inner: Callable, x: Tensor) -> Tensor:
         values = gating.values
+        if not isinstance(norm, nn.LayerNorm):
+            return masked_rms_norm(x, norm.weight, norm.variance_epsilon, values.hidden, values.survivors)
         return masked_layer_norm(x, norm.weight, norm.bias, norm.eps, values.hidden, values.survivors)
 
     return forward
@@ -127,3 +129,14 @@ def masked_layer_norm(
     mean = (x @ survivors.to(x.dtype)).unsqueeze(-1) / survivors.sum().to(x.dtype)
     x = torch.where(survivors, x, mean)
     return F.layer_norm(x, x.shape[-1:], weight * share.sqrt(), bias, eps * float(share))
+
+
+def masked_rms_norm(x: Tensor, weight: Tensor, eps: float, z: Tensor, survivors: Tensor | None) -> Tensor:
+    """RMSNorm over the surviving units alone, times `z`, in fp32 as LLaMA's; arguments as of `masked_layer_norm`."""
+    exact = x.float()
+    if survivors is None:
+        square = exact.square().mean(-1, keepdim=True)
+    else:
+        square = (exact.square() @ survivors.float()).unsqueeze(-1) / survivors.sum()
+    scaled = exact * torch.rsqrt(square + eps)
+    return weight * z.to(weight.dtype) * (scaled if survivors is None else scaled * survivors).to(x.dtype)

@@ -11,7 +11,15 @@ from torch import nn
 
 from vtrans.anatomy import Anatomy, anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.surgery import cut_embedding, cut_linear, cut_norm, replace_skipped
+from vtrans.surgery import (
+    cut_attention_inputs,
+    cut_embedding,
+    cut_linear,
+    cut_norm,
+    replace_skipped,
+    retie,
+    untied_readers,
+)
 from vtrans.tokens import Predictor, Retention, attach, dropping_encoder
 
 SELECTORS: dict[str, type[nn.Module]] = {"predictor": Predictor, "retention": Retention}
@@ -59,10 +67,12 @@ def load_pruned(folder: str | Path) -> nn.Module:
         weights = load_file(folder / WEIGHTS)
         with torch.device("meta"):
             model = getattr(transformers, shapes["class"])(config)
+        whole = anatomy_of(model)
         resize(model, shapes)
         _attach(model, shapes.get("tokens"))
         _fill_buffers(model, config)
         model.load_state_dict(weights, assign=True)
+        retie(model, whole)
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SuiteError(f"{folder} holds no whole pruned model ({line})", "save it again with save_pruned") from None
@@ -115,24 +125,24 @@ def resize(model: nn.Module, shapes: dict) -> None:
         cut_embedding(model.get_submodule(path), hidden)
     for path in anatomy.norms:
         cut_norm(model.get_submodule(path), hidden, torch.ones(len(hidden), device="meta"))
-    for path in anatomy.readers:
+    retie(model, anatomy)
+    for path in untied_readers(anatomy):
         cut_linear(model.get_submodule(path), columns=hidden)
     for block, heads, ffn in zip(anatomy.blocks, shapes["heads"], shapes["ffn"], strict=True):
         if heads == 0:
             replace_skipped(model, block.attention_skip)
         else:
-            _resize_sublayer(model, (block.query, block.key, block.value), block.out, heads * anatomy.head_size, hidden)
+            width = heads * anatomy.head_size
+            queries = torch.arange(width * block.group)
+            cut_attention_inputs(model, block, queries, torch.arange(width), hidden)
+            cut_linear(model.get_submodule(block.out), rows=hidden, columns=queries)
         if ffn == 0:
             replace_skipped(model, block.ffn_skip)
         else:
-            _resize_sublayer(model, block.up, block.down, ffn, hidden)
-
-
-def _resize_sublayer(model: nn.Module, into: tuple[str, ...], out: str, width: int, hidden: torch.Tensor) -> None:
-    units = torch.arange(width)
-    for path in into:
-        cut_linear(model.get_submodule(path), rows=units, columns=hidden)
-    cut_linear(model.get_submodule(out), rows=hidden, columns=units)
+            units = torch.arange(ffn)
+            for path in block.up:
+                cut_linear(model.get_submodule(path), rows=units, columns=hidden)
+            cut_linear(model.get_submodule(block.down), rows=hidden, columns=units)
 
 
 def _check_shapes(anatomy: Anatomy, shapes: dict) -> None:

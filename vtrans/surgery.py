@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from vtrans.anatomy import Anatomy, Block, anatomy_of
 from vtrans.anatomy.base import Skips
@@ -27,9 +28,10 @@ def materialise(model: nn.Module, values: Multipliers) -> nn.Module:
     hidden = _kept(values.hidden)
     for path in anatomy.embeddings:
         cut_embedding(small.get_submodule(path), hidden)
+    retie(small, anatomy)
     for path in anatomy.norms:
         cut_norm(small.get_submodule(path), hidden, values.hidden[hidden])
-    for path in anatomy.readers:
+    for path in untied_readers(anatomy):
         cut_linear(small.get_submodule(path), columns=hidden)
     for index, block in enumerate(anatomy.blocks):
         _cut_attention(small, anatomy, block, index, values, hidden)
@@ -52,11 +54,40 @@ def _cut_attention(
         replace_skipped(model, block.attention_skip)
         return
     size, z = anatomy.head_size, values.heads[index]
-    columns = (_kept(z)[:, None] * size + torch.arange(size, device=z.device)).flatten()
-    for path in (block.query, block.key, block.value):
-        cut_linear(model.get_submodule(path), rows=columns, columns=hidden)
-    scale = z.repeat_interleave(size)[columns]
+    columns, shared = (_columns(_kept(z), width) for width in (size * block.group, size))
+    cut_attention_inputs(model, block, columns, shared, hidden)
+    scale = z.repeat_interleave(size * block.group)[columns]
     _cut_output(model.get_submodule(block.out), hidden, columns, scale, values.attention_layer[index])
+
+
+def _columns(units: Tensor, width: int) -> Tensor:
+    return (units[:, None] * width + torch.arange(width, device=units.device)).flatten()
+
+
+def cut_attention_inputs(model: nn.Module, block: Block, queries: Tensor, keys: Tensor, hidden: Tensor) -> None:
+    """Keep the given columns of queries, and of keys and values, and the hidden units that they read; in place."""
+    if block.fused:
+        projection: Any = model.get_submodule(block.query)
+        width = shape_of(projection)[1] // 3
+        rows = torch.cat([queries + part * width for part in range(3)])
+        cut_linear(projection, rows=rows, columns=hidden)
+        model.get_submodule(block.fused).split_size = len(queries)  # type: ignore[assignment]
+        return
+    for path, rows in ((block.query, queries), (block.key, keys), (block.value, keys)):
+        cut_linear(model.get_submodule(path), rows=rows, columns=hidden)
+
+
+def untied_readers(anatomy: Anatomy) -> list[str]:
+    """Readers with a weight of their own."""
+    shared = {reader for reader, _ in anatomy.tied}
+    return [path for path in anatomy.readers if path not in shared]
+
+
+def retie(model: nn.Module, anatomy: Anatomy) -> None:
+    """Let tied readers share the weight of their embedding table again, after it was replaced."""
+    for reader, table in anatomy.tied:
+        model.get_submodule(reader).weight = model.get_submodule(table).weight
+        model.get_submodule(reader).in_features = model.get_submodule(table).embedding_dim
 
 
 def _cut_ffn(model: nn.Module, block: Block, index: int, values: Multipliers, hidden: Tensor) -> None:
@@ -73,7 +104,8 @@ def _cut_ffn(model: nn.Module, block: Block, index: int, values: Multipliers, hi
 
 def _cut_output(linear: Any, rows: Tensor, columns: Tensor, scale: Tensor, layer: Tensor) -> None:
     cut_linear(linear, rows=rows, columns=columns)
-    linear.weight.mul_(scale * layer)
+    factor = (scale * layer).to(linear.weight.dtype)
+    linear.weight.mul_(factor.unsqueeze(-1) if isinstance(linear, Conv1D) else factor)
     if linear.bias is not None:
         linear.bias.mul_(layer)
 
@@ -83,14 +115,20 @@ def _kept(z: Tensor) -> Tensor:
 
 
 def cut_linear(linear: Any, rows: Tensor | None = None, columns: Tensor | None = None) -> None:
-    """Keep the given output rows and input columns of a Linear, in place."""
+    """Keep the given output rows and input columns of a Linear, or of a Conv1D, which is one transposed; in place."""
+    turned = isinstance(linear, Conv1D)
     if rows is not None:
-        linear.weight = _parameter(linear.weight[rows], linear.weight)
+        linear.weight = _parameter(linear.weight[:, rows] if turned else linear.weight[rows], linear.weight)
         linear.bias = None if linear.bias is None else _parameter(linear.bias[rows], linear.bias)
-        linear.out_features = len(rows)
+        setattr(linear, "nf" if turned else "out_features", len(rows))
     if columns is not None:
-        linear.weight = _parameter(linear.weight[:, columns], linear.weight)
-        linear.in_features = len(columns)
+        linear.weight = _parameter(linear.weight[columns] if turned else linear.weight[:, columns], linear.weight)
+        setattr(linear, "nx" if turned else "in_features", len(columns))
+
+
+def shape_of(linear: Any) -> tuple[int, int]:
+    """Input and output width of a Linear or a Conv1D."""
+    return (linear.nx, linear.nf) if isinstance(linear, Conv1D) else (linear.in_features, linear.out_features)
 
 
 def cut_embedding(table: Any, columns: Tensor) -> None:
@@ -105,7 +143,8 @@ def cut_norm(norm: Any, units: Tensor, scale: Tensor) -> None:
         old = getattr(norm, name, None)
         if old is not None:
             setattr(norm, name, _parameter(old[units] * scale, old))
-    norm.normalized_shape = (len(units),)
+    if isinstance(norm, nn.LayerNorm):
+        norm.normalized_shape = (len(units),)
 
 
 def _parameter(data: Tensor, like: Tensor) -> nn.Parameter:

@@ -8,13 +8,18 @@ from torch import nn
 
 from vtrans.errors import SuiteError
 
-DECODERS = ("gpt2", "gpt_neo", "gpt_neox", "gptj", "opt", "llama", "mistral", "qwen2", "phi")
+DECODERS = ("gpt_neo", "gpt_neox", "gptj", "opt", "mistral", "qwen2", "phi")
 Skips = Mapping[str, Callable[[], nn.Module]]
 
 
 @dataclass(frozen=True)
 class Block:
     """One layer: the paths of its projections and norms, and the units that it still has.
+
+    A head is the unit of attention that is pruned: in models with grouped keys and values one key-value head
+    with its `group` of query heads, so that no group is ever cut unevenly. Where query, key and value are one
+    fused projection their three paths are the same, and `fused` is that of the module whose `split_size`
+    follows its width.
 
     `attention_skip` and `ffn_skip` map each module of a sub-layer to what stands in its place once
     the sub-layer is pruned whole, which makes the sub-layer the identity. A sub-layer that is gone
@@ -33,6 +38,8 @@ class Block:
     ffn_skip: Skips
     heads: int
     ffn: int
+    group: int = 1
+    fused: str = ""
 
     @property
     def norms(self) -> tuple[str, ...]:
@@ -47,7 +54,7 @@ class Anatomy:
     Attributes:
         family: name of the model family, transformers' `model_type`.
         hidden: width of the residual stream.
-        head_size: columns of one attention head.
+        head_size: columns of one head of queries, keys or values.
         blocks: the layers, from the embeddings up.
         embeddings: tables whose columns are hidden units.
         stem_norms: norms of the residual stream outside the blocks.
@@ -55,6 +62,7 @@ class Anatomy:
         tail: Linears that follow the readers and never see the residual stream.
         encoder: path of the module that runs the layers one after the other on whole sequences, where their
             tokens can be dropped on the way; empty for decoders.
+        tied: readers that share their weight with an embedding table, with that table.
         pooled: True where readers and tail run once a sequence, False where once a token.
     """
 
@@ -68,6 +76,7 @@ class Anatomy:
     tail: tuple[str, ...]
     pooled: bool
     encoder: str = ""
+    tied: tuple[tuple[str, str], ...] = ()
 
     @property
     def heads(self) -> tuple[int, ...]:

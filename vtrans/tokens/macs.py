@@ -39,7 +39,8 @@ class LayerMacs:
         if encoder is not None and isinstance(encoder.selector, Predictor):
             choice[[int(index) for index in encoder.selector.mlps]] = hidden * hidden + 2 * hidden
         head = hidden * size.reader + size.tail_macs
-        return cls(choice, 4 * hidden * width, 2 * width, 2 * hidden * n.ffn.numpy(), head, size.pooled)
+        attention, ffn = (2 + 2 * size.shared) * hidden * width, (size.ups + 1) * hidden * n.ffn.numpy()
+        return cls(choice, attention, 2 * width, ffn, head, size.pooled)
 
     def __call__(self, lengths: np.ndarray, widths: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """MACs of each sequence, `(rows,)`.

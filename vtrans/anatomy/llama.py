@@ -1,0 +1,50 @@
+"""LLaMA: pre-norm blocks with RMSNorm, grouped keys and values, rotary positions, gated FFN."""
+
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from vtrans.anatomy.base import Anatomy, Block, register
+from vtrans.anatomy.decoder import SilentAttention, SilentFFN, tied
+
+
+def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
+    attention, mlp = f"{path}.self_attn", f"{path}.mlp"
+    silent = isinstance(layer.self_attn, SilentAttention)
+    return Block(
+        query=f"{attention}.q_proj",
+        key=f"{attention}.k_proj",
+        value=f"{attention}.v_proj",
+        out=f"{attention}.o_proj",
+        up=(f"{mlp}.gate_proj", f"{mlp}.up_proj"),
+        down=f"{mlp}.down_proj",
+        attention_norm=f"{path}.input_layernorm",
+        ffn_norm=f"{path}.post_attention_layernorm",
+        attention_skip={attention: partial(SilentAttention, index), f"{path}.input_layernorm": nn.Identity},
+        ffn_skip={mlp: SilentFFN, f"{path}.post_attention_layernorm": nn.Identity},
+        heads=0 if silent else layer.self_attn.k_proj.out_features // head_size,
+        ffn=0 if isinstance(layer.mlp, SilentFFN) else layer.mlp.gate_proj.out_features,
+        group=1 if silent else layer.self_attn.num_key_value_groups,
+    )
+
+
+@register("llama")
+def read(model: Any) -> Anatomy:
+    """Name the parts of a `LlamaModel` or of a model with one inside and a Linear on top of it."""
+    base, config = getattr(model, "model", model), model.config
+    prefix = "" if base is model else "model."
+    top = tuple(name for name in ("lm_head", "score") if hasattr(model, name))
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return Anatomy(
+        family="llama",
+        hidden=base.embed_tokens.embedding_dim,
+        head_size=head_size,
+        blocks=tuple(_block(f"{prefix}layers.{i}", i, layer, head_size) for i, layer in enumerate(base.layers)),
+        embeddings=(f"{prefix}embed_tokens",),
+        stem_norms=(f"{prefix}norm",),
+        readers=top,
+        tail=(),
+        pooled=False,
+        tied=tied(model, "lm_head", f"{prefix}embed_tokens") if "lm_head" in top else (),
+    )
