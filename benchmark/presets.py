@@ -72,7 +72,7 @@ _SHORT: dict[str, dict[str, Any]] = {
     "CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05, coarse=0.25)), "constraint": Constraint()},
     "PoWER-BERT": {"rate": 0.03, "strength": 2e-4},
 }
-# A hundred steps: predictors have to get from a bias of 5 to decisions in a few dozen.
+# Eighty steps: predictors have to get from a bias of 5 to decisions in a few dozen.
 _SHORTEST = _SHORT | {"Transkimmer": {"rate": 5e-3}, "Infor-Coef": {"rate": 2e-2}}
 
 
@@ -84,8 +84,8 @@ def _quick(task: str) -> Phases:
         recover=Schedule(steps=130, lr=3e-4),
         fast_prune=replace(prune, steps=80),
         fast_recover=Schedule(steps=40, lr=3e-4),
-        tokens=Schedule(steps=100, lr=2e-5, warmup=0.1),
-        token_search=Schedule(steps=60, lr=2e-5),
+        tokens=Schedule(steps=80, lr=2e-5, warmup=0.1),
+        token_search=Schedule(steps=50, lr=2e-5),
         length=get_task(task).fixed_length,
     )
 
