@@ -17,14 +17,6 @@ from vtrans.surgery import materialise
 PROMPT = torch.tensor([[7, 9, 11, 8], [5, 6, 30, 12]])
 
 
-def without_cache(model, steps: int) -> torch.Tensor:
-    ids = PROMPT
-    with torch.no_grad():
-        for _ in range(steps):
-            ids = torch.cat([ids, model(input_ids=ids, use_cache=False).logits[:, -1:].argmax(-1)], 1)
-    return ids
-
-
 @pytest.mark.parametrize("family", DECODERS)
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @given(seed=st.integers(0, 10_000), dead=st.sets(st.integers(0, 2)))
@@ -35,7 +27,11 @@ def test_generation_with_the_cache_equals_that_without(family, attention, seed, 
     small = materialise(model, Multipliers.of(d.hidden, d.heads, d.ffn, layers, d.ffn_layer))
     small.generation_config.eos_token_id = None
     got = small.generate(PROMPT, attention_mask=torch.ones_like(PROMPT), max_new_tokens=8, do_sample=False)
-    assert torch.equal(got, without_cache(small, 8))
+    with torch.no_grad():
+        logits = small(input_ids=got, use_cache=False).logits[:, PROMPT.shape[1] - 1 : -1]
+    chosen = logits.gather(-1, got[:, PROMPT.shape[1] :, None])[..., 0]
+    assert got.shape[1] == PROMPT.shape[1] + 8
+    torch.testing.assert_close(chosen, logits.amax(-1), atol=1e-4, rtol=0)  # ties may go either way
 
 
 @pytest.mark.parametrize("family", DECODERS)
