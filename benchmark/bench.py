@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cells import Cell
-from benchmark.data import TaskData, encode, load_task
-from benchmark.labels import check_label_names
+from benchmark.data import TaskData
+from benchmark.kinds import Kind, kind_of
 from benchmark.models import get_model, locate
+from benchmark.pretraining import make
 from benchmark.tasks import Task, get_task
 from vtrans.errors import SuiteError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vtrans.examples import Examples
+    from vtrans.training import Report
 
 
 @dataclass
@@ -33,23 +35,35 @@ class Bench:
     model_digest: str
 
     @classmethod
-    def load(cls, cell: Cell, folder: Path | None) -> "Bench":
-        """Load what a cell needs."""
+    def load(cls, cell: Cell, folder: Path | None, cache: Path, report: "Report | None" = None) -> "Bench":
+        """Load what a cell needs; a model that the suite pre-trains itself is kept in `cache`."""
         task, spec = get_task(cell.task), get_model(cell.preset.model)
-        return cls.open(task, locate(spec), folder, cell.split, cell.preset.max_length)
+        source = make(spec, cache, report).folder if spec.recipe else locate(spec)
+        return cls.open(task, source, folder, cell.split, cell.preset.max_length)
 
     @classmethod
     def open(cls, task: Task, model: Path, folder: Path | None, split: str, max_length: int) -> "Bench":
         """Load a task for the model in a folder."""
-        data, tokenizer = load_task(task, folder, split), load_tokenizer(model)
+        kind = kind_of(task)
+        data, tokenizer = kind.load(task, folder, split), load_tokenizer(model)
         check_positions(model, max_length)
-        train, evaluation = (encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
-        also = encode(task, data.also, tokenizer, max_length) if data.also else None
+        train, evaluation = (kind.encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
+        also = kind.encode(task, data.also, tokenizer, max_length) if data.also else None
         return cls(task, data, tokenizer, model, train, evaluation, also, file_digest(model / "model.safetensors"))
+
+    @property
+    def kind(self) -> Kind:
+        """What is particular to the task's kind."""
+        return kind_of(self.task)
+
+    @property
+    def fixed_length(self) -> int:
+        """Tokens that `sequence` padding pads to: the task's, or else the longest of the evaluated sequences."""
+        return self.task.fixed_length or max(self.evaluation.lengths)
 
     def pretrained(self, seed: int) -> "nn.Module":
         """The pretrained model with a task head drawn from `seed`."""
-        return load_pretrained(self.source, self.task, seed).to(device())
+        return self.kind.pretrained(self.source, self.task, seed).to(device())
 
 
 def check_positions(source: Path, length: int) -> None:
@@ -93,33 +107,6 @@ def device() -> "torch.device":
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def load_pretrained(source: Path, task: Task, seed: int) -> "nn.Module":
-    """A sequence classifier for `task` from the model in folder `source`; a missing head is drawn from `seed`."""
-    import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    torch.manual_seed(seed)
-    config = AutoConfig.from_pretrained(source, local_files_only=True)
-    if config.architectures and "Classification" in config.architectures[0]:
-        check_label_names(task, config.id2label)
-    names = dict(enumerate(task.labels)) or {0: "score"}
-    try:
-        return AutoModelForSequenceClassification.from_pretrained(
-            source,
-            id2label=names,
-            label2id={name: i for i, name in names.items()},
-            problem_type="regression" if task.regression else "single_label_classification",
-            local_files_only=True,
-            dtype=torch.float32,
-        )
-    except Exception as error:  # the library raises OSError, ValueError, RuntimeError and safetensors' own
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SuiteError(f"{source} holds no model that fits its config ({first})", "save the model again") from None
 
 
 def file_digest(path: Path) -> str:

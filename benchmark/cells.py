@@ -8,17 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.methods import build, parse_row
-from benchmark.presets import Preset, get_preset
-from benchmark.tasks import get_task
+from benchmark.methods import METHODS, build, parse_row
+from benchmark.presets import Preset, get_preset, get_suite
+from benchmark.tasks import Task, get_task
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.method import Method, config_of
 
 SCHEMA = 1  # of records; a new number makes all records stale
-SUITES = {
-    "glue": "classification and regression of GLUE, or of Rotten Tomatoes under `quick`",
-    "ablations": "Infor-Coef: its losses, the skim loss in their place, and how hard tokens are pressed",
-}
 SPLITS = ("validation", "dev")
 
 
@@ -60,15 +56,20 @@ class Cell:
         return key_of(self.config)
 
     @property
+    def home(self) -> str:
+        """Suite of the cells that this one starts from."""
+        return get_suite(self.suite).home or self.suite
+
+    @property
     def teacher(self) -> "Cell":
         """The dense cell of the same task and seed."""
-        return Cell("glue", self.preset, self.task, "dense", self.seed, self.split)
+        return Cell(self.home, self.preset, self.task, "dense", self.seed, self.split)
 
     @property
     def base(self) -> "Cell":
         """The cell whose model the row's method starts from: the dense one, or that of a static method."""
         row = parse_row(self.row).base
-        return Cell("glue", self.preset, self.task, row, self.seed, self.split) if row else self.teacher
+        return Cell(self.home, self.preset, self.task, row, self.seed, self.split) if row else self.teacher
 
     @property
     def name(self) -> str:
@@ -100,23 +101,33 @@ def plan(
     Raises:
         SuiteError: an unknown name.
     """
-    if suite not in SUITES:
-        raise did_you_mean("suite", suite, list(SUITES))
+    chosen = get_preset(preset, suite)
     if split not in SPLITS:
         raise did_you_mean("split", split, list(SPLITS))
-    chosen = get_preset(preset)
     names = [get_task(task).name for task in tasks] or list(chosen.tasks)
     foreign = [t for t in names if t not in chosen.tasks]
     if foreign:
         raise SuiteError(f"task {foreign[0]} is not in preset {preset}", f"its tasks: {', '.join(chosen.tasks)}")
-    of_suite = {"glue": chosen.rows, "ablations": chosen.ablations}[suite]
+    of_suite = chosen.ablations if suite == "ablations" else chosen.rows
     wanted = [name for row in rows for name in _expand(row, of_suite)] or list(of_suite)
+    for name in names:
+        for row in wanted:
+            check_fits(row, get_task(name))
     return [
         Cell(suite, chosen, task, row, seed, split)
         for task in names
         for seed in (seeds or chosen.seeds)
         for row in dict.fromkeys(wanted)
     ]
+
+
+def check_fits(row: str, task: Task) -> None:
+    """Raise `SuiteError` where a row's method cannot serve a task."""
+    if task.kind == "language" and METHODS[parse_row(row).method].tokens:
+        raise SuiteError(
+            f"{row} drops tokens, which a decoder cannot do without: {task.name} predicts every one of them",
+            "choose a static method, VTrans-s60 for example",
+        )
 
 
 def _expand(row: str, known: Sequence[str]) -> list[str]:

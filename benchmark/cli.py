@@ -56,10 +56,9 @@ def list_(what: Annotated[Listing | None, typer.Argument()] = None) -> None:
 
 def listing(kind: Listing) -> dict[str, str]:
     """Names of a kind and a line on each."""
-    from benchmark.cells import SUITES
     from benchmark.methods import JOINT, METHODS
     from benchmark.models import MODELS
-    from benchmark.presets import PRESETS
+    from benchmark.presets import SUITES
     from benchmark.tasks import TASKS
 
     return {
@@ -67,8 +66,13 @@ def listing(kind: Listing) -> dict[str, str]:
         | {name: f"= {row}" for name, row in JOINT.items()},
         Listing.TASKS: {name: ", ".join(task.metrics) for name, task in TASKS.items()},
         Listing.MODELS: {name: spec.note or f"{spec.hub}@{spec.revision[:12]}" for name, spec in MODELS.items()},
-        Listing.PRESETS: {name: preset.summary for name, preset in PRESETS.items()},
-        Listing.SUITES: SUITES,
+        Listing.PRESETS: {
+            f"{suite} {name}": preset.summary
+            for suite, entry in SUITES.items()
+            if not entry.home
+            for name, preset in entry.presets.items()
+        },
+        Listing.SUITES: {name: suite.summary for name, suite in SUITES.items()},
     }[kind]
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from benchmark.cells import key_of
 from benchmark.methods import JOINT, Dense, build, parse_row
 from benchmark.models import MODELS, locate
-from benchmark.presets import get_preset
+from benchmark.presets import Preset, get_preset, suite_of
 from benchmark.records import Outcome
 from benchmark.store import check_writable
-from benchmark.tasks import get_task
+from benchmark.tasks import Task, get_task
 from vtrans.errors import SuiteError
 from vtrans.method import Chain, Method, config_of
 from vtrans.settings import Budget
@@ -40,6 +40,11 @@ class Request:
     quantity: str = "parameters"
     denominator: str = "encoder"
 
+    @property
+    def scale(self) -> Preset:
+        """The preset, of the suite that has the task."""
+        return get_preset(self.preset, suite_of(get_task(self.task).name))
+
     def build(self) -> Method:
         """The method, under the preset's schedules.
 
@@ -47,7 +52,8 @@ class Request:
             SuiteError: unknown method, sparsity missing, not wanted or out of range, unknown quantity or denominator.
         """
         start = Budget(0.5 if self.sparsity is None else self.sparsity, self.quantity, self.denominator)  # type: ignore[arg-type]
-        preset, phases = get_preset(self.preset), get_preset(self.preset).phases(self.task)
+        preset = self.scale
+        phases = preset.phases(self.task)
         static, plus, tokens = JOINT.get(self.method, self.method).partition("+")
         size = ""
         if self.sparsity is not None:  # its own size takes the place of a joint row's
@@ -72,7 +78,7 @@ def compress_model(request: Request, report: "Report | None" = None) -> str:
         RunFailed: the run broke.
         RunCancelled: Ctrl-C.
     """
-    task, preset, method = get_task(request.task), get_preset(request.preset), request.build()
+    task, preset, method = get_task(request.task), request.scale, request.build()
     source = find_model(request.model)
     check_out(request.out, source)
 
@@ -80,7 +86,7 @@ def compress_model(request: Request, report: "Report | None" = None) -> str:
     from benchmark.runner import explain
 
     bench = Bench.open(task, source, request.data_dir, "validation", preset.max_length)
-    check_model_class(bench.pretrained(request.seed))
+    check_model_class(bench.pretrained(request.seed), task)
     work = request.out / "work" / request_key(request, bench)
     try:
         outcome = _compress(request, method, bench, work, report)
@@ -110,7 +116,7 @@ def _compress(request: Request, method: Method, bench: "Bench", work: Path, repo
 
 def request_key(request: Request, bench: "Bench") -> str:
     """Hash of everything that the result of a request depends on."""
-    preset = get_preset(request.preset)
+    preset = request.scale
     finetune = preset.phases(request.task).finetune
     config = [preset.max_length, request.task, request.seed, bench.data.digest, bench.model_digest]
     return key_of({"request": config, "method": config_of(request.build()), "teacher": config_of(finetune)})
@@ -121,19 +127,21 @@ def make_teacher(bench: "Bench", request: Request, desk: "Desk") -> "nn.Module":
     from vtrans.method import Job
 
     model = bench.pretrained(request.seed)
-    if is_finetuned(bench.source, bench.task.outputs):
+    if is_finetuned(bench.source, bench.task):
         return model.eval()
-    finetune = get_preset(request.preset).phases(bench.task.name).finetune
+    finetune = request.scale.phases(bench.task.name).finetune
     return Dense(finetune).compress(Job(model, model, bench.train, request.seed, desk))
 
 
-def check_model_class(model: "nn.Module") -> None:
-    """Raise `SuiteError` where a model has no anatomy or decodes."""
+def check_model_class(model: "nn.Module", task: Task) -> None:
+    """Raise `SuiteError` where a model has no anatomy, decodes where it should not, or does not where it should."""
     from vtrans.anatomy import anatomy_of
 
-    if getattr(model.config, "is_decoder", False) or not anatomy_of(model).encoder:
+    decodes = getattr(model.config, "is_decoder", False) or not anatomy_of(model).encoder
+    if decodes != (task.kind == "language"):
         raise SuiteError(
-            "the model is a decoder; GLUE's tasks are for encoders here", "compress it in Python, see vtrans/"
+            f"the model is {'a decoder' if decodes else 'an encoder'}; {task.name} is for the others here",
+            "choose another task, see `vtrans-bench list tasks`",
         )
 
 
@@ -145,12 +153,15 @@ def check_out(out: Path, source: Path) -> None:
     check_writable(out)
 
 
-def is_finetuned(source: Path, outputs: int) -> bool:
-    """Whether the model in `source` is a sequence classifier with that many outputs."""
+def is_finetuned(source: Path, task: Task) -> bool:
+    """Whether the model in `source` has the task's head: a classifier with its outputs, or one for words."""
     config = json.loads((source / "config.json").read_text())
-    classifier = "SequenceClassification" in "".join(config.get("architectures") or [])
+    names = "".join(config.get("architectures") or [])
+    if task.kind == "language":
+        return "LMHead" in names or "CausalLM" in names
+    classifier = "SequenceClassification" in names
     labels = len(config.get("id2label") or {}) or config.get("num_labels", 2)
-    return classifier and labels == outputs
+    return classifier and labels == task.outputs
 
 
 def find_model(name: str) -> Path:

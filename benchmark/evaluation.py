@@ -1,4 +1,4 @@
-"""Evaluate a model on a task: fp32, batches of 32, real lengths."""
+"""Run a model over a data set: fp32, batches of 32, real lengths."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmark.metrics import score
-from benchmark.tasks import Task
 from vtrans.examples import Examples
 from vtrans.tokens import token_lengths
 
@@ -43,9 +41,3 @@ def predict(model: nn.Module, examples: Examples) -> Predicted:
     back = torch.tensor(order).argsort()
     kept = [part for part in lengths if part is not None]
     return Predicted(torch.cat(logits)[back], torch.cat(kept)[back.to(kept[0].device)].cpu().numpy() if kept else None)
-
-
-def score_logits(task: Task, logits: torch.Tensor, examples: Examples) -> dict[str, float]:
-    """Every metric of the task for logits `(rows, outputs)`, in percent."""
-    guesses = logits.squeeze(-1) if task.regression else logits.argmax(-1)
-    return score(task, guesses.tolist(), examples.labels.tolist())

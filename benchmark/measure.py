@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from benchmark.bench import Bench
+from benchmark.kinds import Scored
 from benchmark.provenance import peak_memory_bytes
 from benchmark.records import Macs, Outcome, Parameters, Sparsity
 from benchmark.tasks import also_name
@@ -10,8 +11,6 @@ from vtrans.settings import Budget
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from benchmark.evaluation import Predicted
 
 LATENCY_BATCHES = (1, 32)
 
@@ -28,18 +27,17 @@ def measure(
         bench: task and data.
         report: what the stages found.
     """
-    from benchmark.evaluation import predict, score_logits
     from benchmark.latency import compare
 
     report = dict(report)
     seconds = report.pop("seconds", {})
-    predicted = predict(small, bench.evaluation)
+    scored = bench.kind.evaluate(bench.task, small, bench.evaluation)
     return Outcome(
-        metrics=score_logits(bench.task, predicted.logits, bench.evaluation) | second_metrics(small, bench),
+        metrics=scored.metrics | second_metrics(small, bench),
         sparsity=reached(budget, dense, small),
         parameters=count_parameters(dense, small),
-        macs=count(dense, small, predicted, bench),
-        tokens=kept_tokens(small, predicted, bench),
+        macs=count(dense, small, scored, bench),
+        tokens=kept_tokens(scored, bench),
         latency=[compare(dense.eval(), small, bench.evaluation, batch) for batch in LATENCY_BATCHES],
         seconds={name: round(value, 3) for name, value in seconds.items()},
         peak_memory_bytes=peak_memory_bytes(),
@@ -49,33 +47,31 @@ def measure(
 
 def second_metrics(model: "nn.Module", bench: Bench) -> dict[str, float]:
     """Metrics on the task's second validation split, in percent; empty where there is none."""
-    from benchmark.evaluation import predict, score_logits
-
     if bench.also is None:
         return {}
-    scores = score_logits(bench.task, predict(model, bench.also).logits, bench.also)
+    scores = bench.kind.evaluate(bench.task, model, bench.also).metrics
     return {also_name(name): value for name, value in scores.items()}
 
 
-def count(dense: "nn.Module", small: "nn.Module", predicted: "Predicted", bench: Bench) -> Macs:
+def count(dense: "nn.Module", small: "nn.Module", scored: Scored, bench: Bench) -> Macs:
     """MACs of both models in all regimes; of one that drops tokens, from the lengths of its evaluation pass."""
     from benchmark.dynamic import check_closed_form, dynamic_regimes
     from benchmark.flops import MacCurve
 
-    lengths, fixed = bench.evaluation.lengths, bench.task.fixed_length
-    if predicted.lengths is None:
+    lengths, fixed = bench.evaluation.lengths, bench.fixed_length
+    if scored.lengths is None:
         compressed = MacCurve.of(small).regimes(lengths, fixed)
     else:
         check_closed_form(small, bench.evaluation)
-        compressed = dynamic_regimes(small, predicted.lengths, lengths)
+        compressed = dynamic_regimes(small, scored.lengths, lengths)
     return Macs(compressed=compressed, dense=MacCurve.of(dense).regimes(lengths, fixed), fixed_length=fixed)
 
 
-def kept_tokens(small: "nn.Module", predicted: "Predicted", bench: Bench) -> list[float] | None:
+def kept_tokens(scored: Scored, bench: Bench) -> list[float] | None:
     """Share of the real tokens that each layer's FFN sees, over all rows; None for a model that drops none."""
-    if predicted.lengths is None:
+    if scored.lengths is None:
         return None
-    shares = predicted.lengths[:, :, 2].sum(0) / sum(bench.evaluation.lengths)
+    shares = scored.lengths[:, :, 2].sum(0) / sum(bench.evaluation.lengths)
     return [round(float(share), 5) for share in shares]
 
 

@@ -4,8 +4,29 @@ import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vtrans.errors import SuiteError, did_you_mean
+from vtrans.settings import Schedule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a small GPT-2 is pre-trained by the suite.
+
+    Attributes:
+        layers, hidden, heads, context, vocabulary: its shape.
+        schedule: of its training.
+        corpus: task whose training text it reads.
+    """
+
+    layers: int
+    hidden: int
+    heads: int
+    schedule: Schedule
+    context: int = 128
+    vocabulary: int = 8192
+    corpus: str = "imdb"
 
 
 @dataclass(frozen=True)
@@ -19,6 +40,7 @@ class ModelSpec:
         package, folder, sha256: import package, folder in it, digest of its `model.safetensors`.
         install: the command that installs the package.
         note: what to say beside its numbers.
+        recipe: how the suite makes it, where nobody ships it.
     """
 
     name: str
@@ -29,6 +51,7 @@ class ModelSpec:
     sha256: str = ""
     install: str = ""
     note: str = ""
+    recipe: Recipe | None = None
 
 
 _SPECS = (
@@ -44,6 +67,17 @@ _SPECS = (
         name="bert-base",
         hub="google-bert/bert-base-uncased",
         revision="86b5e0934494bd15c9632b12f734a8a67f723594",
+    ),
+    ModelSpec(name="gpt2", hub="openai-community/gpt2", revision="607a30d783dfa663caf39e06633721c8d4cfcd7e"),
+    ModelSpec(
+        name="gpt2-4x192-imdb",
+        note="GPT-2 of 4 layers of width 192 and 8,192 words, pre-trained here on 1.2M tokens of IMDB",
+        recipe=Recipe(4, 192, 6, Schedule(steps=600, batch=16, lr=2e-3, warmup=0.05, embeddings=True)),
+    ),
+    ModelSpec(
+        name="gpt2-6x256-imdb",
+        note="GPT-2 of 6 layers of width 256 and 8,192 words, pre-trained here on 4.1M tokens of IMDB",
+        recipe=Recipe(6, 256, 8, Schedule(steps=2000, batch=16, lr=2e-3, warmup=0.05, embeddings=True)),
     ),
 )
 MODELS = {spec.name: spec for spec in _SPECS}
@@ -66,6 +100,11 @@ def locate(spec: ModelSpec) -> Path:
     Raises:
         SuiteError: the package is not installed, its weights are not the pinned ones, or no hub is in reach.
     """
+    if spec.recipe:
+        raise SuiteError(
+            f"model {spec.name} is pre-trained by the suite itself",
+            "run `vtrans-bench run lm` and give its folder under RESULTS/PRESET/lm/work",
+        )
     if spec.package:
         folder = package_folder(spec.package, spec.install) / spec.folder
         check_digest(folder / "model.safetensors", spec.sha256)
@@ -101,3 +140,21 @@ def check_digest(path: Path, sha256: str) -> None:
             f"{path.name} of {path.parent} has sha256 {digest[:12]}, not the pinned {sha256[:12]}",
             "install the pinned version",
         )
+
+
+def load_model(kind: Any, source: Path, **settings: Any) -> Any:
+    """The model in folder `source` as transformers' auto class `kind` loads it, in fp32.
+
+    Raises:
+        SuiteError: the weights are missing, damaged or of other shapes than the config says.
+    """
+    import torch
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        return kind.from_pretrained(source, local_files_only=True, dtype=torch.float32, **settings)
+    except Exception as error:  # the library raises OSError, ValueError, RuntimeError and safetensors' own
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SuiteError(f"{source} holds no model that fits its config ({first})", "save the model again") from None

@@ -3,13 +3,13 @@
 import json
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.bench import Bench, device
 from benchmark.cells import SCHEMA, Cell
-from benchmark.data import source_files
+from benchmark.kinds import kind_of
 from benchmark.measure import measure
 from benchmark.methods import Dense
 from benchmark.models import get_model
@@ -78,8 +78,8 @@ def _record(cell: Cell, bench: Bench, started: str, **fields: Any) -> Record:
         data=Data(
             source=data.source,
             digest=data.digest,
-            train_rows=len(data.train),
-            evaluation_rows=len(data.evaluation),
+            train_rows=bench.kind.count(data.train, bench.train),
+            evaluation_rows=bench.kind.count(data.evaluation, bench.evaluation),
             split=data.split,
             caveat=bench.task.caveat,
             label_check=data.label_check,
@@ -166,8 +166,8 @@ def run_cells(cells: list[Cell], store: Store, folder: Path | None, watch: Watch
         RunCancelled: Ctrl-C.
     """
     for task in dict.fromkeys(cell.task for cell in cells):
-        if folder is not None and task != "rotten_tomatoes":
-            source_files(get_task(task), folder)  # now, and not after hours of other tasks
+        if folder is not None and not get_task(task).packaged:
+            kind_of(get_task(task)).check_source(get_task(task), folder)  # now, and not after hours of other tasks
     benches: dict[str, Bench] = {}
     failures: list[str] = []
     ran = 0
@@ -176,7 +176,8 @@ def run_cells(cells: list[Cell], store: Store, folder: Path | None, watch: Watch
             if not mine or store.complete([cell]):  # another process has it, or has just ended it
                 continue
             if cell.task not in benches:
-                benches[cell.task] = Bench.load(cell, folder)
+                with watch(cell.preset.model) if get_model(cell.preset.model).recipe else nullcontext() as report:
+                    benches[cell.task] = Bench.load(cell, folder, store.folder / "work", report)
             check_inputs(cell, store, benches[cell.task])
             try:
                 with watch(cell.name) as report:

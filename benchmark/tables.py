@@ -19,6 +19,7 @@ from vtrans.errors import SuiteError
 
 REGIMES = ("unpadded", "batch", "sequence")
 MISSING = "–"
+DIGITS = {"perplexity": 2, "bits_per_byte": 3}  # of the metrics that are no percentages
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,12 @@ def columns(task: str) -> dict[str, Callable[[Line], str]]:
 
     table: dict[str, Callable[[Line], str]] = {"method": lambda line: line.label}
     for metric in get_task(task).columns:
-        table[metric] = lambda line, m=metric: show(line.metric(m), 1, spread=True)  # type: ignore[misc]
+        digits = DIGITS.get(metric, 1)
+        table[metric] = lambda line, m=metric, d=digits: show(line.metric(m), d, spread=True)  # type: ignore[misc]
     table["encoder %"] = lambda line: show(line.over(_share("encoder")), 1)
     table["all %"] = lambda line: show(line.over(_share("all")), 1)
-    for regime in REGIMES:
+    # Windows of running text all have one length: no padding regime differs from another.
+    for regime in REGIMES if get_task(task).kind != "language" else REGIMES[:1]:
         table[f"MACs ÷ {regime}"] = lambda line, r=regime: show(line.over(_speedup(r)), 2, "×")  # type: ignore[misc]
     for index, batch in enumerate((1, 32)):
         table[f"time ÷ b{batch}"] = lambda line, i=index: show(line.over(_latency(i)), 2, "×")  # type: ignore[misc]
@@ -136,7 +139,8 @@ def _efficiency(index: int, regime: str) -> Callable[[Outcome], float]:
 
 
 LEGEND = (
-    "Metrics in percent, mean ± sample standard deviation over seeds. encoder %, all %: parameters kept, without and "
+    "Metrics in percent, perplexity and bits a byte as they are; mean ± sample standard deviation over seeds. "
+    "encoder %, all %: parameters kept, without and "
     "with embeddings, pooler and head; predictors of token methods count. MACs ÷: multiply-accumulates of the dense "
     "model over the row's, by fvcore on the materialised model, unpadded, padded to the longest of 32, padded to a "
     "fixed length; of rows that drop tokens, from the token counts of the evaluation pass. These compute no padding "
@@ -153,15 +157,15 @@ def notes(task: str, records: Sequence[Record]) -> str:
     """What the numbers of a task stand on: model, data, n, seeds, machine."""
     if not records:
         return "No complete run."
-    first, dense = records[0], next((r for r in records if r.row == "dense"), None)
+    kind, first, dense = get_task(task), records[0], next((r for r in records if r.row == "dense"), None)
     assert first.data is not None and first.model is not None and first.outcome is not None
     hardware = "; ".join(sorted({_machine(r) for r in records}))
     parts = [
         f"Model {first.model['name']}" + (f" ({first.model['note']})" if first.model["note"] else ""),
         f"data {first.data.source}",
-        f"train {first.data.train_rows:,} rows, {first.data.split} n = {first.data.evaluation_rows:,}",
+        f"train {first.data.train_rows:,} {kind.unit}, {first.data.split} n = {first.data.evaluation_rows:,}",
         f"seeds {', '.join(map(str, sorted({r.seed for r in records})))}",
-        f"fixed length {first.outcome.macs.fixed_length}",
+        f"{'context' if kind.kind == 'language' else 'fixed length'} {first.outcome.macs.fixed_length}",
         hardware,
     ]
     if dense is not None and dense.outcome is not None:
@@ -181,9 +185,9 @@ def grid(task: str, table: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     return list(heads), [[render(line) for render in heads.values()] for line in table]
 
 
-def markdown(preset: str, tables: dict[str, list[Line]]) -> str:
+def markdown(suite: str, preset: str, tables: dict[str, list[Line]]) -> str:
     """All tasks as one markdown document."""
-    parts = [f"# {preset}: {get_preset(preset).summary}", LEGEND]
+    parts = [f"# {suite}, {preset}: {get_preset(preset, suite).summary}", LEGEND]
     for task, table in tables.items():
         heads, rows = grid(task, table)
         records = [r for line in table for r in line.records]
@@ -257,7 +261,7 @@ def recorded_cells(store: Store, suite: str, preset: str, split: str = "validati
     for path in sorted(store.runs.glob("*.json")):
         match = re.fullmatch(r"(.+?)--(.+?)--(\w+)--seed(\d+)--(\w+)", path.stem)
         if match and match[3] == split and (match[1], match[2], int(match[4])) not in known and match[1] in TASKS:
-            cell = Cell(suite, get_preset(preset), match[1], match[2], int(match[4]), split)
+            cell = Cell(suite, get_preset(preset, suite), match[1], match[2], int(match[4]), split)
             cells += [cell] if cell.key == match[5] else []
     return cells
 
@@ -266,7 +270,7 @@ def write(store: Store, preset: str, cells: Sequence[Cell]) -> list[Path]:
     """Write `table.md`, `table.csv` and `table.tex` (`table-dev.*` for held-out rows) and return their paths."""
     tables = build(store, cells)
     name = "table" if cells[0].split == "validation" else f"table-{cells[0].split}"
-    texts = {"md": markdown(preset, tables), "csv": csv_text(tables), "tex": latex(tables)}
+    texts = {"md": markdown(cells[0].suite, preset, tables), "csv": csv_text(tables), "tex": latex(tables)}
     paths = [store.folder / f"{name}.{suffix}" for suffix in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         write_atomically(path, text)

@@ -1,6 +1,7 @@
 """The tasks: which columns they read, what their labels mean, what is measured. No torch, no data."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from vtrans.errors import did_you_mean
 
@@ -9,7 +10,7 @@ SST2_LENGTH, PAIR_LENGTH, LONG_LENGTH = 64, 128, 256  # fixed padding of PoWER-B
 
 @dataclass(frozen=True)
 class Task:
-    """One classification or regression task on one or two texts.
+    """One task: classification or regression on one or two texts, or of another kind.
 
     Attributes:
         name: name in commands, folders and records.
@@ -21,6 +22,11 @@ class Task:
         also: name of a second validation split, evaluated where the source has it (MNLI's mismatched genres).
         anchor: texts and label of a row of the official data, which tells whether labels are in order.
         caveat: what has to be said beside a number.
+        kind: module of `benchmark.kinds` that knows its data, head and metrics.
+        unit: what its evaluation counts.
+        packaged: whether a Python package ships its data, so that neither hub nor folder is asked.
+        train: name of the training split.
+        joiner: of language modelling: what stands between the rows of the text.
     """
 
     name: str
@@ -32,11 +38,16 @@ class Task:
     also: str = ""
     anchor: tuple[tuple[str, ...], float] | None = None
     caveat: str = ""
+    kind: str = "classification"
+    unit: str = "rows"
+    packaged: bool = False
+    train: str = "train"
+    joiner: str = ""
 
     @property
     def regression(self) -> bool:
         """Whether the labels are scores."""
-        return not self.labels
+        return not self.labels and self.kind == "classification"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -47,6 +58,11 @@ class Task:
     def outputs(self) -> int:
         """Logits of a model for this task."""
         return max(1, len(self.labels))
+
+
+def _text(name: str, caveat: str, **more: Any) -> Task:
+    metrics = ("perplexity", "bits_per_byte")
+    return Task(name, (), (), metrics, 0, "test", caveat=caveat, kind="language", unit="tokens", **more)
 
 
 _PAIR = ("sentence1", "sentence2")
@@ -152,10 +168,20 @@ _TASKS = (
         ("accuracy",),
         SST2_LENGTH,
         caveat="own split by hash of the text; most of SST-2's validation sentences are among its rows",
+        packaged=True,
     ),
+    _text("wikitext2", "perplexity of the test split, tokenised text as it is"),
+    _text("wikitext103", "perplexity of the test split, tokenised text as it is"),
+    _text(
+        "wikitext2-raw",
+        'perplexity of the test split, rows joined by two line breaks; "train" is the validation split',
+        train="validation",
+        joiner="\n\n",
+    ),
+    _text("imdb", "own split by hash of the text", packaged=True, joiner="\n\n"),
 )
 TASKS = {task.name: task for task in _TASKS}
-GLUE = tuple(name for name in TASKS if name != "rotten_tomatoes")
+GLUE = tuple(task.name for task in _TASKS if task.kind == "classification" and not task.packaged)
 
 
 def also_name(metric: str) -> str:

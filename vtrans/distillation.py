@@ -12,6 +12,7 @@ from vtrans.multipliers import Multipliers
 from vtrans.settings import Distillation
 
 Batch = dict[str, Tensor]
+LABELS = ("labels", "start_positions", "end_positions")
 
 
 class Distiller(nn.Module):
@@ -40,11 +41,13 @@ class Distiller(nn.Module):
     def terms(self, student: nn.Module, batch: Batch, values: Multipliers | None = None) -> dict[str, Tensor]:
         """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each."""
         s = self.settings
-        ours = student(**batch, output_hidden_states=bool(s.layer))
+        inputs = batch if s.task else _unlabelled(batch)  # without labels no loss is computed in vain
+        ours = student(**inputs, output_hidden_states=bool(s.layer))
         terms: dict[str, Tensor] = {}
         if s.prediction or s.layer:
             theirs = self._teach(batch)
-            terms["prediction"] = s.prediction * prediction_loss(ours.logits, theirs.logits, s.temperature)
+            mask = batch["attention_mask"]
+            terms["prediction"] = s.prediction * prediction_loss(ours.logits, theirs.logits, s.temperature, mask)
         if s.layer:
             terms["layer"] = s.layer * self.layer_loss(ours, theirs, batch["attention_mask"], values)
         if s.task:
@@ -53,8 +56,7 @@ class Distiller(nn.Module):
 
     @torch.no_grad()
     def _teach(self, batch: Batch) -> Any:
-        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-        return self._teacher[0](**inputs, output_hidden_states=bool(self.settings.layer))
+        return self._teacher[0](**_unlabelled(batch), output_hidden_states=bool(self.settings.layer))
 
     def teacher_layers(self) -> tuple[int, ...]:
         """Teacher layers of this step, counted from 1: fixed, or under `random` one of each part."""
@@ -82,8 +84,20 @@ def default_layers(depth: int) -> tuple[int, ...]:
     return tuple(depth // parts * (i + 1) for i in range(parts))
 
 
-def prediction_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T^2 KL(teacher || student), mean over the batch; mean squared error where there is one logit."""
+def _unlabelled(batch: Batch) -> Batch:
+    return {name: tensor for name, tensor in batch.items() if not name.startswith(LABELS)}
+
+
+def prediction_loss(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor | None = None) -> Tensor:
+    """T^2 KL(teacher || student), 0-d; mean squared error where there is one logit.
+
+    Args:
+        student, teacher: logits, `(batch, classes)` or, a distribution for every token, `(batch, length, classes)`.
+        temperature: T.
+        mask: `(batch, length)`, 1 for the real tokens, over which the mean is taken where every token has logits.
+    """
+    if student.ndim == 3 and mask is not None:
+        student, teacher = student[mask.bool()], teacher[mask.bool()]
     student, teacher = student.float(), teacher.float()
     if student.shape[-1] == 1:
         return F.mse_loss(student, teacher)

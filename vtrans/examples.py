@@ -44,14 +44,17 @@ class Examples:
     def batch(self, rows: Sequence[int], length: int = 0) -> dict[str, Tensor]:
         """Model inputs `(rows, longest)` of the given rows, padded to the longest or to `length`."""
         width = max(length, max(len(self.ids[r]) for r in rows))
-        ids = torch.full((len(rows), width), self.pad)
-        types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
-        for i, r in enumerate(rows):
-            n = len(self.ids[r])
-            ids[i, :n], types[i, :n] = torch.tensor(self.ids[r]), torch.tensor(self.types[r])
-            mask[i, :n] = 1
-        labels = self.labels[torch.as_tensor(rows, dtype=torch.long)]
-        return {"input_ids": ids, "token_type_ids": types, "attention_mask": mask, "labels": labels}
+        return {
+            "input_ids": padded([self.ids[r] for r in rows], width, self.pad),
+            "token_type_ids": padded([self.types[r] for r in rows], width),
+            "attention_mask": padded([[1] * len(self.ids[r]) for r in rows], width),
+            "labels": self.labels[torch.as_tensor(rows, dtype=torch.long)],
+        }
+
+
+def padded(sequences: Sequence[Sequence[int]], width: int, fill: int = 0) -> Tensor:
+    """The sequences as one int64 tensor `(sequences, width)`, `fill` behind their ends."""
+    return torch.tensor([[*sequence, *[fill] * (width - len(sequence))] for sequence in sequences])
 
 
 class Batches:

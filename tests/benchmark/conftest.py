@@ -39,7 +39,7 @@ def tiny_preset(monkeypatch, model_dir):
         overrides=fast,
         ablations=("VTrans-s50+Infor-Coef-no-norm",),
     )
-    monkeypatch.setitem(presets.PRESETS, "tiny", preset)
+    monkeypatch.setitem(presets.SUITES["glue"].presets, "tiny", preset)  # shared with `ablations`
     monkeypatch.setitem(models.MODELS, "tiny", models.ModelSpec("tiny", note="made in a test"))
     monkeypatch.setattr(bench, "locate", lambda spec: model_dir)
     return preset

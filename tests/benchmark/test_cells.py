@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmark.cells import Cell, plan
 from benchmark.methods import METHODS, build, parse_row
-from benchmark.presets import PRESETS
+from benchmark.presets import SUITES
 from vtrans.errors import SuiteError
 from vtrans.settings import Schedule
 
@@ -38,16 +38,17 @@ def test_presets_hold_their_rows():
 
 
 def test_every_method_of_every_preset_builds():
-    for preset in PRESETS.values():
+    for preset in (preset for suite in SUITES.values() for preset in suite.presets.values()):
         for row in preset.rows:
             assert build(row, preset.phases(preset.tasks[0]), preset.overrides).stages()
 
 
 def test_keys_are_unique_and_stable():
-    cells = [cell for preset in PRESETS for cell in plan("glue", preset)]
+    grids = [(name, preset) for name, suite in SUITES.items() if not suite.home for preset in suite.presets]
+    cells = [cell for suite, preset in grids for cell in plan(suite, preset)]
     keys = [cell.key for cell in cells]
     assert len(set(keys)) == len(keys)
-    assert keys == [cell.key for preset in PRESETS for cell in plan("glue", preset)]
+    assert keys == [cell.key for suite, preset in grids for cell in plan(suite, preset)]
 
 
 def test_key_changes_with_any_hyper_parameter_and_with_the_teacher():

@@ -129,7 +129,7 @@ def test_a_broken_loss_leaves_a_failed_record_and_the_other_cells_done(tiny_pres
 
 def test_ctrl_c_leaves_a_cancelled_record_and_the_next_run_ends_as_if_never_stopped(tiny_preset, data_dir, tmp_path):
     cells, store = grid(tmp_path / "stopped", seeds=[0], rows=["dense", "VTrans-s50"])
-    bench = Bench.load(cells[0], data_dir)
+    bench = Bench.load(cells[0], data_dir, tmp_path)
     run_cell(cells[0], store, bench)
 
     def interrupt(stage, step, total, numbers):
@@ -152,7 +152,7 @@ def test_ctrl_c_leaves_a_cancelled_record_and_the_next_run_ends_as_if_never_stop
 def test_dev_split_never_mixes_with_validation(tiny_preset, data_dir, tmp_path):
     validation, dev = grid(tmp_path, rows=["dense"])[0][0], grid(tmp_path, rows=["dense"], split="dev")[0][0]
     assert validation.key != dev.key
-    bench = Bench.load(dev, data_dir)
+    bench = Bench.load(dev, data_dir, tmp_path)
     assert len(bench.train) + len(bench.evaluation) <= 60
 
 

