@@ -44,6 +44,20 @@ def glue(session: nox.Session) -> None:
 
 
 @nox.session
+def lm(session: nox.Session) -> None:
+    """Regenerate the language-modelling tables; `quick` needs no hub, `small` WikiText-2 from it or --data-dir."""
+    install(session)
+    session.run("vtrans-bench", "run", "lm", *session.posargs)
+
+
+@nox.session
+def squad(session: nox.Session) -> None:
+    """Regenerate the SQuAD tables; every preset needs SQuAD, from the hub or --data-dir."""
+    install(session)
+    session.run("vtrans-bench", "run", "squad", *session.posargs)
+
+
+@nox.session
 def ablations(session: nox.Session) -> None:
     """Run Infor-Coef's ablations and write the tables and figures of its paper: takes --preset and the like."""
     install(session)

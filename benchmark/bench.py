@@ -33,6 +33,7 @@ class Bench:
     evaluation: "Examples"
     also: "Examples | None"
     model_digest: str
+    max_length: int
 
     @classmethod
     def load(cls, cell: Cell, folder: Path | None, cache: Path, report: "Report | None" = None) -> "Bench":
@@ -49,7 +50,9 @@ class Bench:
         check_positions(model, max_length)
         train, evaluation = (kind.encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
         also = kind.encode(task, data.also, tokenizer, max_length) if data.also else None
-        return cls(task, data, tokenizer, model, train, evaluation, also, file_digest(model / "model.safetensors"))
+        return cls(
+            task, data, tokenizer, model, train, evaluation, also, file_digest(model / "model.safetensors"), max_length
+        )
 
     @property
     def kind(self) -> Kind:
@@ -58,8 +61,8 @@ class Bench:
 
     @property
     def fixed_length(self) -> int:
-        """Tokens that `sequence` padding pads to: the task's, or else the longest of the evaluated sequences."""
-        return self.task.fixed_length or max(self.evaluation.lengths)
+        """Tokens that `sequence` padding pads to: the task's, where sequences are not cut shorter."""
+        return min(self.task.fixed_length or self.max_length, self.max_length)
 
     def pretrained(self, seed: int) -> "nn.Module":
         """The pretrained model with a task head drawn from `seed`."""

@@ -129,7 +129,7 @@ def _run(todo: list["Cell"], store: "Store", data_dir: Path | None) -> None:
         return
     echo(f"{len(todo)} cells to run; records go to {store.runs}")
     check_writable(store.runs)
-    run_cells(todo, store, data_dir, numbered(progress, len(todo)))
+    run_cells(todo, store, data_dir, numbered(progress, [cell.name for cell in todo]))
     held = len(todo) - len(store.complete(todo))
     if held:
         echo(f"{held} cells are being run by another process")

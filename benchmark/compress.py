@@ -159,6 +159,8 @@ def is_finetuned(source: Path, task: Task) -> bool:
     names = "".join(config.get("architectures") or [])
     if task.kind == "language":
         return "LMHead" in names or "CausalLM" in names
+    if task.kind == "answers":
+        return "QuestionAnswering" in names
     classifier = "SequenceClassification" in names
     labels = len(config.get("id2label") or {}) or config.get("num_labels", 2)
     return classifier and labels == task.outputs

@@ -15,6 +15,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
+from benchmark.evaluation import logits_of
 from vtrans.errors import SuiteError
 
 BATCH = 32  # of the `batch` padding regime
@@ -43,7 +44,7 @@ class _Counted(nn.Module):
     ) -> torch.Tensor:
         """Logits for ids, mask and types, `(batch, length)` each."""
         types = {"token_type_ids": token_type_ids} if self.typed else {}
-        return self.model(input_ids=input_ids, attention_mask=attention_mask, **types).logits
+        return logits_of(self.model(input_ids=input_ids, attention_mask=attention_mask, **types))
 
 
 def count_macs(model: nn.Module, length: int, batch: int = 1) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vtrans.examples import Examples
+from vtrans.examples import Examples, unlabelled
 
 TIMED, WARMUP = 30, 3
 
@@ -44,7 +44,7 @@ def quartiles(values: Sequence[float] | np.ndarray) -> list[float]:
 def _batches(examples: Examples, batch: int) -> list[dict[str, torch.Tensor]]:
     starts = [(i * batch) % max(1, len(examples) - batch + 1) for i in range(WARMUP + TIMED)]
     rows = [list(range(start, min(start + batch, len(examples)))) for start in starts]
-    return [{k: v for k, v in examples.batch(r).items() if k != "labels"} for r in rows]
+    return [unlabelled(examples.batch(r)) for r in rows]
 
 
 @torch.no_grad()

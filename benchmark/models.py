@@ -71,8 +71,8 @@ _SPECS = (
     ModelSpec(name="gpt2", hub="openai-community/gpt2", revision="607a30d783dfa663caf39e06633721c8d4cfcd7e"),
     ModelSpec(
         name="gpt2-4x192-imdb",
-        note="GPT-2 of 4 layers of width 192 and 8,192 words, pre-trained here on 1.2M tokens of IMDB",
-        recipe=Recipe(4, 192, 6, Schedule(steps=600, batch=16, lr=2e-3, warmup=0.05, embeddings=True)),
+        note="GPT-2 of 4 layers of width 192 and 8,192 words, pre-trained here on 2.0M tokens of IMDB",
+        recipe=Recipe(4, 192, 6, Schedule(steps=1000, batch=16, lr=2e-3, warmup=0.05, embeddings=True)),
     ),
     ModelSpec(
         name="gpt2-6x256-imdb",

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from vtrans.examples import unlabelled
 from vtrans.windows import IGNORED, Windows
 
 TOKENS = 2048  # run at a time: with 50,000 words their logits take 400 MB
@@ -19,8 +20,8 @@ def total_nll(model: nn.Module, windows: Windows) -> float:
     total = 0.0
     for start in range(0, len(windows), size):
         batch = windows.batch(range(start, min(start + size, len(windows))))
-        labels = batch.pop("labels")[:, 1:].to(device)
-        logits = model(**{k: v.to(device) for k, v in batch.items()}).logits[:, :-1].float()
+        labels, inputs = batch["labels"][:, 1:].to(device), unlabelled(batch)
+        logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits[:, :-1].float()
         loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none")
         total += float(loss.double().sum())
     return total

@@ -1,9 +1,8 @@
 """A progress bar on a terminal, a line now and then elsewhere."""
 
-import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -57,8 +56,8 @@ def _liner(label: str) -> "Report":
 
 
 def numbered(
-    watch: "Callable[[str], AbstractContextManager[Report]]", total: int
+    watch: "Callable[[str], AbstractContextManager[Report]]", names: Sequence[str]
 ) -> "Callable[[str], AbstractContextManager[Report]]":
-    """`watch`, with each new name preceded by its number out of `total`."""
-    count = itertools.count(1)
-    return lambda name: watch(f"[{next(count)}/{total}] {name}")
+    """`watch`, with each of the names preceded by its number out of all; others, of shared stages, go without."""
+    numbers = {name: f"[{number}/{len(names)}] " for number, name in enumerate(names, 1)}
+    return lambda name: watch(numbers.get(name, "") + name)

@@ -82,7 +82,7 @@ def _record(cell: Cell, bench: Bench, started: str, **fields: Any) -> Record:
             evaluation_rows=bench.kind.count(data.evaluation, bench.evaluation),
             split=data.split,
             caveat=bench.task.caveat,
-            label_check=data.label_check,
+            label_check="; ".join(filter(None, (data.label_check, bench.kind.remark(bench.train)))),
         ),
         model={"name": cell.preset.model, "sha256": bench.model_digest, "note": get_model(cell.preset.model).note},
         provenance=provenance(started),

@@ -6,6 +6,7 @@ from typing import Any
 from vtrans.errors import did_you_mean
 
 SST2_LENGTH, PAIR_LENGTH, LONG_LENGTH = 64, 128, 256  # fixed padding of PoWER-BERT and Infor-Coef (appendix B)
+ANSWER_LENGTH = 384  # of run_squad
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Task:
         packaged: whether a Python package ships its data, so that neither hub nor folder is asked.
         train: name of the training split.
         joiner: of language modelling: what stands between the rows of the text.
+        abstains: of question answering: whether some questions have no answer.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Task:
     packaged: bool = False
     train: str = "train"
     joiner: str = ""
+    abstains: bool = False
 
     @property
     def regression(self) -> bool:
@@ -63,6 +66,10 @@ class Task:
 def _text(name: str, caveat: str, **more: Any) -> Task:
     metrics = ("perplexity", "bits_per_byte")
     return Task(name, (), (), metrics, 0, "test", caveat=caveat, kind="language", unit="tokens", **more)
+
+
+def _questions(name: str, **more: Any) -> Task:
+    return Task(name, (), (), ("exact_match", "f1"), ANSWER_LENGTH, kind="answers", unit="questions", **more)
 
 
 _PAIR = ("sentence1", "sentence2")
@@ -178,6 +185,8 @@ _TASKS = (
         train="validation",
         joiner="\n\n",
     ),
+    _questions("squad"),
+    _questions("squad_v2", abstains=True),
     _text("imdb", "own split by hash of the text", packaged=True, joiner="\n\n"),
 )
 TASKS = {task.name: task for task in _TASKS}

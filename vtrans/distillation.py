@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtrans.anatomy import anatomy_of
+from vtrans.examples import unlabelled
 from vtrans.multipliers import Multipliers
 from vtrans.settings import Distillation
 
 Batch = dict[str, Tensor]
-LABELS = ("labels", "start_positions", "end_positions")
+NEVER = -1e4  # logit of padding; finite, because KL knows no 0 * inf
 
 
 class Distiller(nn.Module):
@@ -38,16 +39,17 @@ class Distiller(nn.Module):
             self.transform.weight.copy_(start)
             self.transform.bias.zero_()
 
-    def terms(self, student: nn.Module, batch: Batch, values: Multipliers | None = None) -> dict[str, Tensor]:
+    def terms(self, model: nn.Module, batch: Batch, values: Multipliers | None = None) -> dict[str, Tensor]:
         """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each."""
         s = self.settings
-        inputs = batch if s.task else _unlabelled(batch)  # without labels no loss is computed in vain
-        ours = student(**inputs, output_hidden_states=bool(s.layer))
+        inputs = batch if s.task else unlabelled(batch)  # without labels no loss is computed in vain
+        ours = model(**inputs, output_hidden_states=bool(s.layer))
         terms: dict[str, Tensor] = {}
         if s.prediction or s.layer:
             theirs = self._teach(batch)
             mask = batch["attention_mask"]
-            terms["prediction"] = s.prediction * prediction_loss(ours.logits, theirs.logits, s.temperature, mask)
+            student, teacher = distributions(ours, mask), distributions(theirs, mask)
+            terms["prediction"] = s.prediction * prediction_loss(student, teacher, s.temperature)
         if s.layer:
             terms["layer"] = s.layer * self.layer_loss(ours, theirs, batch["attention_mask"], values)
         if s.task:
@@ -56,7 +58,7 @@ class Distiller(nn.Module):
 
     @torch.no_grad()
     def _teach(self, batch: Batch) -> Any:
-        return self._teacher[0](**_unlabelled(batch), output_hidden_states=bool(self.settings.layer))
+        return self._teacher[0](**unlabelled(batch), output_hidden_states=bool(self.settings.layer))
 
     def teacher_layers(self) -> tuple[int, ...]:
         """Teacher layers of this step, counted from 1: fixed, or under `random` one of each part."""
@@ -84,20 +86,20 @@ def default_layers(depth: int) -> tuple[int, ...]:
     return tuple(depth // parts * (i + 1) for i in range(parts))
 
 
-def _unlabelled(batch: Batch) -> Batch:
-    return {name: tensor for name, tensor in batch.items() if not name.startswith(LABELS)}
+def distributions(outputs: Any, mask: Tensor) -> Tensor:
+    """Logits of all that a model's outputs are distributions over, `(distributions, classes)`.
 
-
-def prediction_loss(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor | None = None) -> Tensor:
-    """T^2 KL(teacher || student), 0-d; mean squared error where there is one logit.
-
-    Args:
-        student, teacher: logits, `(batch, classes)` or, a distribution for every token, `(batch, length, classes)`.
-        temperature: T.
-        mask: `(batch, length)`, 1 for the real tokens, over which the mean is taken where every token has logits.
+    One a sequence for a classifier, one for each real token of `mask` `(batch, length)` for a language model, and
+    for extractive answers two a sequence, over the tokens where the answer starts and ends.
     """
-    if student.ndim == 3 and mask is not None:
-        student, teacher = student[mask.bool()], teacher[mask.bool()]
+    if hasattr(outputs, "start_logits"):
+        spans = torch.cat([outputs.start_logits, outputs.end_logits])
+        return spans.masked_fill(torch.cat([mask, mask]) == 0, NEVER)
+    return outputs.logits[mask.bool()] if outputs.logits.ndim == 3 else outputs.logits
+
+
+def prediction_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(teacher || student), mean over the distributions; mean squared error where there is one logit."""
     student, teacher = student.float(), teacher.float()
     if student.shape[-1] == 1:
         return F.mse_loss(student, teacher)

@@ -10,6 +10,7 @@ from torch import Tensor
 from vtrans.errors import SuiteError
 
 POOL = 50  # batches that are sorted by length together
+LABELS = ("labels", "start_positions", "end_positions")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Examples:
 def padded(sequences: Sequence[Sequence[int]], width: int, fill: int = 0) -> Tensor:
     """The sequences as one int64 tensor `(sequences, width)`, `fill` behind their ends."""
     return torch.tensor([[*sequence, *[fill] * (width - len(sequence))] for sequence in sequences])
+
+
+def unlabelled(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch without what is to be predicted."""
+    return {name: tensor for name, tensor in batch.items() if name not in LABELS}
 
 
 class Batches:

@@ -57,6 +57,10 @@ class Kind(Protocol):
         """How many of the task's units (rows, tokens, questions) there are."""
         ...
 
+    def remark(self, examples: "Examples") -> str:
+        """What is to be said of the encoded training data; empty where nothing is."""
+        ...
+
 
 def kind_of(task: Task) -> Kind:
     """The functions of the task's kind."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from vtrans.examples import Examples
 
-__all__ = ["check_source", "count", "encode", "evaluate", "load", "pretrained"]
+__all__ = ["check_source", "count", "encode", "evaluate", "load", "pretrained", "remark"]
 load, check_source = load_task, source_files
 
 
@@ -40,14 +40,22 @@ def pretrained(source: Path, task: Task, seed: int) -> "nn.Module":
 
 def evaluate(task: Task, model: "nn.Module", examples: "Examples") -> Scored:
     """Every metric of the task, in percent."""
+    import torch
+
     from benchmark.evaluation import predict
     from benchmark.metrics import score
 
     predicted = predict(model, examples)
-    guesses = predicted.logits.squeeze(-1) if task.regression else predicted.logits.argmax(-1)
+    logits = torch.stack(predicted.logits)
+    guesses = logits.squeeze(-1) if task.regression else logits.argmax(-1)
     return Scored(score(task, guesses.tolist(), examples.labels.tolist()), predicted.lengths)
 
 
 def count(rows: Sequence[Any], examples: "Examples") -> int:
     """Rows."""
     return len(rows)
+
+
+def remark(examples: "Examples") -> str:
+    """Nothing."""
+    return ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vtrans.examples import Examples
     from vtrans.windows import Windows
 
-__all__ = ["check_source", "count", "encode", "evaluate", "load", "pretrained"]
+__all__ = ["check_source", "count", "encode", "evaluate", "load", "pretrained", "remark"]
 load, check_source = load_text, source_files
 
 
@@ -57,3 +57,8 @@ def _windows(examples: "Examples") -> "Windows":
 
     assert isinstance(examples, Windows)
     return examples
+
+
+def remark(examples: "Examples") -> str:
+    """Nothing."""
+    return ""

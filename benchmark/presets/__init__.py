@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmark.presets import glue, lm
+from benchmark.presets import glue, lm, squad
 from benchmark.presets.base import Preset
 from vtrans.errors import SuiteError, did_you_mean
 
@@ -29,6 +29,10 @@ SUITES = {
     "glue": Suite("classification and regression of GLUE, or of Rotten Tomatoes under `quick`", _GLUE),
     "ablations": Suite(
         "Infor-Coef: its losses, the skim loss in their place, and how hard tokens are pressed", _GLUE, home="glue"
+    ),
+    "squad": Suite(
+        "extractive question answering: SQuAD v1.1, and v2",
+        {preset.name: preset for preset in squad.PRESETS},
     ),
     "lm": Suite(
         "language modelling: perplexity of WikiText, or of IMDB under `quick`",

@@ -39,16 +39,17 @@ _SMALL_DATA = ("cola", "stsb", "mrpc", "rte", "wnli")
 
 
 # A few hundred steps instead of CoFi's tens of thousands: the gates need a faster rate to get anywhere.
-_SHORT: dict[str, dict[str, Any]] = {
+SHORT: dict[str, dict[str, Any]] = {
     "CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05, coarse=0.25)), "constraint": Constraint()},
     "PoWER-BERT": {"rate": 0.03, "strength": 2e-4},
 }
 # Eighty steps: predictors have to get from a bias of 5 to decisions in a few dozen. At such a rate the pressure of
 # the longer presets drops every token of a small model before the task can object.
-_SHORTEST = _SHORT | {
+SHORTEST = SHORT | {
     "Transkimmer": {"rate": 5e-3},
     "Infor-Coef": {"rate": 2e-2, "losses": TokenLosses(entropy=4e-4, norm=0.15, warmup=0.1)},
 }
+PAPER = {"Transkimmer": {"rate": 2e-5}, "Infor-Coef": {"rate": 2e-5}}
 
 
 def _quick(task: str) -> Phases:
@@ -129,7 +130,7 @@ PRESETS = (
         rows=QUICK_ROWS,
         max_length=64,
         phases=_quick,
-        overrides=_SHORTEST,
+        overrides=SHORTEST,
         ablations=ABLATIONS,
     ),
     Preset(
@@ -141,7 +142,7 @@ PRESETS = (
         rows=ROWS + TOKEN_ROWS,
         max_length=128,
         phases=_small,
-        overrides=_SHORT,
+        overrides=SHORT,
         ablations=ABLATIONS,
     ),
     Preset(
@@ -153,7 +154,7 @@ PRESETS = (
         rows=ROWS + TOKEN_ROWS,
         max_length=128,
         phases=_paper,
-        overrides={"Transkimmer": {"rate": 2e-5}, "Infor-Coef": {"rate": 2e-5}},
+        overrides=PAPER,
         ablations=ABLATIONS,
     ),
 )
