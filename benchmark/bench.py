@@ -1,6 +1,5 @@
 """The bench that cells run on: a task's data, encoded, and the pretrained model, loaded once a task."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.cells import Cell
 from benchmark.data import TaskData
 from benchmark.kinds import Kind, kind_of
-from benchmark.models import get_model, locate
-from benchmark.pretraining import make
+from benchmark.models import get_model, weights_digest
+from benchmark.prepare import prepare
 from benchmark.tasks import Task, get_task
 from vtrans.errors import SuiteError
 
@@ -39,7 +38,7 @@ class Bench:
     def load(cls, cell: Cell, folder: Path | None, cache: Path, report: "Report | None" = None) -> "Bench":
         """Load what a cell needs; a model that the suite pre-trains itself is kept in `cache`."""
         task, spec = get_task(cell.task), get_model(cell.preset.model)
-        source = make(spec, cache, report).folder if spec.recipe else locate(spec)
+        source = prepare(spec, cache, report)
         return cls.open(task, source, folder, cell.split, cell.preset.max_length)
 
     @classmethod
@@ -50,9 +49,7 @@ class Bench:
         check_positions(model, max_length)
         train, evaluation = (kind.encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
         also = kind.encode(task, data.also, tokenizer, max_length) if data.also else None
-        return cls(
-            task, data, tokenizer, model, train, evaluation, also, file_digest(model / "model.safetensors"), max_length
-        )
+        return cls(task, data, tokenizer, model, train, evaluation, also, weights_digest(model), max_length)
 
     @property
     def kind(self) -> Kind:
@@ -110,11 +107,3 @@ def device() -> "torch.device":
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file, empty where there is none."""
-    if not path.exists():
-        return ""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

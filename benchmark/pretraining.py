@@ -1,19 +1,15 @@
-"""Small language models that the suite pre-trains itself, once, where no package ships one: a cached stage."""
+"""Small language models that the suite pre-trains itself, where no package ships one."""
 
-import fcntl
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cells import key_of
-from benchmark.models import ModelSpec
+from benchmark.models import Recipe
 from benchmark.store import write_atomically
 from benchmark.tasks import get_task
 from benchmark.text import joined, load_text
-from vtrans.method import config_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,21 +19,8 @@ if TYPE_CHECKING:
 END = "<|endoftext|>"
 
 
-@dataclass(frozen=True)
-class Made:
-    """A model made here.
-
-    Attributes:
-        folder: with weights, config and tokenizer.
-        report: seconds, tokens seen and last loss of its training.
-    """
-
-    folder: Path
-    report: dict[str, Any]
-
-
-def make(spec: ModelSpec, cache: Path, report: "Report | None" = None) -> Made:
-    """The pre-trained model of a spec with a recipe: trained into `cache` where it is not there yet.
+def pretrain(recipe: Recipe, folder: Path, report: "Report | None" = None) -> None:
+    """Train a recipe's tokenizer and model on its corpus and write them to `folder`, `made.json` last.
 
     An interrupted training goes on from its last checkpoint.
 
@@ -45,30 +28,11 @@ def make(spec: ModelSpec, cache: Path, report: "Report | None" = None) -> Made:
         SuiteError: the corpus is missing.
         RunFailed, RunCancelled: as `vtrans.training.fit`.
     """
-    assert spec.recipe is not None, f"{spec.name} has no recipe"
-    folder = cache / f"{spec.name}--{key_of(config_of(spec.recipe))}"
-    with _claimed(folder):
-        if not (folder / "made.json").exists():
-            _train(spec, folder, report)
-    return Made(folder, json.loads((folder / "made.json").read_text()))
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def _train(spec: ModelSpec, folder: Path, report: "Report | None") -> None:
     from benchmark.bench import device
     from vtrans.objectives import TaskObjective
     from vtrans.training import Desk, fit, stop_on_interrupt
     from vtrans.windows import Windows
 
-    recipe = spec.recipe
-    assert recipe is not None
     task = get_task(recipe.corpus)
     data = load_text(task)
     text = joined(task, data.train)
@@ -97,7 +61,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, eos_token=END, bos_token=END, pad_token=END)
 
 
-def blank(recipe: Any) -> "nn.Module":
+def blank(recipe: Recipe) -> "nn.Module":
     """A GPT-2 of the recipe's shape with weights drawn from seed 0. It has no dropout: it sees its text once."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel

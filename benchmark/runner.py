@@ -176,7 +176,7 @@ def run_cells(cells: list[Cell], store: Store, folder: Path | None, watch: Watch
             if not mine or store.complete([cell]):  # another process has it, or has just ended it
                 continue
             if cell.task not in benches:
-                with watch(cell.preset.model) if get_model(cell.preset.model).recipe else nullcontext() as report:
+                with watch(cell.preset.model) if get_model(cell.preset.model).prepared else nullcontext() as report:
                     benches[cell.task] = Bench.load(cell, folder, store.folder / "work", report)
             check_inputs(cell, store, benches[cell.task])
             try:

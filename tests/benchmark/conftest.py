@@ -3,7 +3,7 @@
 import pytest
 
 from baselines.cofi import HardConcreteGates
-from benchmark import bench, models, presets
+from benchmark import models, prepare, presets
 from benchmark.methods import Phases
 from vtrans.settings import Constraint, GateRates, Schedule
 
@@ -41,5 +41,5 @@ def tiny_preset(monkeypatch, model_dir):
     )
     monkeypatch.setitem(presets.SUITES["glue"].presets, "tiny", preset)  # shared with `ablations`
     monkeypatch.setitem(models.MODELS, "tiny", models.ModelSpec("tiny", note="made in a test"))
-    monkeypatch.setattr(bench, "locate", lambda spec: model_dir)
+    monkeypatch.setattr(prepare, "locate", lambda spec: model_dir)
     return preset

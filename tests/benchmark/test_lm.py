@@ -9,11 +9,12 @@ import pytest
 import torch
 from tiny import tiny_gpt2, tiny_llama
 
-from benchmark import models, presets, pretraining, runner, text
+from benchmark import models, presets, runner, text
 from benchmark.cells import plan
 from benchmark.methods import Phases
 from benchmark.models import ModelSpec, Recipe
 from benchmark.perplexity import metrics_of, total_nll
+from benchmark.prepare import prepare
 from benchmark.store import Store
 from benchmark.tasks import get_task
 from vtrans.errors import RunCancelled, SuiteError
@@ -138,19 +139,19 @@ def test_rows_run_end_to_end_and_the_model_is_made_once(lm_preset, text_dir, tmp
 
 def test_an_interrupted_pretraining_goes_on_bit_equal(lm_preset, tmp_path):
     spec = models.get_model("gpt2-tiny")
-    whole = pretraining.make(spec, tmp_path / "a").folder
+    whole = prepare(spec, tmp_path / "a")
 
     def stop(stage, step, total, numbers):
         if step == 3:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(RunCancelled, match="stopped at step 3 of 6"):
-        pretraining.make(spec, tmp_path / "b", stop)
-    again = pretraining.make(spec, tmp_path / "b").folder
+        prepare(spec, tmp_path / "b", stop)
+    again = prepare(spec, tmp_path / "b")
     assert (whole / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
 
 
 def test_another_recipe_is_another_model(lm_preset, tmp_path):
     spec = models.get_model("gpt2-tiny")
     other = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, layers=1))
-    assert pretraining.make(spec, tmp_path).folder != pretraining.make(other, tmp_path).folder
+    assert prepare(spec, tmp_path) != prepare(other, tmp_path)

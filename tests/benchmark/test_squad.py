@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import bench, models, presets, runner, spans
+from benchmark import models, prepare, presets, runner, spans
 from benchmark.bench import load_tokenizer
 from benchmark.cells import plan
 from benchmark.methods import Phases
@@ -173,7 +173,7 @@ def test_static_token_and_joint_rows_run_end_to_end(monkeypatch, model_dir, squa
     )
     monkeypatch.setitem(presets.SUITES["squad"].presets, "tiny", preset)
     monkeypatch.setitem(models.MODELS, "tiny", models.ModelSpec("tiny", note="made in a test"))
-    monkeypatch.setattr(bench, "locate", lambda spec: model_dir)
+    monkeypatch.setattr(prepare, "locate", lambda spec: model_dir)
     cells, store = plan("squad", "tiny"), Store(tmp_path / "results", "squad", "tiny")
     assert runner.run_cells(cells, store, squad_dir) == len(cells)
     for record in store.complete(cells).values():
