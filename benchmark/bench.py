@@ -1,6 +1,6 @@
 """The bench that cells run on: a task's data, encoded, and the pretrained model, loaded once a task."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,9 @@ from benchmark.data import TaskData
 from benchmark.kinds import Kind, kind_of
 from benchmark.models import get_model, weights_digest
 from benchmark.prepare import prepare
+from benchmark.presets import Preset
 from benchmark.tasks import Task, get_task
+from benchmark.zero_shot import Item, load_items
 from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
@@ -33,13 +35,16 @@ class Bench:
     also: "Examples | None"
     model_digest: str
     max_length: int
+    latency: tuple[int, int] = (1, 32)
+    zero_shot: dict[str, list[Item]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, cell: Cell, folder: Path | None, cache: Path, report: "Report | None" = None) -> "Bench":
         """Load what a cell needs; a model that the suite pre-trains itself is kept in `cache`."""
         task, spec = get_task(cell.task), get_model(cell.preset.model)
         source = prepare(spec, cache, report)
-        return cls.open(task, source, folder, cell.split, cell.preset.max_length)
+        bench = cls.open(task, source, folder, cell.split, cell.preset.max_length)
+        return bench.scoped(cell.preset, folder)
 
     @classmethod
     def open(cls, task: Task, model: Path, folder: Path | None, split: str, max_length: int) -> "Bench":
@@ -50,6 +55,16 @@ class Bench:
         train, evaluation = (kind.encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
         also = kind.encode(task, data.also, tokenizer, max_length) if data.also else None
         return cls(task, data, tokenizer, model, train, evaluation, also, weights_digest(model), max_length)
+
+    def scoped(self, preset: Preset, folder: Path | None) -> "Bench":
+        """The same within a preset's bounds, with its zero-shot tasks."""
+        rows = preset.evaluation_rows or len(self.evaluation)
+        return replace(
+            self,
+            evaluation=self.evaluation.take(range(min(rows, len(self.evaluation)))),
+            latency=preset.latency,
+            zero_shot={name: load_items(name, folder, preset.zero_shot_rows) for name in preset.zero_shot},
+        )
 
     @property
     def kind(self) -> Kind:

@@ -48,6 +48,7 @@ class Cell:
             "seed": self.seed,
             "method": config_of(self.method),
             "teacher": teacher,
+            **self.preset.scope,
         }
 
     @cached_property
@@ -108,7 +109,7 @@ def plan(
     foreign = [t for t in names if t not in chosen.tasks]
     if foreign:
         raise SuiteError(f"task {foreign[0]} is not in preset {preset}", f"its tasks: {', '.join(chosen.tasks)}")
-    of_suite = chosen.ablations if suite == "ablations" else chosen.rows
+    of_suite: tuple[str, ...] = getattr(chosen, get_suite(suite).rows)
     wanted = [name for row in rows for name in _expand(row, of_suite)] or list(of_suite)
     for name in names:
         for row in wanted:

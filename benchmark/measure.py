@@ -12,8 +12,6 @@ from vtrans.settings import Budget
 if TYPE_CHECKING:
     from torch import nn
 
-LATENCY_BATCHES = (1, 32)
-
 
 def measure(
     budget: Budget | None, dense: "nn.Module", small: "nn.Module", bench: Bench, report: dict[str, Any]
@@ -31,14 +29,16 @@ def measure(
 
     report = dict(report)
     seconds = report.pop("seconds", {})
+    if bench.zero_shot:
+        report["zero_shot_rows"] = {name: len(items) for name, items in bench.zero_shot.items()}
     scored = bench.kind.evaluate(bench.task, small, bench.evaluation)
     return Outcome(
-        metrics=scored.metrics | second_metrics(small, bench),
+        metrics=scored.metrics | second_metrics(small, bench) | zero_shot_metrics(small, bench),
         sparsity=reached(budget, dense, small),
         parameters=count_parameters(dense, small),
         macs=count(dense, small, scored, bench),
         tokens=kept_tokens(scored, bench),
-        latency=[compare(dense.eval(), small, bench.evaluation, batch) for batch in LATENCY_BATCHES],
+        latency=[compare(dense.eval(), small, bench.evaluation, batch) for batch in bench.latency],
         seconds={name: round(value, 3) for name, value in seconds.items()},
         peak_memory_bytes=peak_memory_bytes(),
         report=report,
@@ -51,6 +51,16 @@ def second_metrics(model: "nn.Module", bench: Bench) -> dict[str, float]:
         return {}
     scores = bench.kind.evaluate(bench.task, model, bench.also).metrics
     return {also_name(name): value for name, value in scores.items()}
+
+
+def zero_shot_metrics(model: "nn.Module", bench: Bench) -> dict[str, float]:
+    """Metrics of all zero-shot tasks; empty where the preset has none."""
+    from benchmark.zero_shot import score_items
+
+    found: dict[str, float] = {}
+    for name, items in bench.zero_shot.items():
+        found |= score_items(name, model, bench.tokenizer, items)
+    return found
 
 
 def count(dense: "nn.Module", small: "nn.Module", scored: Scored, bench: Bench) -> Macs:

@@ -10,10 +10,12 @@ from baselines.infor_coef import InforCoef
 from baselines.one_shot import OneShot
 from baselines.power_bert import PowerBert
 from baselines.transkimmer import Transkimmer
+from vtrans.adapters import RecoverLora
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.method import Method, Stage
+from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
-from vtrans.settings import Budget, Constraint, Schedule
+from vtrans.settings import SITES, Budget, Constraint, Schedule
 from vtrans.stages import Finetune
 
 
@@ -22,7 +24,7 @@ class Phases:
     """Schedules of a preset for one task.
 
     Attributes:
-        finetune: of the dense model, which is also the teacher.
+        finetune: of the dense model, which is also the teacher; None where the pre-trained one is taken as it is.
         prune, recover: of the methods that see all data, and of the recovery of the one-shot rows.
         fast_prune, fast_recover: of the methods that see a 3 % subset.
         ramp: share of the pruning steps over which the target of CoFi rises.
@@ -33,7 +35,7 @@ class Phases:
         length: fixed length of the task's sequences, the ranks that PoWER-BERT searches over.
     """
 
-    finetune: Schedule
+    finetune: Schedule | None
     prune: Schedule
     recover: Schedule
     fast_prune: Schedule
@@ -51,11 +53,11 @@ class Phases:
 class Dense(Method):
     """The fine-tuned model as it is: first row of every table, teacher of all others."""
 
-    finetune: Schedule
+    finetune: Schedule | None
 
     def stages(self) -> tuple[Stage, ...]:
-        """Fine-tune."""
-        return (Finetune(self.finetune),)
+        """Fine-tune, or nothing."""
+        return (Finetune(self.finetune),) if self.finetune else ()
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,18 @@ class Entry:
     pressed: bool = True
 
 
-def _cofi(phases: Phases, budget: Budget) -> Method:
+def _total(budget: Budget) -> Budget:
+    return replace(budget, denominator="all")
+
+
+def _cofi(phases: Phases, budget: Budget) -> CoFi:
     return CoFi(
         budget, phases.prune, phases.recover, constraint=Constraint(rate=0.01, quadratic=0.0, warmup=phases.ramp)
     )
+
+
+def _decoder(phases: Phases, budget: Budget, **more: Any) -> Method:
+    return FasterVTransLLM(budget, phases.fast_prune, phases.fast_recover, **more)
 
 
 def _infor_coef(phases: Phases, budget: Budget) -> Method:
@@ -111,6 +121,22 @@ METHODS: dict[str, Entry] = {
     "Fast-VTrans": Entry("VTrans on 3 % of the data", lambda p, b: FastVTrans(b, p.fast_prune, p.fast_recover)),
     "Faster-VTrans": Entry(
         "3 % of the data, only gates trained", lambda p, b: FasterVTrans(b, p.fast_prune, p.fast_recover)
+    ),
+    "VTrans-total": Entry(
+        "VTrans to a share of all parameters, embeddings among them",
+        lambda p, b: VTrans(_total(b), p.prune, p.recover),
+        like="VTrans",
+    ),
+    "CoFi-layers-total": Entry(
+        "CoFi to a share of all parameters, embeddings left whole",
+        lambda p, b: replace(_cofi(p, _total(b)), sites=tuple(s for s in SITES if s != "hidden")),
+        like="CoFi",
+    ),
+    "Faster-VTrans-LLM": Entry("only gates trained, on the text alone: for language models", _decoder),
+    "Faster-VTrans-LLM-LoRA": Entry(
+        "the same, then adapters trained and merged",
+        lambda p, b: _decoder(p, b, lora=RecoverLora(p.recover)),
+        like="Faster-VTrans-LLM",
     ),
     "Transkimmer": Entry(
         "tokens skimmed by a predictor before each layer",

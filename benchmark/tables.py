@@ -19,7 +19,7 @@ from vtrans.errors import SuiteError
 
 REGIMES = ("unpadded", "batch", "sequence")
 MISSING = "–"
-DIGITS = {"perplexity": 2, "bits_per_byte": 3}  # of the metrics that are no percentages
+DIGITS = {"perplexity": 2, "bits_per_byte": 3, "lambada_perplexity": 2}  # of the metrics that are no percentages
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ class Line:
     def cost(self, against: tuple[Record, ...]) -> Value | None:
         """Ratio of training wall-clock to that of `against`, seed by seed."""
         base = {r.seed: sum(r.outcome.seconds.values()) for r in against if r.outcome}
-        pairs = [(sum(r.outcome.seconds.values()), base[r.seed]) for r in self.records if r.outcome and r.seed in base]
+        pairs = [
+            (sum(r.outcome.seconds.values()), base[r.seed]) for r in self.records if r.outcome and base.get(r.seed)
+        ]
         return Value(tuple(a / b for a, b in pairs)) if pairs else None
 
 
@@ -97,7 +99,13 @@ def _vtrans(row: str) -> str:
     return f"VTrans-s{row.rpartition('-s')[2]}"
 
 
-def columns(task: str) -> dict[str, Callable[[Line], str]]:
+def metrics_of(task: str, table: Sequence[Line]) -> list[str]:
+    """The task's metrics, and those of further tasks that some record has."""
+    found = [name for line in table for r in line.records if r.outcome for name in r.outcome.metrics]
+    return list(dict.fromkeys([*get_task(task).columns, *found]))
+
+
+def columns(task: str, lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
     """Headings and what stands under them."""
 
     def show(value: Value | None, digits: int, suffix: str = "", spread: bool = False) -> str:
@@ -105,7 +113,7 @@ def columns(task: str) -> dict[str, Callable[[Line], str]]:
         return MISSING if value is None else value.text(digits, suffix, spread)
 
     table: dict[str, Callable[[Line], str]] = {"method": lambda line: line.label}
-    for metric in get_task(task).columns:
+    for metric in metrics_of(task, lines):
         digits = DIGITS.get(metric, 1)
         table[metric] = lambda line, m=metric, d=digits: show(line.metric(m), d, spread=True)  # type: ignore[misc]
     table["encoder %"] = lambda line: show(line.over(_share("encoder")), 1)
@@ -113,13 +121,20 @@ def columns(task: str) -> dict[str, Callable[[Line], str]]:
     # Windows of running text all have one length: no padding regime differs from another.
     for regime in REGIMES if get_task(task).kind != "language" else REGIMES[:1]:
         table[f"MACs ÷ {regime}"] = lambda line, r=regime: show(line.over(_speedup(r)), 2, "×")  # type: ignore[misc]
-    for index, batch in enumerate((1, 32)):
+    batches = _batches(lines)
+    for index, batch in enumerate(batches):
         table[f"time ÷ b{batch}"] = lambda line, i=index: show(line.over(_latency(i)), 2, "×")  # type: ignore[misc]
-    for index, (batch, regime) in enumerate(((1, "unpadded"), (32, "batch"))):
+    for index, (batch, regime) in enumerate(zip(batches, ("unpadded", "batch"), strict=True)):
         table[f"efficiency b{batch}"] = lambda line, i=index, r=regime: show(line.over(_efficiency(i, r)), 2)  # type: ignore[misc]
     table["cost ÷ fine-tuning"] = lambda line: show(line.cost(line.dense), 2, "×")
     table["cost ÷ VTrans"] = lambda line: show(line.cost(line.reference), 2, "×")
     return table
+
+
+def _batches(lines: Sequence[Line]) -> tuple[int, int]:
+    """Batches that latency was measured at."""
+    measured = [r.outcome.latency for line in lines for r in line.records if r.outcome]
+    return (measured[0][0]["batch"], measured[0][1]["batch"]) if measured else (1, 32)
 
 
 def _share(which: str) -> Callable[[Outcome], float]:
@@ -181,7 +196,7 @@ def _machine(record: Record) -> str:
 
 def grid(task: str, table: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     """Headings and formatted cells."""
-    heads = columns(task)
+    heads = columns(task, table)
     return list(heads), [[render(line) for render in heads.values()] for line in table]
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmark.presets import glue, lm, squad
+from benchmark.presets import glue, llm, lm, squad
 from benchmark.presets.base import Preset
 from vtrans.errors import SuiteError, did_you_mean
 
@@ -17,18 +17,29 @@ class Suite:
         summary: one line on it.
         presets: by name.
         home: suite whose dense rows it starts from, and whose presets it shares; empty for its own.
+        rows: field of the presets with its rows.
     """
 
     summary: str
     presets: dict[str, Preset]
     home: str = ""
+    rows: str = "rows"
 
 
 _GLUE = {preset.name: preset for preset in glue.PRESETS}
 SUITES = {
     "glue": Suite("classification and regression of GLUE, or of Rotten Tomatoes under `quick`", _GLUE),
     "ablations": Suite(
-        "Infor-Coef: its losses, the skim loss in their place, and how hard tokens are pressed", _GLUE, home="glue"
+        "Infor-Coef: its losses, the skim loss in their place, and how hard tokens are pressed",
+        _GLUE,
+        home="glue",
+        rows="ablations",
+    ),
+    "embeddings": Suite(
+        "VTrans with embeddings pruned against CoFi without, at equal shares of all parameters",
+        _GLUE,
+        home="glue",
+        rows="embeddings",
     ),
     "squad": Suite(
         "extractive question answering: SQuAD v1.1, and v2",
@@ -37,6 +48,10 @@ SUITES = {
     "lm": Suite(
         "language modelling: perplexity of WikiText, or of IMDB under `quick`",
         {preset.name: preset for preset in lm.PRESETS},
+    ),
+    "llm": Suite(
+        "pre-trained language models pruned by their gates alone: perplexity and zero-shot tasks",
+        {preset.name: preset for preset in llm.PRESETS},
     ),
 }
 

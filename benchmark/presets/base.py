@@ -18,7 +18,10 @@ class Preset:
         tasks: tasks of the suite.
         seeds: seeds of each row.
         rows: rows of each table, the dense one first.
-        ablations: rows of the suite `ablations`.
+        ablations, embeddings: rows of the suites of these names.
+        latency: batches that latency is measured at.
+        evaluation_rows: sequences that are evaluated, the first ones; 0 for all.
+        zero_shot, zero_shot_rows: zero-shot tasks, and questions of each, the first ones; 0 for all.
         max_length: tokens that sequences are truncated to.
         phases: schedules of a task, by its name.
         overrides: fields of methods to replace, by method name.
@@ -34,3 +37,14 @@ class Preset:
     phases: Callable[[str], Phases]
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     ablations: tuple[str, ...] = ()
+    embeddings: tuple[str, ...] = ()
+    latency: tuple[int, int] = (1, 32)
+    evaluation_rows: int = 0
+    zero_shot: tuple[str, ...] = ()
+    zero_shot_rows: int = 0
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What bounds the evaluation, where something does: a part of the run key."""
+        named = {name: getattr(self, name) for name in ("evaluation_rows", "zero_shot", "zero_shot_rows")}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items() if value}

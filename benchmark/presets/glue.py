@@ -35,6 +35,7 @@ FIGURE_3 = (
 )
 FIGURE_4 = ("Infor-Coef@0.5", "Infor-Coef", "Infor-Coef@2")
 ABLATIONS = TABLE_3 + FIGURE_3 + FIGURE_4
+EMBEDDINGS = tuple(f"{method}-s{share}" for share in (20, 30, 40) for method in ("VTrans-total", "CoFi-layers-total"))
 _SMALL_DATA = ("cola", "stsb", "mrpc", "rte", "wnli")
 
 
@@ -132,6 +133,7 @@ PRESETS = (
         phases=_quick,
         overrides=SHORTEST,
         ablations=ABLATIONS,
+        embeddings=EMBEDDINGS,
     ),
     Preset(
         name="small",
@@ -144,6 +146,7 @@ PRESETS = (
         phases=_small,
         overrides=SHORT,
         ablations=ABLATIONS,
+        embeddings=EMBEDDINGS,
     ),
     Preset(
         name="paper",
@@ -156,5 +159,6 @@ PRESETS = (
         phases=_paper,
         overrides=PAPER,
         ablations=ABLATIONS,
+        embeddings=EMBEDDINGS,
     ),
 )

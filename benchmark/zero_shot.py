@@ -1,0 +1,139 @@
+"""Zero-shot multiple choice: which continuation of a context a language model finds likeliest.
+
+Prompts, tokenisation and both scores are those of lm-evaluation-harness: plain log-likelihood, and
+log-likelihood over the characters of the choice. Rows come from `DATA_DIR/zero_shot/NAME.jsonl`.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vtrans.errors import SuiteError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question.
+
+    Attributes:
+        pairs: context and continuation of each choice.
+        label: the right one.
+        lengths: characters that normalise each choice's log-likelihood.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    label: int
+    lengths: tuple[int, ...]
+
+
+def _choices(prompt: str, choices: Sequence[str], label: int) -> Item:
+    return Item(tuple((prompt, f" {choice}") for choice in choices), int(label), tuple(map(len, choices)))
+
+
+def _question(row: dict[str, Any]) -> Item:
+    return _choices(f"Question: {row['context']}\nAnswer:", row["choices"], row["label"])
+
+
+def _ending(row: dict[str, Any]) -> Item:
+    return _choices(row["context"], row["choices"], row["label"])
+
+
+def _yes_no(row: dict[str, Any]) -> Item:
+    return _choices(f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:", ("no", "yes"), row["label"])
+
+
+def _blank(row: dict[str, Any]) -> Item:
+    """Both options stand in the blank of the context; what follows is scored (partial evaluation)."""
+    before, _, after = row["sentence"].partition("_")
+    rest = " " + after.strip()
+    pairs = tuple((before + row[f"option{i}"], rest) for i in (1, 2))
+    return Item(pairs, int(row["answer"]) - 1, (len(rest.strip()),) * 2)
+
+
+def _last_word(row: dict[str, Any]) -> Item:
+    context, _, word = row["text"].rpartition(" ")
+    return Item(((context, f" {word}"),), 0, (len(word),))
+
+
+READERS: dict[str, tuple[Callable[[dict[str, Any]], Item], str]] = {
+    "arc_easy": (_question, "context, choices, label"),
+    "arc_challenge": (_question, "context, choices, label"),
+    "piqa": (_question, "context, choices, label"),
+    "hellaswag": (_ending, "context, choices, label"),
+    "winogrande": (_blank, "sentence, option1, option2, answer"),
+    "boolq": (_yes_no, "passage, question, label"),
+    "lambada": (_last_word, "text"),
+}
+
+
+def load_items(name: str, folder: Path | None, rows: int = 0) -> list[Item]:
+    """The first `rows` questions (0 for all) of a task.
+
+    Raises:
+        SuiteError: unknown task, no folder, or a file that is missing or lacks a column.
+    """
+    if name not in READERS:
+        raise did_you_mean("zero-shot task", name, list(READERS))
+    read, columns = READERS[name]
+    if folder is None:
+        raise SuiteError(f"zero-shot task {name} needs data", "give --data-dir with zero_shot/NAME.jsonl")
+    found = [p for p in sorted((folder / "zero_shot").glob(f"{name}*.jsonl")) if _is_of(p.stem, name)]
+    if not found:
+        raise SuiteError(f"{folder} has no zero_shot/{name}.jsonl", f"put it there, columns {columns}")
+    items: list[Item] = []
+    with found[0].open(encoding="utf-8-sig", newline="\n") as stream:
+        for number, line in enumerate((line for line in stream if line.strip()), 1):
+            if rows and len(items) == rows:
+                break
+            items.append(_parse(read, line, f"{found[0]}:{number}", columns))
+    return items
+
+
+def _is_of(stem: str, name: str) -> bool:
+    return stem == name or stem.removeprefix(f"{name}_").isdigit()  # NAME_1000 holds 1,000 rows of NAME
+
+
+def _parse(read: Callable[[dict[str, Any]], Item], line: str, where: str, columns: str) -> Item:
+    try:
+        item = read(json.loads(line))
+    except (ValueError, TypeError, KeyError):
+        raise SuiteError(f"{where} is no row of the task", f"write one JSON object a line, columns {columns}") from None
+    if not 0 <= item.label < len(item.pairs):
+        raise SuiteError(f"{where} has the label {item.label} for {len(item.pairs)} choices", "count labels from 0")
+    return item
+
+
+def score_items(name: str, model: "nn.Module", tokenizer: Any, items: Sequence[Item]) -> dict[str, float]:
+    """Accuracy in percent by plain (`NAME`) and by length-normalised (`NAME_norm`) log-likelihood.
+
+    LAMBADA has no choices: its accuracy counts last words that greedy decoding gives, and `NAME_perplexity` is
+    that of the last word.
+    """
+    from benchmark.likelihood import likelihoods
+
+    found = iter(likelihoods(model, tokenizer, [pair for item in items for pair in item.pairs]))
+    scored = [[next(found) for _ in item.pairs] for item in items]
+    if name == "lambada":
+        mean = sum(choices[0].total for choices in scored) / len(items)
+        greedy = _percent([choices[0].greedy for choices in scored])
+        return {name: greedy, f"{name}_perplexity": round(math.exp(min(-mean, 700.0)), 4)}
+    plain = [_best([c.total for c in choices]) == item.label for choices, item in zip(scored, items, strict=True)]
+    normed = [
+        _best([c.total / n for c, n in zip(choices, item.lengths, strict=True)]) == item.label
+        for choices, item in zip(scored, items, strict=True)
+    ]
+    return {name: _percent(plain), f"{name}_norm": _percent(normed)}
+
+
+def _best(values: Sequence[float]) -> int:
+    return max(range(len(values)), key=values.__getitem__)
+
+
+def _percent(hits: Sequence[bool]) -> float:
+    return round(100 * sum(hits) / len(hits), 4)
