@@ -1,30 +1,10 @@
-"""Widths that hardware likes: multiples of 8 to 128 (post-adapt of TVA-prune, section 2.4)."""
-
-from dataclasses import dataclass
+"""Rounded widths: a decision whose widths are multiples."""
 
 import torch
 from torch import Tensor
 
 from vtrans.gates import GateSet
-from vtrans.method import Job, Stage
 from vtrans.multipliers import Multipliers
-
-
-@dataclass(frozen=True)
-class RoundWidths(Stage):
-    """Round the hidden width and each layer's FFN to the nearest multiple, ties up, by the order of the gates.
-
-    The size then misses its budget by what rounding adds or takes. Heads are not rounded.
-    """
-
-    multiple: int
-
-    def run(self, job: Job) -> None:
-        """Change `job.decision`."""
-        assert job.gates is not None and job.decision is not None, "RoundWidths follows Prune"
-        job.decision = round_widths(job.gates, job.decision, self.multiple)
-        job.report["rounded_to"] = self.multiple
-        job.report.setdefault("pruning", {})["kept"] = job.decision.kept()
 
 
 def round_widths(gates: GateSet, decision: Multipliers, multiple: int) -> Multipliers:

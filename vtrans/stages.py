@@ -149,6 +149,26 @@ class Prune(Stage):
 
 
 @dataclass(frozen=True)
+class RoundWidths(Stage):
+    """Round the hidden width and each layer's FFN to the nearest multiple, ties up, by the order of the gates.
+
+    The post-adapt of TVA-prune (section 2.4), for hardware that likes multiples of 8 to 128. The size then misses
+    its budget by what rounding adds or takes. Heads are not rounded.
+    """
+
+    multiple: int
+
+    def run(self, job: Job) -> None:
+        """Change `job.decision`."""
+        from vtrans.rounding import round_widths
+
+        assert job.gates is not None and job.decision is not None, "RoundWidths follows Prune"
+        job.decision = round_widths(job.gates, job.decision, self.multiple)
+        job.report["rounded_to"] = self.multiple
+        job.report["pruning"]["kept"] = job.decision.kept()
+
+
+@dataclass(frozen=True)
 class TuneScales(Stage):
     """Train the scales of the kept gates alone: the fine-tuning phase of Faster-VTrans, weights frozen."""
 

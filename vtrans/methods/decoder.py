@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from vtrans.adapters import RecoverLora
 from vtrans.method import Stage
 from vtrans.methods.vtrans import FasterVTrans
-from vtrans.rounding import RoundWidths
 from vtrans.settings import Distillation
-from vtrans.stages import Materialise, TuneScales
+from vtrans.stages import Materialise, RoundWidths, TuneScales
 
 
 @dataclass(frozen=True)
