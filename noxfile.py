@@ -20,7 +20,7 @@ def install(session: nox.Session, extras: str = "embedded") -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    install(session, "embedded,test,harness")
+    install(session, "embedded,test,harness,deepspeed")
     session.run("pytest", "-n", "2", *session.posargs)
 
 

@@ -44,6 +44,12 @@ def freeze(model: nn.Module, schedule: Schedule, weights: bool = False) -> None:
             model.get_submodule(path).requires_grad_(False)
 
 
+def training(model: nn.Module) -> nn.Module:
+    """The model, in training mode."""
+    model.train()  # whose result a sharded engine leaves out
+    return model
+
+
 class TaskObjective:
     """Plain fine-tuning on the labels: the dense row and teacher."""
 
@@ -57,7 +63,7 @@ class TaskObjective:
 
     def terms(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """The model's own loss on the labels."""
-        return {"task": self.modules["model"].train()(**batch).loss.float()}
+        return {"task": training(self.modules["model"])(**batch).loss.float()}
 
     def after_step(self) -> None:
         """Nothing to do."""
@@ -76,7 +82,7 @@ class RecoveryObjective(TaskObjective):
 
     def terms(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """Terms of the distillation."""
-        return self.distiller.terms(self.modules["model"].train(), batch)
+        return self.distiller.terms(training(self.modules["model"]), batch)
 
 
 class AdapterObjective(RecoveryObjective):
@@ -150,7 +156,7 @@ class PruningObjective:
         self.gates.anneal(step / total)
         values = self.gates.sample(*noise_shape(self.noise, batch["input_ids"].shape))
         self.gating.values = values
-        terms = self.distiller.terms(self.modules["model"].train(), batch, values)
+        terms = self.distiller.terms(training(self.modules["model"]), batch, values)
         sparsity = self.sparsity()
         target = ramp(step, total, self.budget.sparsity, self.constraint.warmup)
         terms["constraint"] = self.lagrangian(sparsity, target)
@@ -194,7 +200,7 @@ class ScaleObjective(PruningObjective):
     def terms(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """Distillation under the fixed decision, without noise."""
         self.gating.values = self.gates.fixed(self.keep)
-        return self.distiller.terms(self.modules["model"].train(), batch, self.gating.values)
+        return self.distiller.terms(training(self.modules["model"]), batch, self.gating.values)
 
     def after_step(self) -> None:
         """Keep the scales positive."""

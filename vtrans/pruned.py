@@ -33,6 +33,18 @@ def save_pruned(model: nn.Module, folder: str | Path) -> Path:
         SuiteError: the folder cannot be written.
     """
     folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Clones, because safetensors refuses tensors that share memory.
+        save_file({k: v.detach().clone().contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
+        write_shapes(model, folder)
+    except OSError as error:
+        raise SuiteError(f"cannot write {folder}: {error.strerror}", "name a folder that can be written") from None
+    return folder
+
+
+def write_shapes(model: nn.Module, folder: Path) -> None:
+    """Write what `load_pruned` needs beside the weights: config and widths."""
     anatomy, config = anatomy_of(model), cast("Any", model.config)
     shapes = {
         "class": type(model).__name__,
@@ -41,15 +53,8 @@ def save_pruned(model: nn.Module, folder: str | Path) -> Path:
         "ffn": list(anatomy.ffn),
         "tokens": _tokens(model),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Clones, because safetensors refuses tensors that share memory.
-        save_file({k: v.detach().clone().contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
-        (folder / "config.json").write_text(config.to_json_string(use_diff=False))
-        (folder / SHAPES).write_text(json.dumps(shapes, indent=1) + "\n")
-    except OSError as error:
-        raise SuiteError(f"cannot write {folder}: {error.strerror}", "name a folder that can be written") from None
-    return folder
+    (folder / "config.json").write_text(config.to_json_string(use_diff=False))
+    (folder / SHAPES).write_text(json.dumps(shapes, indent=1) + "\n")
 
 
 def load_pruned(folder: str | Path) -> nn.Module:
@@ -64,7 +69,7 @@ def load_pruned(folder: str | Path) -> nn.Module:
     try:
         shapes = json.loads((folder / SHAPES).read_text())
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-        weights = load_file(folder / WEIGHTS)
+        weights = _weights(folder)
         with torch.device("meta"):
             model = getattr(transformers, shapes["class"])(config)
         whole = anatomy_of(model)
@@ -77,6 +82,14 @@ def load_pruned(folder: str | Path) -> nn.Module:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SuiteError(f"{folder} holds no whole pruned model ({line})", "save it again with save_pruned") from None
     return model.eval()
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a folder's files, of which there are several where surgery went layer by layer."""
+    files = sorted(folder.glob("model*.safetensors")) or [folder / WEIGHTS]
+    if "-of-" in files[0].name and len(files) != int(files[0].stem.rpartition("-of-")[2]):
+        raise ValueError(f"{len(files)} of {files[0].stem.rpartition('-of-')[2].lstrip('0')} weight files")
+    return {name: tensor for path in files for name, tensor in load_file(path).items()}
 
 
 def _tokens(model: nn.Module) -> dict[str, Any] | None:

@@ -109,7 +109,7 @@ class Size:
             tail_macs=sum(m.in_features * m.out_features for m in tail),
             pooled=anatomy.pooled,
         )
-        total = sum(p.numel() for p in model.parameters())
+        total = sum(getattr(p, "ds_numel", p.numel()) for p in model.parameters())  # of the whole, where in shards
         return partial._with_rest(total - int(partial.parameters(partial.dense, "all")))
 
     def _with_rest(self, rest: int) -> "Size":

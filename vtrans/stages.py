@@ -116,7 +116,7 @@ class Prune(Stage):
         from vtrans.objectives import PruningObjective
 
         torch.manual_seed(job.stage_seed)
-        device = next(job.model.parameters()).device
+        device = job.desk.engine.device(job.model)
         gates = GateSet(anatomy_of(job.model), self.gates.build, self.sites).to(device)
         return PruningObjective(
             model=job.model,
@@ -239,8 +239,10 @@ def make_distiller(job: Job, settings: Distillation, schedule: Schedule) -> "Dis
     if transform is None and job.decision is not None:
         kept = (job.decision.hidden.detach() != 0).nonzero().flatten()
         transform = torch.eye(len(job.decision.hidden), device=kept.device)[:, kept]
-    teacher = copy.deepcopy(job.teacher)
-    if schedule.precision == "bf16":
-        teacher = teacher.bfloat16()
+    teacher = job.teacher
+    if settings.prediction or settings.layer:  # else it is never run
+        teacher = copy.deepcopy(teacher)
+        if schedule.precision == "bf16":
+            teacher = teacher.bfloat16()
     distiller = Distiller(teacher, job.model, settings, transform)
-    return distiller.to(next(job.model.parameters()).device)
+    return distiller.to(job.desk.engine.device(job.model))

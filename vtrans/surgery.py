@@ -25,18 +25,31 @@ def materialise(model: nn.Module, values: Multipliers) -> nn.Module:
     """
     anatomy, small = anatomy_of(model), copy.deepcopy(model)
     values = values.to(next(model.parameters()).device)
+    cut_stem(small, anatomy, values)
+    for index in range(len(anatomy.blocks)):
+        cut_block(small, anatomy, index, values)
+    return small
+
+
+def cut_stem(model: nn.Module, anatomy: Anatomy, values: Multipliers) -> None:
+    """Cut what lies outside the layers, in place; `anatomy` is that of the model before."""
     hidden = _kept(values.hidden)
     for path in anatomy.embeddings:
-        cut_embedding(small.get_submodule(path), hidden)
-    retie(small, anatomy)
-    for path in anatomy.norms:
-        cut_norm(small.get_submodule(path), hidden, values.hidden[hidden])
+        cut_embedding(model.get_submodule(path), hidden)
+    retie(model, anatomy)
+    for path in anatomy.stem_norms:
+        cut_norm(model.get_submodule(path), hidden, values.hidden[hidden])
     for path in untied_readers(anatomy):
-        cut_linear(small.get_submodule(path), columns=hidden)
-    for index, block in enumerate(anatomy.blocks):
-        _cut_attention(small, anatomy, block, index, values, hidden)
-        _cut_ffn(small, block, index, values, hidden)
-    return small
+        cut_linear(model.get_submodule(path), columns=hidden)
+
+
+def cut_block(model: nn.Module, anatomy: Anatomy, index: int, values: Multipliers) -> None:
+    """Cut one layer, in place; `anatomy` is that of the model before."""
+    block, hidden = anatomy.blocks[index], _kept(values.hidden)
+    for path in block.norms:
+        cut_norm(model.get_submodule(path), hidden, values.hidden[hidden])
+    _cut_attention(model, anatomy, block, index, values, hidden)
+    _cut_ffn(model, block, index, values, hidden)
 
 
 def replace_skipped(model: nn.Module, skips: Skips) -> None:

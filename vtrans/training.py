@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vtrans.checkpoint import StageFiles
+from vtrans.engine import Engine, LocalEngine
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.examples import Batches, Examples
 from vtrans.settings import Schedule
@@ -56,6 +57,7 @@ class Desk:
         report: called after each step with stage name, step, total and the numbers of the step.
         every: seconds between checkpoints.
         stop: set to True from a signal handler, it ends the run at the next step.
+        engine: where steps run; of several ranks, the first alone writes files.
     """
 
     folder: Path | None = None
@@ -63,6 +65,7 @@ class Desk:
     every: float = 30.0
     stop: bool = False
     elapsed: dict[str, float] = field(default_factory=dict)
+    engine: Engine = field(default_factory=LocalEngine)
 
 
 def fit(objective: Objective, examples: Examples, schedule: Schedule, seed: int, name: str, desk: Desk) -> None:
@@ -80,9 +83,9 @@ def fit(objective: Objective, examples: Examples, schedule: Schedule, seed: int,
         RunFailed: a loss term is not finite; names term and step.
         RunCancelled: the stop flag was set; the checkpoint is written.
     """
-    loop = Loop(objective, examples, schedule, seed, name)
-    files = StageFiles(desk.folder, name)
-    first = loop.restore(files.read())
+    loop = Loop(objective, examples, schedule, seed, name, desk.engine)
+    first = loop.restore(StageFiles(desk.folder, name).read())
+    files = StageFiles(desk.folder if desk.engine.rank == 0 else None, name)
     files.trim_log(first)
     started = saved = time.monotonic()
     for step in range(first, loop.total):
@@ -109,14 +112,24 @@ def _log(loop: "Loop", files: StageFiles, desk: Desk, step: int, numbers: dict[s
 class Loop:
     """One stage in training: everything that has to be the same after a resume, and how a step is made."""
 
-    def __init__(self, objective: Objective, examples: Examples, schedule: Schedule, seed: int, name: str) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        examples: Examples,
+        schedule: Schedule,
+        seed: int,
+        name: str,
+        engine: Engine | None = None,
+    ) -> None:
         torch.manual_seed(seed)
         self.objective, self.examples, self.schedule, self.name = objective, examples, schedule, name
         self.total, self.elapsed = schedule.total(len(examples)), 0.0
         self.batches = Batches(examples.lengths, schedule.batch, seed)
         self.optimizers = objective.optimizers(schedule)
-        self.device = next(p.device for m in objective.modules.values() for p in m.parameters())
+        self.engine = engine or LocalEngine()
+        self.device = self.engine.device(objective.modules["model"])
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=schedule.precision == "fp16")
+        objective.modules["model"] = self.engine.wrap(objective.modules["model"])
 
     def step(self, step: int) -> dict[str, float]:
         """Make one optimiser step and return its loss terms.
@@ -126,11 +139,10 @@ class Loop:
         """
         self._prepare(step)
         rows, sums = self.batches[step], dict[str, float]()
-        for part in _parts(rows, self.schedule.accumulate):
-            share = len(part) / len(rows)
+        for part, share in parts(rows, self.schedule.accumulate, self.engine.rank, self.engine.ranks):
             terms = self._terms(part, step)
             check_finite(terms, step, self.name)
-            self.scaler.scale(torch.stack([*terms.values()]).sum() * share).backward()
+            self.engine.backward(self.scaler.scale(torch.stack([*terms.values()]).sum() * share))
             for key, value in terms.items():
                 sums[key] = sums.get(key, 0.0) + float(value.detach()) * share
         self._apply()
@@ -150,6 +162,7 @@ class Loop:
 
     def _apply(self) -> None:
         for name, optimizer in self.optimizers.items():
+            self.engine.reduce(p for group in optimizer.param_groups for p in group["params"])
             self.scaler.unscale_(optimizer)
             if name == "weights" and self.schedule.clip:
                 weights = [p for group in optimizer.param_groups for p in group["params"]]
@@ -191,9 +204,16 @@ class Loop:
         return state["step"]
 
 
-def _parts(rows: list[int], count: int) -> list[list[int]]:
-    size = -(-len(rows) // count)
-    return [rows[i : i + size] for i in range(0, len(rows), size)]
+def parts(rows: list[int], accumulate: int, rank: int = 0, ranks: int = 1) -> list[tuple[list[int], float]]:
+    """The parts of a step that a rank computes one after the other, each with its share of the step's rows.
+
+    Every rank has as many, because all of them compute each part together; one that has no rows left takes the
+    first one with a share of 0.
+    """
+    own, most = rows[rank::ranks], -(-len(rows) // ranks)
+    size = -(-most // accumulate)
+    cut = [own[i : i + size] for i in range(0, most, size)]
+    return [(part or rows[:1], len(part) / len(rows)) for part in cut]
 
 
 def check_finite(terms: dict[str, Tensor], step: int, stage: str) -> None:

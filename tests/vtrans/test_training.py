@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny import tiny_bert, tiny_examples
 
 from vtrans.errors import RunCancelled, RunFailed
@@ -17,7 +19,7 @@ from vtrans.method import Job
 from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
 from vtrans.settings import Budget, Schedule
 from vtrans.stages import Finetune
-from vtrans.training import Desk, check_finite, fit, stop_on_interrupt
+from vtrans.training import Desk, check_finite, fit, parts, stop_on_interrupt
 
 SCHEDULE = Schedule(steps=12, batch=8, lr=1e-3, precision="fp32")
 METHODS = {
@@ -171,3 +173,15 @@ def test_fit_trains(examples):
     schedule = Schedule(steps=60, batch=16, lr=3e-3, precision="fp32", embeddings=True)
     fit(TaskObjective(model), examples, schedule, 0, "finetune", desk)
     assert sum(seen[-5:]) < 0.5 * sum(seen[:5])
+
+
+@given(st.integers(1, 40), st.integers(1, 8), st.integers(1, 6))
+def test_ranks_share_a_step_row_by_row_in_equally_many_parts(count, accumulate, ranks):
+    rows = list(range(100, 100 + count))
+    shared = [parts(rows, accumulate, rank, ranks) for rank in range(ranks)]
+    assert len({len(cut) for cut in shared}) == 1
+    assert len(shared[0]) <= accumulate
+    computed = [row for cut in shared for part, share in cut if share for row in part]
+    assert sorted(computed) == rows
+    assert sum(share for cut in shared for _, share in cut) == pytest.approx(1)
+    assert all(part for cut in shared for part, _ in cut)

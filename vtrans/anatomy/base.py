@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from torch import nn
@@ -40,6 +41,12 @@ class Block:
     ffn: int
     group: int = 1
     fused: str = ""
+
+    @property
+    def path(self) -> str:
+        """Path of the layer: what the paths of its two sub-layers have in common."""
+        pairs = zip(self.query.split("."), self.down.split("."), strict=False)
+        return ".".join(part for part, other in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
     @property
     def norms(self) -> tuple[str, ...]:
