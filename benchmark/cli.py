@@ -213,6 +213,56 @@ def compress(
         echo(compress_model(request, report))
 
 
+Stage = Annotated[int, typer.Option(help="of ZeRO: 3 shards the weights, 2 does not")]
+Offload = Annotated[bool, typer.Option("--offload", help="keep the shards in the host's memory")]
+Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute activations in the backward pass")]
+
+
+@app.command()
+def shard(
+    model: Annotated[str, typer.Option(help="folder or hub id of a language model")],
+    task: Annotated[str, typer.Option(help="text to train the gates on: wikitext2-raw, imdb")],
+    sparsity: Annotated[float, typer.Option(help="share of the layers' parameters to remove, in (0, 1)")],
+    out: Annotated[Path, typer.Option(help="folder to write masks and the smaller model to")],
+    stage: Stage = 3,
+    offload: Offload = False,
+    checkpointing: Checkpointing = False,
+    preset: PresetName = "quick",
+    data_dir: DataDir = None,
+    seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="of everything random")] = 0,
+) -> None:
+    """Prune a language model held in shards: start it with torchrun --nproc-per-node N -m benchmark shard ..."""
+    from benchmark.progress import progress
+    from benchmark.shard import Request, shard_model
+    from vtrans.engine import Sharding
+
+    sharding = Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
+    request = Request(model, task, sparsity, out, sharding, preset, data_dir, seed)
+    with progress("shard") as report:
+        text = shard_model(request, report)
+    if text:
+        echo(text)
+
+
+@app.command()
+def memory(
+    model: Annotated[str, typer.Option(help="folder or hub id of a language model, or llama-2-7b")],
+    ranks: Annotated[int, typer.Option(min=1, help="GPUs")] = 1,
+    stage: Stage = 3,
+    offload: Offload = False,
+    checkpointing: Checkpointing = False,
+    batch: Annotated[int, typer.Option(min=1, help="sequences a GPU")] = 1,
+    length: Annotated[int, typer.Option(min=1, help="tokens a sequence")] = 512,
+) -> None:
+    """Estimate the memory a GPU needs to train gates on a model in shards; nothing is loaded."""
+    from benchmark.memory import config_of_model, estimate
+    from vtrans.engine import Sharding
+
+    sharding = Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
+    need = estimate(config_of_model(model), sharding, ranks, batch, length)
+    echo("\n".join(need.lines()))
+
+
 def _cells(
     suite: str, preset: str, methods: str, tasks: str, seeds: str, results: Path, split: str
 ) -> tuple["Store", list["Cell"]]:

@@ -7,12 +7,15 @@ from pathlib import Path
 import torch
 from tiny import tiny_llama
 
+from benchmark.methods import Phases
+from benchmark.presets import SUITES, Preset
+from benchmark.shard import Request, shard_model
 from vtrans.engine import LocalEngine, ShardedEngine, Sharding
 from vtrans.errors import RunCancelled
 from vtrans.method import Job
 from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.settings import Budget, Schedule
-from vtrans.stages import Prune, TuneScales, VariationalGates
+from vtrans.stages import VariationalGates
 from vtrans.streaming import save_decision
 from vtrans.training import Desk
 from vtrans.windows import Windows
@@ -30,11 +33,6 @@ def method() -> FasterVTransLLM:
     return FasterVTransLLM(Budget(0.4), short, short, gates=gates, fraction=1.0, noise="batch")
 
 
-def gate_stages() -> list:
-    """The stages up to the decision: surgery follows outside."""
-    return [stage for stage in method().stages() if isinstance(stage, Prune | TuneScales)]
-
-
 def train(engine, folder: Path, stop_at: int = 0) -> Job:
     """Train the gates of a tiny LLaMA; interrupted once at step `stop_at`, where that is not 0."""
     ids = torch.randint(5, 60, (400,), generator=torch.Generator().manual_seed(0)).tolist()
@@ -46,7 +44,7 @@ def train(engine, folder: Path, stop_at: int = 0) -> Job:
 
     desk.report = report
     job = Job(model, model, Windows.of(ids, 16, pad=0), 0, desk)
-    for job.stage, stage in enumerate(gate_stages()):
+    for job.stage, stage in enumerate(method().gate_stages()):
         stage.run(job)
     return job
 
@@ -68,9 +66,20 @@ def write(job: Job, path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps(job.report["pruning"]))
 
 
+def command(out: Path, model: Path, data: Path) -> None:
+    """`vtrans-bench shard` under a preset of a few steps."""
+    short = Schedule(steps=6, batch=4, precision="fp32")
+    phases = Phases(None, short, short, short, short)
+    whole = {"Faster-VTrans-LLM": {"fraction": 1.0}}
+    preset = Preset("tiny", "for tests", "tiny", ("wikitext2",), (0,), ("dense",), 16, lambda task: phases, whole)
+    SUITES["llm"].presets["tiny"] = preset
+    shard_model(Request(str(model), "wikitext2", 0.4, out, Sharding(stage=3), "tiny", data))
+
+
 def main() -> None:
     torch.set_num_threads(1)
     out = Path(sys.argv[1])
+    command(out / "command", out / "model", out / "data")
     for name, sharding in SCENARIOS.items():
         engine = ShardedEngine(sharding)
         jobs = {name: train(engine, out / "work" / name)}

@@ -9,12 +9,29 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny import tiny_llama
+from transformers import AutoModelForCausalLM
 
+from benchmark.pretraining import train_tokenizer
 from vtrans.engine import Sharding, connect
 from vtrans.errors import SuiteError
+from vtrans.pruned import load_pruned
+from vtrans.size import Size
+from vtrans.streaming import load_decision
+from vtrans.surgery import materialise
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["zero2", "zero3", "zero3-resumed", "zero3-offload-checkpointing"]
+
+
+def make_inputs(folder: Path) -> None:
+    """A model with a tokenizer, in several files, and a text."""
+    texts = [f"the film was {word} and the plot was {word} .\n" for word in ("good", "bad", "long", "dull")] * 30
+    for split in ("train", "test"):
+        (folder / "data" / "wikitext-2").mkdir(parents=True, exist_ok=True)
+        (folder / "data" / "wikitext-2" / f"{split}.txt").write_text("".join(texts))
+    train_tokenizer(texts, 300).save_pretrained(folder / "model")
+    tiny_llama(vocab_size=300).save_pretrained(folder / "model", max_shard_size="20KB")
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +42,7 @@ def runs(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("sharded")
     local(folder)
+    make_inputs(folder)
     paths = os.pathsep.join(str(path) for path in (ROOT, ROOT / "tests", ROOT / "tests" / "vtrans"))
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -48,8 +66,21 @@ def test_two_ranks_learn_the_masks_of_one_process(runs, name):
     assert found["expected_sparsity"] == pytest.approx(expected["expected_sparsity"], abs=1e-4)
 
 
+def test_the_command_writes_masks_and_the_model_that_they_give(runs):
+    out, dense = runs / "command", AutoModelForCausalLM.from_pretrained(runs / "model")
+    expected = materialise(dense, load_decision(out / "masks.safetensors"))
+    small = load_pruned(out)
+    for (name, a), b in zip(expected.state_dict().items(), small.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    report = json.loads((out / "report.json").read_text())
+    assert report["ranks"] == 2 and report["tokens_per_second"] > 0
+    kept = Size.of(small).parameters(Size.of(small).dense) / Size.of(dense).parameters(Size.of(dense).dense)
+    assert float(kept) == pytest.approx(0.6, abs=0.05)
+
+
 def test_only_the_first_rank_writes(runs):
-    logs = (runs / "work" / "zero3" / "0-prune.jsonl").read_text().splitlines()
+    (log,) = (runs / "work" / "zero3").glob("*-prune.jsonl")
+    logs = log.read_text().splitlines()
     steps = [json.loads(line)["step"] for line in logs]
     assert steps == sorted(set(steps))
 

@@ -29,10 +29,12 @@ class FasterVTransLLM(FasterVTrans):
     multiple: int = 1
     lora: RecoverLora | None = None
 
-    def stages(self) -> tuple[Stage, ...]:
-        """As Faster-VTrans, with rounded widths and adapters where asked for."""
+    def gate_stages(self) -> tuple[Stage, ...]:
+        """What leads to the decision: all that a model in shards goes through."""
         subset, prune = super().stages()[:2]
         rounding: tuple[Stage, ...] = (RoundWidths(self.multiple),) if self.multiple > 1 else ()
-        tune = TuneScales(self.recover, self.distillation, self.scale_rate)
-        recovery: tuple[Stage, ...] = (self.lora,) if self.lora else ()
-        return (subset, prune, *rounding, tune, Materialise(), *recovery)
+        return (subset, prune, *rounding, TuneScales(self.recover, self.distillation, self.scale_rate))
+
+    def stages(self) -> tuple[Stage, ...]:
+        """As Faster-VTrans, with rounded widths and adapters where asked for."""
+        return (*self.gate_stages(), Materialise(), *((self.lora,) if self.lora else ()))

@@ -1,0 +1,145 @@
+"""Prune a language model that is held in shards by several processes: masks under DeepSpeed, then its files are cut."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.compress import check_out, find_model
+from benchmark.memory import available, check_fits, estimate, read_config
+from benchmark.methods import build
+from benchmark.presets import Preset, get_preset
+from benchmark.tasks import Task, get_task
+from vtrans.engine import Sharding
+from vtrans.errors import SuiteError
+from vtrans.method import Job, config_of
+from vtrans.methods.decoder import FasterVTransLLM
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vtrans.engine import ShardedEngine
+    from vtrans.training import Report
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `vtrans-bench shard` was asked for; see its help."""
+
+    model: str
+    task: str
+    sparsity: float
+    out: Path
+    sharding: Sharding
+    preset: str = "quick"
+    data_dir: Path | None = None
+    seed: int = 0
+
+    @property
+    def scale(self) -> Preset:
+        """The preset, of the suite llm."""
+        return get_preset(self.preset, "llm")
+
+    def method(self) -> FasterVTransLLM:
+        """Faster-VTrans under the preset's schedules."""
+        row = f"Faster-VTrans-LLM-s{self.sparsity * 100:g}"
+        method = build(row, self.scale.phases(self.task), self.scale.overrides)
+        assert isinstance(method, FasterVTransLLM)
+        return method
+
+
+def shard_model(request: Request, report: "Report | None" = None) -> str:
+    """Run a request on this rank; the first one writes masks, model, tokenizer and `report.json`.
+
+    Checkpoints lie in `OUT/work`: the same command goes on after a crash.
+
+    Raises:
+        SuiteError: bad input or too little memory, found before anything is loaded.
+        RunFailed, RunCancelled: as `vtrans.training.fit`.
+    """
+    from vtrans.engine import ShardedEngine
+
+    task, method = get_task(request.task), request.method()
+    if task.kind != "language":
+        raise SuiteError(f"{task.name} is no language modelling", "choose wikitext2-raw or imdb")
+    source = find_model(request.model)
+    engine = ShardedEngine(request.sharding)
+    if engine.rank == 0:
+        check_out(request.out, source)
+    check_memory(request, source, engine.ranks)
+    job = train(request, method, task, source, engine, report)
+    return _finish(request, job, source) if engine.rank == 0 else ""
+
+
+def check_memory(request: Request, source: Path, ranks: int) -> None:
+    """Raise `SuiteError` where a rank has less memory than the estimate says it needs."""
+    import torch
+
+    batch = -(-request.method().prune.batch // ranks)
+    width = 2 if torch.cuda.is_available() else 4
+    need = estimate(read_config(source), request.sharding, ranks, batch, request.scale.max_length, width)
+    check_fits(need, available(), request.sharding)
+
+
+def train(
+    request: Request,
+    method: FasterVTransLLM,
+    task: Task,
+    source: Path,
+    engine: "ShardedEngine",
+    report: "Report | None" = None,
+) -> Job:
+    """Train the gates up to the decision."""
+    from benchmark.bench import load_tokenizer
+    from benchmark.kinds.language import encode
+    from benchmark.text import load_text
+    from vtrans.training import Desk
+
+    data, tokenizer = load_text(task, request.data_dir), load_tokenizer(source)
+    windows = encode(task, data.train, tokenizer, request.scale.max_length)
+    model = load(source, request.sharding, engine)
+    desk = Desk(folder=request.out / "work", report=report if engine.rank == 0 else None, engine=engine)
+    job = Job(model, model, windows, request.seed, desk)
+    start = time.monotonic()
+    for job.stage, stage in enumerate(method.gate_stages()):
+        stage.run(job)
+    job.report |= {"seconds": round(time.monotonic() - start, 1), "ranks": engine.ranks}
+    job.report |= {"method": config_of(method), "sharding": config_of(request.sharding), "data": data.source}
+    job.report["tokens_per_second"] = round(_tokens(method, windows) / job.report["seconds"], 1)
+    return job
+
+
+def _tokens(method: FasterVTransLLM, windows: Any) -> int:
+    steps = [s.total(len(windows)) * s.batch for s in (method.prune, method.recover)]
+    return sum(steps) * max(windows.lengths)
+
+
+def load(source: Path, sharding: Sharding, engine: "ShardedEngine") -> "nn.Module":
+    """The model, under stage 3 cut into shards while it is read, so that no rank ever holds all of it."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.integrations import HfDeepSpeedConfig
+
+    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    kept = HfDeepSpeedConfig(sharding.config(1)) if sharding.stage == 3 else None
+    model = AutoModelForCausalLM.from_pretrained(source, local_files_only=True, dtype=dtype)
+    del kept  # transformers looks at it through a weak reference while it reads
+    return model if sharding.stage == 3 else model.to(engine.device(model))
+
+
+def _finish(request: Request, job: Job, source: Path) -> str:
+    from benchmark.bench import load_tokenizer
+    from benchmark.provenance import peak_memory_bytes
+    from vtrans.pruned import load_pruned
+    from vtrans.streaming import materialise_files, save_decision
+
+    assert job.decision is not None
+    save_decision(job.decision, request.out / "masks.safetensors")
+    materialise_files(source, job.decision, request.out)
+    load_tokenizer(source).save_pretrained(request.out)
+    job.report["peak_memory_bytes"] = peak_memory_bytes()
+    (request.out / "report.json").write_text(json.dumps(job.report, indent=1) + "\n")
+    small = sum(p.numel() for p in load_pruned(request.out).parameters())
+    kept = job.report["pruning"]["kept"]
+    return f"{request.out}: {small:,} parameters, hidden {kept['hidden']}, in {job.report['seconds']:.0f} s"
