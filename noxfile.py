@@ -67,6 +67,13 @@ def squad(session: nox.Session) -> None:
 
 
 @nox.session
+def embeddings(session: nox.Session) -> None:
+    """VTrans with embeddings pruned against CoFi without, at equal shares of all parameters."""
+    install(session)
+    session.run("vtrans-bench", "run", "embeddings", *session.posargs)
+
+
+@nox.session
 def ablations(session: nox.Session) -> None:
     """Run Infor-Coef's ablations and write the tables and figures of its paper: takes --preset and the like."""
     install(session)

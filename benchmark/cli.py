@@ -171,6 +171,21 @@ def paper(
 
 
 @app.command()
+def probe(
+    runs: Annotated[list[Path], typer.Argument(help="records of one pruned row, one a seed")],
+    data_dir: DataDir = None,
+) -> None:
+    """Compare where kept and pruned heads of the dense model look: a table and a figure beside the records."""
+    from benchmark.probe import probe
+    from benchmark.progress import progress
+
+    with progress("probe") as report:
+        paths = probe(runs, data_dir, report)
+    echo(paths[0].read_text(encoding="utf-8"))
+    echo("written: " + ", ".join(map(str, paths)))
+
+
+@app.command()
 def validate(results: Results = Path("results")) -> None:
     """Check every record under the results folder against its schema."""
     from benchmark.store import read_record

@@ -82,6 +82,11 @@ class Multipliers:
         ffn = [int((z != 0).sum()) if on else 0 for z, on in zip(self.ffn, self.ffn_alive, strict=True)]
         return {"hidden": int((self.hidden != 0).sum()), "heads": heads, "ffn": ffn}
 
+    def heads_kept(self) -> list[list[int]]:
+        """Indices of the kept heads of each layer; none where the sub-layer is gone."""
+        pairs = zip(self.heads, self.attention_alive, strict=True)
+        return [(z != 0).nonzero().flatten().tolist() if on else [] for z, on in pairs]
+
 
 def _alive(units: Sequence[Tensor], layers: Sequence[Tensor]) -> tuple[bool, ...]:
     if not units:

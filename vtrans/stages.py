@@ -145,6 +145,7 @@ class Prune(Stage):
             "lambda1": objective.lagrangian.linear.item(),
             "lambda2": objective.lagrangian.quadratic.item(),
             "kept": job.decision.kept(),
+            "heads_kept": job.decision.heads_kept(),
         }
 
 
