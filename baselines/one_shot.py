@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from vtrans.anatomy import Anatomy
+    from vtrans.anatomy.base import Block
     from vtrans.multipliers import Multipliers
 
 
@@ -91,16 +92,31 @@ def unit_scores(
         heads, ffn = ([torch.rand(n, generator=generator) for n in counts] for counts in (anatomy.heads, anatomy.ffn))
         return heads, ffn
     blocks = anatomy.blocks
-    heads = [_norms(model, (b.query, b.key, b.value), b.out, b.heads) if b.heads else torch.zeros(0) for b in blocks]
+    heads = [_head_norms(model, b) if b.heads else torch.zeros(0) for b in blocks]
     ffn = [_norms(model, b.up, b.down, b.ffn) if b.ffn else torch.zeros(0) for b in blocks]
     return heads, ffn
 
 
-def _norms(model: Any, into: tuple[str, ...], out: str, units: int) -> "Tensor":
+def _head_norms(model: Any, block: "Block") -> "Tensor":
+    """As `_norms`, for heads; a fused projection holds queries, keys and values one after the other."""
+    inputs = tuple(dict.fromkeys((block.query, block.key, block.value)))
+    return _norms(model, inputs, block.out, block.heads, parts=3 if block.fused else 1)
+
+
+def _norms(model: Any, into: tuple[str, ...], out: str, units: int, parts: int = 1) -> "Tensor":
     """Squared norm of what leads into each unit and out of it, `(units,)`."""
-    rows = [model.get_submodule(path).weight.detach().square().sum(1) for path in into]
-    columns = model.get_submodule(out).weight.detach().square().sum(0)
-    return sum(rows, columns).view(units, -1).sum(1).cpu()
+    rows = [_weight(model, path).square().sum(1).view(parts, units, -1).sum((0, 2)) for path in into]
+    columns = _weight(model, out).square().sum(0).view(units, -1).sum(1)
+    return sum(rows, columns).cpu()
+
+
+def _weight(model: Any, path: str) -> "Tensor":
+    """Weight of a Linear, or of a Conv1D as if it were one, `(outputs, inputs)`."""
+    from vtrans.surgery import shape_of
+
+    module = model.get_submodule(path)
+    weight = module.weight.detach()
+    return weight if hasattr(module, "in_features") else weight.view(shape_of(module)).T
 
 
 def keep_share(

@@ -9,6 +9,7 @@ from baselines.cofi import CoFi
 from baselines.infor_coef import InforCoef
 from baselines.one_shot import OneShot
 from baselines.power_bert import PowerBert
+from baselines.students import DistilBert, TinyBert
 from baselines.transkimmer import Transkimmer
 from vtrans.adapters import RecoverLora
 from vtrans.errors import SuiteError, did_you_mean
@@ -121,6 +122,14 @@ METHODS: dict[str, Entry] = {
     "Fast-VTrans": Entry("VTrans on 3 % of the data", lambda p, b: FastVTrans(b, p.fast_prune, p.fast_recover)),
     "Faster-VTrans": Entry(
         "3 % of the data, only gates trained", lambda p, b: FasterVTrans(b, p.fast_prune, p.fast_recover)
+    ),
+    "DistilBERT-style": Entry(
+        "every second layer of the teacher, distilled on the task", lambda p, b: DistilBert(p.recover), sized=False
+    ),
+    "TinyBERT-style": Entry(
+        "every third layer, narrower; layers distilled, then logits; no general distillation",
+        lambda p, b: TinyBert(p.recover, p.recover),
+        sized=False,
     ),
     "VTrans-total": Entry(
         "VTrans to a share of all parameters, embeddings among them",

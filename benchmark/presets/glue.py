@@ -24,6 +24,7 @@ ROWS = (
     "Faster-VTrans-s60",
 )
 TOKEN_ROWS = ("Transkimmer", "PoWER-BERT", "Infor-Coef-4x", "Infor-Coef-16x", "VTrans+Infor-Coef")
+STUDENT_ROWS = ("DistilBERT-style", "TinyBERT-style")
 QUICK_ROWS = tuple(row for row in ROWS if not row.endswith("-s80")) + TOKEN_ROWS
 TABLE_3 = ("CoFi-s60+Infor-Coef-no-entropy", "CoFi-s60+Infor-Coef-no-norm")
 FIGURE_3 = (
@@ -141,7 +142,7 @@ PRESETS = (
         model="minilm-l6",
         tasks=GLUE,
         seeds=(0, 1, 2),
-        rows=ROWS + TOKEN_ROWS,
+        rows=ROWS + STUDENT_ROWS + TOKEN_ROWS,
         max_length=128,
         phases=_small,
         overrides=SHORT,
@@ -154,7 +155,7 @@ PRESETS = (
         model="bert-base",
         tasks=GLUE,
         seeds=(0, 1, 2),
-        rows=ROWS + TOKEN_ROWS,
+        rows=ROWS + STUDENT_ROWS + TOKEN_ROWS,
         max_length=128,
         phases=_paper,
         overrides=PAPER,

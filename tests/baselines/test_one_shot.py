@@ -1,15 +1,19 @@
 """One-shot rows: the right units, the right size."""
 
+import dataclasses
+
 import pytest
 import torch
-from tiny import tiny_bert, tiny_examples
+from tiny import FAMILIES, tiny_bert, tiny_examples
 
 from baselines.one_shot import OneShot, unit_scores
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
 from vtrans.method import Job
+from vtrans.multipliers import Multipliers
 from vtrans.settings import Budget, Schedule
 from vtrans.size import Size
+from vtrans.surgery import materialise
 from vtrans.training import Desk
 
 SCHEDULE = Schedule(steps=3, batch=8, lr=1e-3, precision="fp32")
@@ -59,3 +63,19 @@ def test_random_depends_on_the_seed():
 def test_out_of_reach_is_said():
     with pytest.raises(SuiteError, match="out of reach"):
         OneShot(Budget(0.999), SCHEDULE, "random").compress(job())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_magnitude_is_the_norm_of_what_pruning_a_unit_takes_away(family):
+    model = FAMILIES[family]()
+    heads, ffn = unit_scores(model, anatomy_of(model), "magnitude", None)
+    for site, scores in (("heads", heads), ("ffn", ffn)):
+        values = Multipliers.dense(anatomy_of(model))
+        parts = [z.clone() for z in getattr(values, site)]
+        parts[1][2 % len(parts[1])] = 0.0
+        small = materialise(model, dataclasses.replace(values, **{site: tuple(parts)}))
+        block = anatomy_of(model).blocks[1]
+        paths = {block.query, block.key, block.value, block.out, *block.up, block.down}
+        weights = [[m.get_submodule(path).weight.square().sum() for path in paths] for m in (model, small)]
+        gone = float(sum(weights[0]) - sum(weights[1]))
+        assert float(scores[1][2 % len(parts[1])]) == pytest.approx(gone, rel=1e-3)

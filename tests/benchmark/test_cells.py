@@ -33,8 +33,8 @@ def test_presets_hold_their_rows():
         "VTrans+Infor-Coef",
     ]
     small = plan("glue", "small", tasks=["sst2", "mrpc"])
-    assert len(small) == 2 * 3 * 16
-    assert small[0].row == small[16].row == "dense"
+    assert len(small) == 2 * 3 * 18
+    assert small[0].row == small[18].row == "dense"
 
 
 def test_every_method_of_every_preset_builds():
