@@ -33,9 +33,10 @@ class Choose(Stage):
 
         from vtrans.anatomy import anatomy_of
         from vtrans.constraint import bisect
-        from vtrans.size import Counts, Size, removed
+        from vtrans.size import Counts, removed
+        from vtrans.stages import size_for
 
-        anatomy, size = anatomy_of(job.model), Size.of(job.model)
+        anatomy, size = anatomy_of(job.model), size_for(job, self.budget)
         generator = torch.Generator().manual_seed(job.stage_seed)
         heads, ffn = unit_scores(job.model, anatomy, self.score, generator)
 

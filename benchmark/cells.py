@@ -106,9 +106,10 @@ def plan(
     if split not in SPLITS:
         raise did_you_mean("split", split, list(SPLITS))
     names = [get_task(task).name for task in tasks] or list(chosen.tasks)
-    foreign = [t for t in names if t not in chosen.tasks]
+    known = (*chosen.tasks, *chosen.more_tasks)
+    foreign = [t for t in names if t not in known]
     if foreign:
-        raise SuiteError(f"task {foreign[0]} is not in preset {preset}", f"its tasks: {', '.join(chosen.tasks)}")
+        raise SuiteError(f"task {foreign[0]} is not in preset {preset}", f"its tasks: {', '.join(known)}")
     of_suite: tuple[str, ...] = getattr(chosen, get_suite(suite).rows)
     wanted = [name for row in rows for name in _expand(row, of_suite)] or list(of_suite)
     for name in names:

@@ -38,6 +38,7 @@ PresetName = Annotated[str, typer.Option("--preset", help="scale, see `list pres
 Methods = Annotated[str, typer.Option(help="methods or rows, comma-separated: VTrans or VTrans-s60")]
 Tasks = Annotated[str, typer.Option(help="tasks, comma-separated")]
 Seeds = Annotated[str, typer.Option(help="seeds, comma-separated")]
+QUANTITY_HELP = "what sparsity counts: parameters, macs, latency (batch 32) or latency-b1, measured on this machine"
 Results = Annotated[Path, typer.Option(help="folder of records and tables")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder with TASK/train.jsonl and validation.jsonl")]
 Split = Annotated[str, typer.Option(help="validation to report; dev, held out of train, to select")]
@@ -216,7 +217,7 @@ def compress(
     preset: PresetName = "quick",
     data_dir: DataDir = None,
     seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="of everything random")] = 0,
-    quantity: Annotated[str, typer.Option(help="what sparsity counts: parameters or macs")] = "parameters",
+    quantity: Annotated[str, typer.Option(help=QUANTITY_HELP)] = "parameters",
     denominator: Annotated[str, typer.Option(help="encoder, or all with embeddings")] = "encoder",
 ) -> None:
     """Compress a model of your own: a model in, a smaller one out, with its measurements."""

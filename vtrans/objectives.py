@@ -107,6 +107,7 @@ class PruningObjective:
         information: weight of the gates' information cost for each site (beta of the VIB objective).
         noise: `batch`, `sample` or `token`: how often gate noise is drawn anew.
         frozen: whether the weights stay as they are (Faster-VTrans).
+        size: of the student in what the budget counts.
     """
 
     def __init__(
@@ -120,10 +121,11 @@ class PruningObjective:
         information: dict[str, float],
         noise: str,
         frozen: bool,
+        size: Size,
     ) -> None:
         self.lagrangian = Lagrangian(constraint).to(gates.device)
         self.modules = {"model": model, "distiller": distiller, "gates": gates, "lagrangian": self.lagrangian}
-        self.distiller, self.gates, self.size = distiller, gates, Size.of(model)
+        self.distiller, self.gates, self.size = distiller, gates, size
         self.budget, self.constraint, self.rates = budget, constraint, rates
         self.information, self.noise, self.frozen = information, noise, frozen
         self._sparsity = self._target = 0.0

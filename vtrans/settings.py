@@ -9,7 +9,7 @@ from typing import Literal
 from vtrans.errors import SuiteError
 
 SITES = ("hidden", "heads", "ffn", "attention_layer", "ffn_layer")
-QUANTITIES = ("parameters", "macs")
+QUANTITIES = ("parameters", "macs", "latency", "latency-b1")
 DENOMINATORS = ("encoder", "all")
 
 
@@ -85,13 +85,13 @@ class Budget:
 
     Attributes:
         sparsity: share to be removed, in (0, 1).
-        quantity: `parameters` or `macs`.
-        denominator: `encoder` (no embeddings, pooler, head) or `all`.
-        length: tokens of the sequence that MACs are counted for.
+        quantity: `parameters`, `macs`, or measured `latency` at batch 32, `latency-b1` at batch 1, on the device.
+        denominator: `encoder` (no embeddings, pooler, head) or `all`; latency is always that of all.
+        length: tokens of the sequence that MACs are counted and latency is measured for.
     """
 
     sparsity: float
-    quantity: Literal["parameters", "macs"] = "parameters"
+    quantity: Literal["parameters", "macs", "latency", "latency-b1"] = "parameters"
     denominator: Literal["encoder", "all"] = "encoder"
     length: int = 128
 

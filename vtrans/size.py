@@ -9,7 +9,7 @@ under `all`, the pooler and the output head.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from vtrans.anatomy import Anatomy, anatomy_of
 from vtrans.multipliers import Multipliers
 from vtrans.settings import Budget
 from vtrans.surgery import untied_readers
+
+if TYPE_CHECKING:
+    from vtrans.latency_table import LatencyTable
 
 Denominator = Literal["encoder", "all"]
 
@@ -68,6 +71,7 @@ class Size:
         rest: parameters that depend on no unit.
         tail_macs: MACs after the readers.
         pooled: whether readers and tail run once a sequence.
+        latency: prices of the units on some device, where a budget counts milliseconds.
     """
 
     dense: Counts
@@ -83,6 +87,7 @@ class Size:
     rest: int
     tail_macs: int
     pooled: bool
+    latency: "LatencyTable | None" = None
 
     @classmethod
     def of(cls, model: nn.Module) -> "Size":
@@ -155,6 +160,8 @@ def amount(budget: Budget, size: Size, n: Counts) -> Tensor:
     """What `budget` counts, for `n` units, 0-d."""
     if budget.quantity == "macs":
         return size.macs(n, budget.length, budget.denominator)
+    if size.latency is not None:
+        return size.latency.milliseconds(n)
     return size.parameters(n, budget.denominator)
 
 

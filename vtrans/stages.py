@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vtrans.distillation import Distiller
     from vtrans.gates import Gate
     from vtrans.objectives import PruningObjective
+    from vtrans.size import Size
 
 
 class GateMaker(Protocol):
@@ -128,6 +129,7 @@ class Prune(Stage):
             information=self.gates.information,
             noise=self.noise,
             frozen=self.frozen,
+            size=size_for(job, self.budget),
         )
 
     def _decide(self, job: Job, objective: "PruningObjective") -> None:
@@ -222,6 +224,30 @@ class Recover(Stage):
         objective = RecoveryObjective(job.model, distiller)
         fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         job.transform = distiller.transform.weight.detach()
+
+
+LATENCY_BATCH = {"latency": 32, "latency-b1": 1}
+
+
+def size_for(job: Job, budget: Budget) -> "Size":
+    """Size of the job's model in what a budget counts; of latency, by a table measured here and kept with the run."""
+    from dataclasses import replace
+
+    from vtrans.latency_table import LatencyTable, measure_table
+    from vtrans.size import Size
+
+    size = Size.of(job.model)
+    if budget.quantity not in LATENCY_BATCH:
+        return size
+    path = job.desk.folder / "latency.json" if job.desk.folder else None
+    if path and path.exists():
+        table = LatencyTable.read(path)
+    else:
+        table = measure_table(job.model, LATENCY_BATCH[budget.quantity], budget.length)
+        if path:
+            table.write(path)
+    job.report["latency_table"] = table.summary()
+    return replace(size, latency=table)
 
 
 def make_distiller(job: Job, settings: Distillation, schedule: Schedule) -> "Distiller":

@@ -86,6 +86,6 @@ def suite_of(task: str) -> str:
         SuiteError: none has it.
     """
     for name, suite in SUITES.items():
-        if any(task in preset.tasks for preset in suite.presets.values()):
+        if any(task in (*preset.tasks, *preset.more_tasks) for preset in suite.presets.values()):
             return name
     raise SuiteError(f"no suite has the task {task!r}", "see `vtrans-bench list suites`")

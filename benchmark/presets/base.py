@@ -16,6 +16,7 @@ class Preset:
         summary: one line on what it is.
         model: name in `benchmark.models`.
         tasks: tasks of the suite.
+        more_tasks: tasks that run where they are asked for by name.
         seeds: seeds of each row.
         rows: rows of each table, the dense one first.
         ablations, embeddings: rows of the suites of these names.
@@ -36,6 +37,7 @@ class Preset:
     max_length: int
     phases: Callable[[str], Phases]
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    more_tasks: tuple[str, ...] = ()
     ablations: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
     latency: tuple[int, int] = (1, 32)
