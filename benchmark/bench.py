@@ -1,5 +1,7 @@
 """The bench that cells run on: a task's data, encoded, and the pretrained model, loaded once a task."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,7 @@ class Bench:
     model_digest: str
     max_length: int
     latency: tuple[int, int] = (1, 32)
+    precision: str = "fp32"
     zero_shot: dict[str, list[Item]] = field(default_factory=dict)
 
     @classmethod
@@ -63,6 +66,7 @@ class Bench:
             self,
             evaluation=self.evaluation.take(range(min(rows, len(self.evaluation)))),
             latency=preset.latency,
+            precision=preset.evaluation_precision,
             zero_shot={name: load_items(name, folder, preset.zero_shot_rows) for name in preset.zero_shot},
         )
 
@@ -75,6 +79,14 @@ class Bench:
     def fixed_length(self) -> int:
         """Tokens that `sequence` padding pads to: the task's, where sequences are not cut shorter."""
         return min(self.task.fixed_length or self.max_length, self.max_length)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """The precision that metrics are computed in."""
+        import torch
+
+        with torch.autocast(device().type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
+            yield
 
     def pretrained(self, seed: int) -> "nn.Module":
         """The pretrained model with a task head drawn from `seed`."""

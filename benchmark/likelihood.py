@@ -32,7 +32,7 @@ def encode_pair(tokenizer: Any, context: str, continuation: str) -> tuple[list[i
 
 
 def likelihoods(model: nn.Module, tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
-    """Of each continuation after its context, in order; the model runs in evaluation mode, fp32.
+    """Of each continuation after its context, in order; the model runs in evaluation mode.
 
     A sequence longer than the model's positions loses the head of its context. Without a context, the
     continuation follows the end-of-text token.

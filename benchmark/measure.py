@@ -33,9 +33,11 @@ def measure(
     if bench.zero_shot:
         report["zero_shot_rows"] = {name: len(items) for name, items in bench.zero_shot.items()}
     latency = [compare(dense.eval(), small.eval(), bench.evaluation, batch) for batch in bench.latency]
-    scored = bench.kind.evaluate(bench.task, small, bench.evaluation)
+    with bench.evaluating():
+        scored = bench.kind.evaluate(bench.task, small, bench.evaluation)
+        metrics = scored.metrics | second_metrics(small, bench) | zero_shot_metrics(small, bench)
     return Outcome(
-        metrics=scored.metrics | second_metrics(small, bench) | zero_shot_metrics(small, bench),
+        metrics=metrics,
         sparsity=reached(budget, dense, small, latency),
         parameters=count_parameters(dense, small),
         macs=count(dense, small, scored, bench),

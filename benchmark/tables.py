@@ -183,10 +183,20 @@ def notes(task: str, records: Sequence[Record]) -> str:
         f"{'context' if kind.kind == 'language' else 'fixed length'} {first.outcome.macs.fixed_length}",
         hardware,
     ]
+    parts += _evaluation(first)
     if dense is not None and dense.outcome is not None:
         parts.append(f"dense fine-tuning {sum(dense.outcome.seconds.values()):.0f} s")
     text = "; ".join(parts) + "."
     return text + (f" Note: {first.data.caveat}." if first.data.caveat else "")
+
+
+def _evaluation(record: Record) -> list[str]:
+    """What is particular to the evaluation: precision, and questions of zero-shot tasks."""
+    assert record.outcome is not None
+    rows: dict[str, int] = record.outcome.report.get("zero_shot_rows", {})
+    precision = record.config.get("evaluation_precision")
+    found = [f"metrics in {precision}"] if precision else []
+    return [*found, "zero-shot n = " + ", ".join(f"{n} ({name})" for name, n in rows.items())] if rows else found
 
 
 def _machine(record: Record) -> str:

@@ -50,7 +50,7 @@ class Kind(Protocol):
         ...
 
     def evaluate(self, task: Task, model: "nn.Module", examples: "Examples") -> Scored:
-        """Every metric of the task, fp32."""
+        """Every metric of the task."""
         ...
 
     def count(self, rows: Sequence[Any], examples: "Examples") -> int:

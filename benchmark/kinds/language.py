@@ -41,7 +41,7 @@ def pretrained(source: Path, task: Task, seed: int) -> "nn.Module":
 
 
 def evaluate(task: Task, model: "nn.Module", examples: "Examples") -> Scored:
-    """Perplexity a token, and bits a byte of the text at the mean NLL of its tokens; fp32."""
+    """Perplexity a token, and bits a byte of the text at the mean NLL of its tokens."""
     from benchmark.perplexity import metrics_of
 
     return Scored(metrics_of(model, _windows(examples)))

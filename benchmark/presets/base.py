@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from benchmark.methods import Phases
+
+SCOPE = ("evaluation_rows", "evaluation_precision", "zero_shot", "zero_shot_rows")
 
 
 @dataclass(frozen=True, eq=False)  # one object a preset, so that cells can be hashed
@@ -22,6 +24,7 @@ class Preset:
         ablations, embeddings: rows of the suites of these names.
         latency: batches that latency is measured at.
         evaluation_rows: sequences that are evaluated, the first ones; 0 for all.
+        evaluation_precision: `fp32`, or `bf16` autocast for metrics of models for which that is usual.
         zero_shot, zero_shot_rows: zero-shot tasks, and questions of each, the first ones; 0 for all.
         max_length: tokens that sequences are truncated to.
         phases: schedules of a task, by its name.
@@ -42,11 +45,13 @@ class Preset:
     embeddings: tuple[str, ...] = ()
     latency: tuple[int, int] = (1, 32)
     evaluation_rows: int = 0
+    evaluation_precision: Literal["fp32", "bf16"] = "fp32"
     zero_shot: tuple[str, ...] = ()
     zero_shot_rows: int = 0
 
     @property
     def scope(self) -> dict[str, Any]:
-        """What bounds the evaluation, where something does: a part of the run key."""
-        named = {name: getattr(self, name) for name in ("evaluation_rows", "zero_shot", "zero_shot_rows")}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items() if value}
+        """What is particular to the evaluation, where something is: a part of the run key."""
+        named = {name: getattr(self, name) for name in SCOPE}
+        changed = {name: value for name, value in named.items() if value != getattr(type(self), name)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}

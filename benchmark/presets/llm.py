@@ -27,8 +27,8 @@ def _quick(task: str) -> Phases:
 
 
 def _small(task: str) -> Phases:
-    prune = Schedule(steps=400, batch=4)
-    return Phases(None, prune, Schedule(steps=200, batch=4, lr=1e-4), prune, Schedule(steps=60, batch=4))
+    prune = Schedule(steps=250, batch=4)
+    return Phases(None, prune, Schedule(steps=200, batch=4, lr=1e-4), prune, Schedule(steps=50, batch=4))
 
 
 def _paper(task: str) -> Phases:
@@ -51,6 +51,7 @@ PRESETS = (
         overrides={"Faster-VTrans-LLM": _gates(30)},
         latency=(1, 4),
         evaluation_rows=240,
+        evaluation_precision="bf16",
     ),
     Preset(
         name="small",
@@ -63,6 +64,7 @@ PRESETS = (
         phases=_small,
         overrides={"Faster-VTrans-LLM": _gates(30) | {"fraction": 1.0}},
         latency=(1, 4),
+        evaluation_precision="bf16",
         zero_shot=ZERO_SHOT,
         zero_shot_rows=100,
     ),
@@ -77,6 +79,7 @@ PRESETS = (
         phases=_paper,
         overrides={"Faster-VTrans-LLM": _gates(32) | {"fraction": 1.0, "multiple": 128}},
         latency=(1, 4),
+        evaluation_precision="bf16",
         zero_shot=ALL_ZERO_SHOT,
     ),
 )

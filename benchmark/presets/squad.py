@@ -13,15 +13,15 @@ SHORT_LENGTH = 256  # of windows, where 384 tokens take too long
 
 
 def _small(task: str) -> Phases:
-    prune = Schedule(steps=250, batch=16, lr=1e-4)
+    prune = Schedule(steps=150, batch=16, lr=1e-4)
     return Phases(
         finetune=Schedule(steps=900, batch=16, lr=2e-4, warmup=0.1),
         prune=prune,
-        recover=replace(prune, steps=500, lr=3e-4),
-        fast_prune=replace(prune, steps=150),
-        fast_recover=replace(prune, steps=75, lr=3e-4),
-        tokens=Schedule(steps=300, batch=16, lr=2e-5, warmup=0.1),
-        token_search=Schedule(steps=150, batch=16, lr=2e-5),
+        recover=replace(prune, steps=300, lr=3e-4),
+        fast_prune=replace(prune, steps=100),
+        fast_recover=replace(prune, steps=50, lr=3e-4),
+        tokens=Schedule(steps=200, batch=16, lr=2e-5, warmup=0.1),
+        token_search=Schedule(steps=100, batch=16, lr=2e-5),
         length=SHORT_LENGTH,
     )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmark.cells import Cell, plan
 from benchmark.methods import METHODS, build, parse_row
-from benchmark.presets import SUITES
+from benchmark.presets import SUITES, get_preset
 from vtrans.errors import SuiteError
 from vtrans.settings import Schedule
 
@@ -160,3 +160,14 @@ def test_embeddings_rows_count_all_parameters_and_only_vtrans_gates_the_hidden_u
     assert ours.teacher == theirs.teacher == plan("glue", "small", tasks=["sst2"], seeds=[0])[0]
     plain = plan("glue", "small", ["CoFi-s60"], ["sst2"], [0])[0].method
     assert theirs.method.gates == plain.gates and theirs.method.constraint == plain.constraint
+
+
+def test_what_is_particular_to_an_evaluation_is_in_the_key_and_defaults_are_not():
+    quick = get_preset("quick", "llm")
+    assert quick.scope == {"evaluation_rows": quick.evaluation_rows, "evaluation_precision": "bf16"}
+    assert get_preset("small", "glue").scope == {}
+
+
+def test_a_task_beside_the_preset_s_own_runs_by_name_alone():
+    assert {cell.task for cell in plan("squad", "small")} == {"squad"}
+    assert {cell.task for cell in plan("squad", "small", tasks=["squad_v2"])} == {"squad_v2"}
