@@ -5,12 +5,14 @@ from typing import Any
 import torch
 from transformers import (
     BertConfig,
+    BertForMaskedLM,
     BertForSequenceClassification,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     RobertaConfig,
+    RobertaForMaskedLM,
     RobertaForSequenceClassification,
 )
 
@@ -56,6 +58,16 @@ def tiny_roberta(attention: str = "sdpa", seed: int = 0, outputs: int = 2, **wid
     return _tiny(RobertaForSequenceClassification, RobertaConfig, attention, seed, outputs, pad_token_id=1, **widths)
 
 
+def tiny_bert_words(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """The BERT with a head for masked words, tied to the embeddings."""
+    return _tiny(BertForMaskedLM, BertConfig, attention, seed, 2, **widths)
+
+
+def tiny_roberta_words(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """The RoBERTa with a head for masked words."""
+    return _tiny(RobertaForMaskedLM, RobertaConfig, attention, seed, 2, pad_token_id=1, **widths)
+
+
 def tiny_gpt2(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
     """A GPT-2 language model, its output head tied to the embeddings."""
     torch.manual_seed(seed)
@@ -73,8 +85,9 @@ def tiny_llama(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
 
 
 ENCODERS = {"bert": tiny_bert, "roberta": tiny_roberta}
+WORDS = {"bert words": tiny_bert_words, "roberta words": tiny_roberta_words}
 DECODERS = {"gpt2": tiny_gpt2, "llama": tiny_llama}
-FAMILIES = ENCODERS | DECODERS  # a family joins all property tests with one line
+FAMILIES = ENCODERS | WORDS | DECODERS  # a family joins all property tests with one line
 
 
 def tiny_examples(rows: int = 48, seed: int = 0, vocabulary: int = 60) -> Examples:

@@ -139,6 +139,8 @@ def resize(model: nn.Module, shapes: dict) -> None:
     for path in anatomy.norms:
         cut_norm(model.get_submodule(path), hidden, torch.ones(len(hidden), device="meta"))
     retie(model, anatomy)
+    for path in anatomy.mixers:
+        cut_linear(model.get_submodule(path), rows=hidden, columns=hidden)
     for path in untied_readers(anatomy):
         cut_linear(model.get_submodule(path), columns=hidden)
     for block, heads, ffn in zip(anatomy.blocks, shapes["heads"], shapes["ffn"], strict=True):

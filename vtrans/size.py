@@ -68,6 +68,7 @@ class Size:
         norm: parameters of a norm a hidden unit (2 for LayerNorm, 1 for RMSNorm).
         reader: output columns of the Linears that read the residual stream.
         owned: those of them whose weight is not an embedding table's.
+        mixers: square Linears on the residual stream, with their biases.
         rest: parameters that depend on no unit.
         tail_macs: MACs after the readers.
         pooled: whether readers and tail run once a sequence.
@@ -84,6 +85,7 @@ class Size:
     norm: int
     reader: int
     owned: int
+    mixers: int
     rest: int
     tail_macs: int
     pooled: bool
@@ -110,6 +112,7 @@ class Size:
             norm=len(list(stem[0].parameters())) if stem else 2,
             reader=sum(m.out_features for m in readers),
             owned=sum(m.out_features for m in own),
+            mixers=len(anatomy.mixers),
             rest=0,
             tail_macs=sum(m.in_features * m.out_features for m in tail),
             pooled=anatomy.pooled,
@@ -133,7 +136,8 @@ class Size:
         encoder = self.linear_parameters(n) + self.norm * n.hidden * (n.attention + n.ffn_layer).sum()
         if denominator == "encoder":
             return encoder
-        return encoder + n.hidden * (self.rows + self.norm * self.stem_norms + self.owned) + self.rest
+        outside = self.rows + self.norm * self.stem_norms + self.owned + self.mixers * (n.hidden + 1)
+        return encoder + n.hidden * outside + self.rest
 
     def macs(self, n: Counts, length: float, denominator: Denominator = "encoder") -> Tensor:
         """Multiply-accumulates for one sequence of `length` tokens, 0-d."""
@@ -142,7 +146,8 @@ class Size:
         encoder = (linear * length + 2 * width * length**2).sum()
         if denominator == "encoder":
             return encoder
-        return encoder + (n.hidden * self.reader + self.tail_macs) * (1 if self.pooled else length)
+        outside = n.hidden * (self.reader + self.mixers * n.hidden) + self.tail_macs
+        return encoder + outside * (1 if self.pooled else length)
 
 
 def _layer_make(model: nn.Module, anatomy: Anatomy) -> tuple[int, int, tuple[int, int, int, int]]:

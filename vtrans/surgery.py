@@ -39,6 +39,8 @@ def cut_stem(model: nn.Module, anatomy: Anatomy, values: Multipliers) -> None:
     retie(model, anatomy)
     for path in anatomy.stem_norms:
         cut_norm(model.get_submodule(path), hidden, values.hidden[hidden])
+    for path in anatomy.mixers:
+        cut_linear(model.get_submodule(path), rows=hidden, columns=hidden)
     for path in untied_readers(anatomy):
         cut_linear(model.get_submodule(path), columns=hidden)
 

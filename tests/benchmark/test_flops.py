@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import dropping, random_decision, tiny_bert, tiny_examples
+from tiny import FAMILIES, dropping, random_decision, tiny_bert, tiny_examples
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -27,9 +27,10 @@ def closed_form(model: nn.Module, length: int) -> float:
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("family", FAMILIES)
 @given(seed=st.integers(0, 1000), length=st.integers(1, 40))
-def test_fvcore_equals_the_closed_form(attention, seed, length):
-    model = tiny_bert(attention)
+def test_fvcore_equals_the_closed_form(family, attention, seed, length):
+    model = FAMILIES[family](attention)
     torch.manual_seed(seed)
     decision = GateSet(anatomy_of(model), lambda site, n: VariationalGate(n, 0.5, jitter=2.0)).decide()
     for each in (model, materialise(model, decision)):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import FAMILIES, inputs, random_decision
+from tiny import FAMILIES, WORDS, inputs, random_decision
 
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
@@ -139,9 +139,17 @@ def test_unknown_family_is_refused():
         anatomy_of(T5Model(config))
 
 
-def test_tied_output_head_is_refused():
-    from transformers import BertConfig, BertForMaskedLM
+def test_two_heads_are_refused():
+    from transformers import BertConfig, BertForPreTraining
 
     config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
-    with pytest.raises(SuiteError, match="ties its output head"):
-        anatomy_of(BertForMaskedLM(config))
+    with pytest.raises(SuiteError, match="two heads on top; load it as BertForMaskedLM"):
+        anatomy_of(BertForPreTraining(config))
+
+
+@pytest.mark.parametrize("family", WORDS)
+def test_output_head_of_masked_words_stays_tied(family):
+    model = WORDS[family]()
+    small = materialise(model, random_decision(model, 0, 0.0))
+    assert anatomy_of(small).hidden < anatomy_of(model).hidden
+    assert anatomy_of(small).tied == anatomy_of(model).tied != ()

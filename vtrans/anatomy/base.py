@@ -69,6 +69,7 @@ class Anatomy:
         tail: Linears that follow the readers and never see the residual stream.
         encoder: path of the module that runs the layers one after the other on whole sequences, where their
             tokens can be dropped on the way; empty for decoders.
+        mixers: square Linears outside the blocks, from the residual stream into a norm of it (of masked-LM heads).
         tied: readers that share their weight with an embedding table, with that table.
         pooled: True where readers and tail run once a sequence, False where once a token.
     """
@@ -83,6 +84,7 @@ class Anatomy:
     tail: tuple[str, ...]
     pooled: bool
     encoder: str = ""
+    mixers: tuple[str, ...] = ()
     tied: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -145,3 +147,9 @@ def no_anatomy(kind: str) -> SuiteError:
         f"no anatomy for the model family {kind!r}",
         f"use one of: {', '.join(families())}, or add vtrans/anatomy/{kind}.py (see CONTRIBUTING.md)",
     )
+
+
+def tied(model: nn.Module, reader: str, table: str) -> tuple[tuple[str, str], ...]:
+    """The pair where `reader` shares the weight of `table`, else nothing."""
+    shared = model.get_submodule(reader).weight is model.get_submodule(table).weight
+    return ((reader, table),) if shared else ()

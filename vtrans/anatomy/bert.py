@@ -1,10 +1,11 @@
 """BERT: post-norm blocks, a learned position table, one LayerNorm inside each sub-layer."""
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from vtrans.anatomy.base import Anatomy, Block, register
+from vtrans.anatomy.base import Anatomy, Block, register, tied
 from vtrans.errors import SuiteError
 
 
@@ -59,12 +60,6 @@ def _heads_on_top(model: nn.Module, base: nn.Module) -> tuple[str, ...]:
     return tuple(n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) not in inside)
 
 
-def refuse_tied(model: Any, head: str) -> None:
-    """Raise `SuiteError` for a model whose output head `head` shares the embeddings' weights."""
-    if hasattr(model, head):
-        raise SuiteError(f"{type(model).__name__} ties its output head to the embeddings", "load a task model instead")
-
-
 def encoder_anatomy(model: Any, family: str, readers: tuple[str, ...] = (), tail: tuple[str, ...] = ()) -> Anatomy:
     """Name the parts of an encoder of BERT's make with Linears on top of it.
 
@@ -91,8 +86,31 @@ def encoder_anatomy(model: Any, family: str, readers: tuple[str, ...] = (), tail
     )
 
 
+def words_anatomy(model: Any, family: str, mixer: str, norm: str, decoder: str) -> Anatomy:
+    """Name the parts of a masked language model: an encoder under a Linear, a norm and the output head.
+
+    The norm's output is gated as the residual stream is, since the head shares the embeddings' columns.
+    """
+    plain = encoder_anatomy(model, family, readers=(decoder,))
+    return replace(
+        plain,
+        stem_norms=(*plain.stem_norms, norm),
+        pooled=False,
+        mixers=(mixer,),
+        tied=tied(model, decoder, plain.embeddings[0]),
+    )
+
+
 @register("bert")
 def read(model: Any) -> Anatomy:
-    """Name the parts of a `BertModel` or of a model with one inside and Linears on top of it."""
-    refuse_tied(model, "cls")
+    """Name the parts of a `BertModel`, of a model with one inside and Linears on top of it, or a masked LM.
+
+    Raises:
+        SuiteError: the model has a head for sentence pairs beside that for words.
+    """
+    if hasattr(getattr(model, "cls", None), "seq_relationship"):
+        raise SuiteError("BertForPreTraining has two heads on top", "load it as BertForMaskedLM")
+    if hasattr(model, "cls"):
+        head = "cls.predictions"
+        return words_anatomy(model, "bert", f"{head}.transform.dense", f"{head}.transform.LayerNorm", f"{head}.decoder")
     return encoder_anatomy(model, "bert")

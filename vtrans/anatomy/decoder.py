@@ -32,9 +32,3 @@ class SilentFFN(nn.Module):
     def forward(self, hidden_states: Tensor) -> Tensor:
         """Zeros like the input `(batch, length, hidden)`."""
         return hidden_states * 0
-
-
-def tied(model: nn.Module, reader: str, table: str) -> tuple[tuple[str, str], ...]:
-    """The pair where `reader` shares the weight of `table`, else nothing."""
-    shared = model.get_submodule(reader).weight is model.get_submodule(table).weight
-    return ((reader, table),) if shared else ()

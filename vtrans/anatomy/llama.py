@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from vtrans.anatomy.base import Anatomy, Block, register
-from vtrans.anatomy.decoder import SilentAttention, SilentFFN, tied
+from vtrans.anatomy.base import Anatomy, Block, register, tied
+from vtrans.anatomy.decoder import SilentAttention, SilentFFN
 
 
 def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
