@@ -74,6 +74,20 @@ def embeddings(session: nox.Session) -> None:
 
 
 @nox.session
+def mlm(session: nox.Session) -> None:
+    """Prune masked language models on text: `quick` and `small` need no hub, `paper` does."""
+    install(session)
+    session.run("vtrans-bench", "run", "mlm", *session.posargs)
+
+
+@nox.session
+def agnostic(session: nox.Session) -> None:
+    """Fine-tune encoders that were pruned on text on the tasks of GLUE, pruning them first where that is not done."""
+    install(session)
+    session.run("vtrans-bench", "run", "agnostic", *session.posargs)
+
+
+@nox.session
 def ablations(session: nox.Session) -> None:
     """Run Infor-Coef's ablations and write the tables and figures of its paper: takes --preset and the like."""
     install(session)

@@ -40,6 +40,7 @@ class Bench:
     latency: tuple[int, int] = (1, 32)
     precision: str = "fp32"
     zero_shot: dict[str, list[Item]] = field(default_factory=dict)
+    folder: Path | None = None
 
     @classmethod
     def load(cls, cell: Cell, folder: Path | None, cache: Path, report: "Report | None" = None) -> "Bench":
@@ -65,6 +66,7 @@ class Bench:
         return replace(
             self,
             evaluation=self.evaluation.take(range(min(rows, len(self.evaluation)))),
+            folder=folder,
             latency=preset.latency,
             precision=preset.evaluation_precision,
             zero_shot={name: load_items(name, folder, preset.zero_shot_rows) for name in preset.zero_shot},

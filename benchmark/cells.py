@@ -39,6 +39,8 @@ class Cell:
         """Everything that the result depends on, as JSON values."""
         teacher = None if self.row == "dense" else self.teacher.config["method"]
         base = {"base": self.base.config["method"]} if self.base != self.teacher else {}
+        if self.base.task != self.task:
+            base = {"base": self.base.config}
         return base | {
             "schema": SCHEMA,
             "model": self.preset.model,
@@ -68,8 +70,11 @@ class Cell:
 
     @property
     def base(self) -> "Cell":
-        """The cell whose model the row's method starts from: the dense one, or that of a static method."""
+        """The cell whose model the row's method starts from: the dense one, that of a static method, or one on text."""
         row = parse_row(self.row).base
+        if words := parse_row(self.row).words:
+            text = get_preset(self.preset.name, "mlm")
+            return Cell("mlm", text, text.tasks[0], words, self.seed, self.split)
         return Cell(self.home, self.preset, self.task, row, self.seed, self.split) if row else self.teacher
 
     @property
@@ -125,11 +130,14 @@ def plan(
 
 def check_fits(row: str, task: Task) -> None:
     """Raise `SuiteError` where a row's method cannot serve a task."""
-    if task.kind == "language" and METHODS[parse_row(row).method].tokens:
+    if task.running_text and METHODS[parse_row(row).method].tokens:
+        model = "decoder" if task.kind == "language" else "masked language model"
         raise SuiteError(
-            f"{row} drops tokens, which a decoder cannot do without: {task.name} predicts every one of them",
+            f"{row} drops tokens, which a {model} cannot do without: {task.name} asks for words at any of them",
             "choose a static method, VTrans-s60 for example",
         )
+    if parse_row(row).words and task.kind not in ("classification", "answers"):
+        raise SuiteError(f"{row} is fine-tuned on a task with labels, which {task.name} has not", "choose VTrans-s60")
 
 
 def _expand(row: str, known: Sequence[str]) -> list[str]:

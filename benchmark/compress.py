@@ -61,6 +61,8 @@ class Request:
         row = parse_row(static + size + plus + tokens)
         if row.method == "dense":
             raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-bench list methods`")
+        if row.words:
+            raise SuiteError(f"method {row.method!r} starts from a run on text", "use `run agnostic`")
         named = parse_row(row.base).sparsity if row.base else row.sparsity
         budget = start if self.sparsity is not None or named is None else replace(start, sparsity=named)
         method = build(row.name, phases, preset.overrides, budget)
@@ -159,6 +161,8 @@ def is_finetuned(source: Path, task: Task) -> bool:
     names = "".join(config.get("architectures") or [])
     if task.kind == "language":
         return "LMHead" in names or "CausalLM" in names
+    if task.kind == "masked":
+        return "MaskedLM" in names
     if task.kind == "answers":
         return "QuestionAnswering" in names
     classifier = "SequenceClassification" in names

@@ -14,6 +14,7 @@ from baselines.transkimmer import Transkimmer
 from vtrans.adapters import RecoverLora
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.method import Method, Stage
+from vtrans.methods.agnostic import TaskAgnostic
 from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
 from vtrans.settings import SITES, Budget, Constraint, Schedule
@@ -73,6 +74,7 @@ class Entry:
         like: method whose overrides it takes over, where it is a variant of it.
         change: what makes the variant, after the overrides.
         pressed: whether a strength changes it.
+        words: method that prunes the encoder on text beforehand, in the suite `mlm`.
     """
 
     summary: str
@@ -82,6 +84,7 @@ class Entry:
     like: str = ""
     change: Callable[[Any], Any] = lambda method: method
     pressed: bool = True
+    words: str = ""
 
 
 def _total(budget: Budget) -> Budget:
@@ -96,6 +99,12 @@ def _cofi(phases: Phases, budget: Budget) -> CoFi:
 
 def _decoder(phases: Phases, budget: Budget, **more: Any) -> Method:
     return FasterVTransLLM(budget, phases.fast_prune, phases.fast_recover, **more)
+
+
+def _agnostic(phases: Phases, budget: Budget) -> Method:
+    if phases.finetune is None:
+        raise SuiteError("task-agnostic pruning is followed by fine-tuning, which this preset has not", "choose VTrans")
+    return TaskAgnostic(phases.finetune)
 
 
 def _infor_coef(phases: Phases, budget: Budget) -> Method:
@@ -141,6 +150,10 @@ METHODS: dict[str, Entry] = {
         lambda p, b: replace(_cofi(p, _total(b)), sites=tuple(s for s in SITES if s != "hidden")),
         like="CoFi",
     ),
+    "VTrans-agnostic": Entry(
+        "VTrans on text, knowing no task, then fine-tuned on the labels", _agnostic, words="VTrans"
+    ),
+    "CoFi-agnostic": Entry("CoFi on text, knowing no task, then fine-tuned on the labels", _agnostic, words="CoFi"),
     "Faster-VTrans-LLM": Entry("only gates trained, on the text alone: for language models", _decoder),
     "Faster-VTrans-LLM-LoRA": Entry(
         "the same, then adapters trained and merged",
@@ -199,6 +212,7 @@ class Row:
         method: as in `METHODS`.
         sparsity: of sized methods.
         base: row of the static method whose model a token method starts from; empty for the dense model.
+        words: row of the suite `mlm` whose encoder a task-agnostic method starts from; empty for the others.
         strength: factor on the pressure to drop tokens.
     """
 
@@ -206,6 +220,7 @@ class Row:
     method: str
     sparsity: float | None = None
     base: str = ""
+    words: str = ""
     strength: float = 1.0
 
 
@@ -234,7 +249,8 @@ def parse_row(text: str) -> Row:
     spelt = label or (f"{start}+" if start else "") + name + suffix
     spelt = {row: key for key, row in JOINT.items()}.get(spelt, spelt)
     strength = _parse_strength(factor, text) if at else 1.0
-    return Row(spelt + (f"@{strength:.12g}" if strength != 1 else ""), name, sparsity, start, strength)
+    words = f"{entry.words}{suffix}" if entry.words else ""
+    return Row(spelt + (f"@{strength:.12g}" if strength != 1 else ""), name, sparsity, start, words, strength)
 
 
 def _parse_strength(text: str, row: str) -> float:

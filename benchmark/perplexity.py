@@ -1,4 +1,4 @@
-"""Perplexity of a language model over windows of a text."""
+"""Perplexity of a language model over windows of a text, plain or with words masked."""
 
 import math
 
@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from vtrans.examples import unlabelled
+from vtrans.masked_words import MaskedWords
 from vtrans.windows import IGNORED, Windows
 
 TOKENS = 2048  # run at a time: with 50,000 words their logits take 400 MB
@@ -32,3 +33,20 @@ def metrics_of(model: nn.Module, windows: Windows) -> dict[str, float]:
     nll = total_nll(model, windows) / windows.scored
     bits = nll / math.log(2) / windows.bytes_per_token
     return {"perplexity": round(math.exp(min(nll, 700.0)), 4), "bits_per_byte": round(bits, 5)}
+
+
+@torch.no_grad()
+def masked_metrics(model: nn.Module, words: MaskedWords) -> dict[str, float]:
+    """`masked_perplexity`, exp of the mean NLL of the masked words, and `masked_accuracy` in percent."""
+    model.eval()
+    device, size = next(model.parameters()).device, max(1, TOKENS // max(words.lengths))
+    nll, hits, count = 0.0, 0, 0
+    for start in range(0, len(words), size):
+        batch = words.batch(range(start, min(start + size, len(words))))
+        asked, inputs = batch["labels"] != IGNORED, unlabelled(batch)
+        logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits[asked.to(device)].float()
+        labels = batch["labels"][asked].to(device)
+        nll += float(F.cross_entropy(logits, labels, reduction="none").double().sum())
+        hits, count = hits + int((logits.argmax(-1) == labels).sum()), count + len(labels)
+    perplexity = math.exp(min(nll / count, 700.0))
+    return {"masked_perplexity": round(perplexity, 4), "masked_accuracy": round(100 * hits / count, 4)}

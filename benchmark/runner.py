@@ -19,6 +19,7 @@ from benchmark.store import Store, write_atomically
 from benchmark.tasks import get_task
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.method import Job
+from vtrans.methods.agnostic import move_encoder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -102,6 +103,8 @@ def _run(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> Out
             start = dense = obtain(cell.teacher, store, bench, report)
         if cell.base != cell.teacher:
             start = obtain(cell.base, store, bench, report)
+        if cell.base.task != cell.task:
+            start = move_encoder(start, bench.pretrained(cell.seed))
         job = Job(start, start, bench.train, cell.seed, desk)
         small = cell.method.compress(job)
     if isinstance(cell.method, Dense):
@@ -126,6 +129,9 @@ def obtain(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> "
     folder = store.work(cell) / "model"
     with store.claim(cell, wait=True):
         if not (folder / "pruned.json").exists():
+            if cell.task != bench.task.name:
+                data = None if get_task(cell.task).packaged else bench.folder
+                bench = Bench.load(cell, data, store.folder / "work", report)
             run_cell(cell, store, bench, report)
     return load_pruned(folder).to(device())
 
@@ -137,6 +143,8 @@ def check_inputs(cell: Cell, store: Store, bench: Bench) -> None:
     """
     digests = {"data": bench.data.digest, "model": bench.model_digest}
     for each in (cell, cell.base, cell.teacher):
+        if each.task != cell.task:
+            continue
         note = store.of(each).work(each) / "inputs.json"
         record = store.of(each).read(each)
         known = json.loads(note.read_text()) if note.exists() else digests

@@ -19,7 +19,12 @@ from vtrans.errors import SuiteError
 
 REGIMES = ("unpadded", "batch", "sequence")
 MISSING = "–"
-DIGITS = {"perplexity": 2, "bits_per_byte": 3, "lambada_perplexity": 2}  # of the metrics that are no percentages
+DIGITS = {
+    "perplexity": 2,
+    "masked_perplexity": 2,
+    "bits_per_byte": 3,
+    "lambada_perplexity": 2,
+}  # of the metrics that are no percentages
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def columns(task: str, lines: Sequence[Line]) -> dict[str, Callable[[Line], str]
     table["encoder %"] = lambda line: show(line.over(_share("encoder")), 1)
     table["all %"] = lambda line: show(line.over(_share("all")), 1)
     # Windows of running text all have one length: no padding regime differs from another.
-    for regime in REGIMES if get_task(task).kind != "language" else REGIMES[:1]:
+    for regime in REGIMES if not get_task(task).running_text else REGIMES[:1]:
         table[f"MACs ÷ {regime}"] = lambda line, r=regime: show(line.over(_speedup(r)), 2, "×")  # type: ignore[misc]
     batches = _batches(lines)
     for index, batch in enumerate(batches):
@@ -180,7 +185,7 @@ def notes(task: str, records: Sequence[Record]) -> str:
         f"data {first.data.source}",
         f"train {first.data.train_rows:,} {kind.unit}, {first.data.split} n = {first.data.evaluation_rows:,}",
         f"seeds {', '.join(map(str, sorted({r.seed for r in records})))}",
-        f"{'context' if kind.kind == 'language' else 'fixed length'} {first.outcome.macs.fixed_length}",
+        f"{'context' if kind.running_text else 'fixed length'} {first.outcome.macs.fixed_length}",
         hardware,
     ]
     parts += _evaluation(first)

@@ -58,6 +58,16 @@ class Task:
         return self.metrics + tuple(also_name(name) for name in self.metrics if self.also)
 
     @property
+    def running_text(self) -> bool:
+        """Whether the data are windows of one length, cut from a text."""
+        return self.kind in ("language", "masked")
+
+    @property
+    def corpus(self) -> str:
+        """Name of the text, which tasks of two kinds may share."""
+        return self.name.removesuffix("-masked")
+
+    @property
     def outputs(self) -> int:
         """Logits of a model for this task."""
         return max(1, len(self.labels))
@@ -66,6 +76,11 @@ class Task:
 def _text(name: str, caveat: str, **more: Any) -> Task:
     metrics = ("perplexity", "bits_per_byte")
     return Task(name, (), (), metrics, 0, "test", caveat=caveat, kind="language", unit="tokens", **more)
+
+
+def _masked(name: str, caveat: str, **more: Any) -> Task:
+    metrics = ("masked_accuracy", "masked_perplexity")
+    return Task(f"{name}-masked", (), (), metrics, 0, "test", caveat=caveat, kind="masked", unit="tokens", **more)
 
 
 def _questions(name: str, **more: Any) -> Task:
@@ -188,6 +203,8 @@ _TASKS = (
     _questions("squad"),
     _questions("squad_v2", abstains=True),
     _text("imdb", "own split by hash of the text", packaged=True, joiner="\n\n"),
+    _masked("imdb", "own split by hash of the text; 15 % of the tokens masked", packaged=True, joiner="\n\n"),
+    _masked("wikitext103", "the test split, 15 % of its tokens masked"),
 )
 TASKS = {task.name: task for task in _TASKS}
 GLUE = tuple(task.name for task in _TASKS if task.kind == "classification" and not task.packaged)

@@ -20,7 +20,7 @@ def load_text(task: Task, folder: Path | None = None, split: str = "validation")
     """Load a text from `folder`/NAME/SPLIT.txt where given, else from its package or from the hub.
 
     Args:
-        task: of the kind `language`; what it reports on is called its validation split whatever its name.
+        task: of the kind `language` or `masked`; what it reports on is called its validation split whatever its name.
         folder: what `--data-dir` names.
         split: `validation` to report, `dev` to select: the last tenth of the rows of train, left out there.
 
@@ -61,7 +61,7 @@ def source_files(task: Task, folder: Path) -> dict[str, Path]:
     Raises:
         SuiteError: one is missing.
     """
-    name = FOLDERS[task.name]
+    name = FOLDERS[task.corpus]
     files = {split: folder / name / f"{split}.txt" for split in (task.train, task.validation)}
     for path in files.values():
         if not path.is_file():
@@ -85,10 +85,10 @@ def _hub_rows(task: Task, split: str) -> list[str]:
     from datasets import load_dataset
 
     try:
-        data = load_dataset(HUB, CONFIGS[task.name], split=split, revision=HUB_REVISION)
+        data = load_dataset(HUB, CONFIGS[task.corpus], split=split, revision=HUB_REVISION)
     except Exception as error:  # the hub client raises its own kinds, requests' and OSError
         raise SuiteError(
-            f"{HUB}/{CONFIGS[task.name]} cannot be fetched ({type(error).__name__})",
+            f"{HUB}/{CONFIGS[task.corpus]} cannot be fetched ({type(error).__name__})",
             "connect to the Hugging Face hub, or give --data-dir, or use the preset `quick`, which needs neither",
         ) from None
     return list(data["text"])

@@ -11,6 +11,7 @@ from vtrans.anatomy import anatomy_of
 from vtrans.examples import unlabelled
 from vtrans.multipliers import Multipliers
 from vtrans.settings import Distillation
+from vtrans.windows import IGNORED
 
 Batch = dict[str, Tensor]
 NEVER = -1e4  # logit of padding; finite, because KL knows no 0 * inf
@@ -47,8 +48,8 @@ class Distiller(nn.Module):
         terms: dict[str, Tensor] = {}
         if s.prediction or s.layer:
             theirs = self._teach(batch)
-            mask = batch["attention_mask"]
-            student, teacher = distributions(ours, mask), distributions(theirs, mask)
+            asked = asked_tokens(batch)
+            student, teacher = distributions(ours, asked), distributions(theirs, asked)
             terms["prediction"] = s.prediction * prediction_loss(student, teacher, s.temperature)
         if s.layer:
             terms["layer"] = s.layer * self.layer_loss(ours, theirs, batch["attention_mask"], values)
@@ -86,10 +87,16 @@ def default_layers(depth: int) -> tuple[int, ...]:
     return tuple(depth // parts * (i + 1) for i in range(parts))
 
 
+def asked_tokens(batch: Batch) -> Tensor:
+    """Tokens that a model is asked about, `(batch, length)`: those with a label of their own, else all real ones."""
+    labels = batch.get("labels")
+    return batch["attention_mask"] if labels is None or labels.ndim < 2 else labels != IGNORED
+
+
 def distributions(outputs: Any, mask: Tensor) -> Tensor:
     """Logits of all that a model's outputs are distributions over, `(distributions, classes)`.
 
-    One a sequence for a classifier, one for each real token of `mask` `(batch, length)` for a language model, and
+    One a sequence for a classifier, one for each token of `mask` `(batch, length)` for a language model, and
     for extractive answers two a sequence, over the tokens where the answer starts and ends.
     """
     if hasattr(outputs, "start_logits"):

@@ -45,16 +45,16 @@ def save_pruned(model: nn.Module, folder: str | Path) -> Path:
 
 def write_shapes(model: nn.Module, folder: Path) -> None:
     """Write what `load_pruned` needs beside the weights: config and widths."""
-    anatomy, config = anatomy_of(model), cast("Any", model.config)
-    shapes = {
-        "class": type(model).__name__,
-        "hidden": anatomy.hidden,
-        "heads": list(anatomy.heads),
-        "ffn": list(anatomy.ffn),
-        "tokens": _tokens(model),
-    }
+    config = cast("Any", model.config)
+    shapes = {"class": type(model).__name__, **widths(model), "tokens": _tokens(model)}
     (folder / "config.json").write_text(config.to_json_string(use_diff=False))
     (folder / SHAPES).write_text(json.dumps(shapes, indent=1) + "\n")
+
+
+def widths(model: nn.Module) -> dict[str, Any]:
+    """Units that a model has: `hidden`, and `heads` and `ffn` of each layer."""
+    anatomy = anatomy_of(model)
+    return {"hidden": anatomy.hidden, "heads": list(anatomy.heads), "ffn": list(anatomy.ffn)}
 
 
 def load_pruned(folder: str | Path) -> nn.Module:
@@ -137,7 +137,8 @@ def resize(model: nn.Module, shapes: dict) -> None:
     for path in anatomy.embeddings:
         cut_embedding(model.get_submodule(path), hidden)
     for path in anatomy.norms:
-        cut_norm(model.get_submodule(path), hidden, torch.ones(len(hidden), device="meta"))
+        norm: Any = model.get_submodule(path)
+        cut_norm(norm, hidden, torch.ones_like(norm.weight[: len(hidden)]))
     retie(model, anatomy)
     for path in anatomy.mixers:
         cut_linear(model.get_submodule(path), rows=hidden, columns=hidden)

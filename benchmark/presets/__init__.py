@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmark.presets import glue, llm, lm, squad
+from benchmark.presets import glue, llm, lm, mlm, squad
 from benchmark.presets.base import Preset
 from vtrans.errors import SuiteError, did_you_mean
 
@@ -40,6 +40,16 @@ SUITES = {
         _GLUE,
         home="glue",
         rows="embeddings",
+    ),
+    "mlm": Suite(
+        "masked language modelling: encoders pruned on text, without a task",
+        {preset.name: preset for preset in mlm.PRESETS},
+    ),
+    "agnostic": Suite(
+        "tasks of GLUE on encoders that were pruned on text, in the suite `mlm`",
+        _GLUE,
+        home="glue",
+        rows="agnostic",
     ),
     "squad": Suite(
         "extractive question answering: SQuAD v1.1, and v2",

@@ -21,7 +21,7 @@ class Preset:
         more_tasks: tasks that run where they are asked for by name.
         seeds: seeds of each row.
         rows: rows of each table, the dense one first.
-        ablations, embeddings: rows of the suites of these names.
+        ablations, embeddings, agnostic: rows of the suites of these names.
         latency: batches that latency is measured at.
         evaluation_rows: sequences that are evaluated, the first ones; 0 for all.
         evaluation_precision: `fp32`, or `bf16` autocast for metrics of models for which that is usual.
@@ -43,6 +43,7 @@ class Preset:
     more_tasks: tuple[str, ...] = ()
     ablations: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
+    agnostic: tuple[str, ...] = ()
     latency: tuple[int, int] = (1, 32)
     evaluation_rows: int = 0
     evaluation_precision: Literal["fp32", "bf16"] = "fp32"

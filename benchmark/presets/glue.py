@@ -37,6 +37,7 @@ FIGURE_3 = (
 FIGURE_4 = ("Infor-Coef@0.5", "Infor-Coef", "Infor-Coef@2")
 ABLATIONS = TABLE_3 + FIGURE_3 + FIGURE_4
 EMBEDDINGS = tuple(f"{method}-s{share}" for share in (20, 30, 40) for method in ("VTrans-total", "CoFi-layers-total"))
+AGNOSTIC = ("CoFi-agnostic-s60", "VTrans-agnostic-s60")
 _SMALL_DATA = ("cola", "stsb", "mrpc", "rte", "wnli")
 
 
@@ -135,6 +136,7 @@ PRESETS = (
         overrides=SHORTEST,
         ablations=ABLATIONS,
         embeddings=EMBEDDINGS,
+        agnostic=AGNOSTIC,
     ),
     Preset(
         name="small",
@@ -148,6 +150,7 @@ PRESETS = (
         overrides=SHORT,
         ablations=ABLATIONS,
         embeddings=EMBEDDINGS,
+        agnostic=AGNOSTIC,
     ),
     Preset(
         name="paper",
@@ -161,5 +164,6 @@ PRESETS = (
         overrides=PAPER,
         ablations=ABLATIONS,
         embeddings=EMBEDDINGS,
+        agnostic=AGNOSTIC,
     ),
 )
