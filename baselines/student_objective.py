@@ -35,9 +35,12 @@ class StudentObjective(TaskObjective):
     ) -> None:
         wide, narrow = anatomy_of(teacher).hidden, anatomy_of(model).hidden
         self.transform = nn.Linear(narrow, wide).to(next(model.parameters()).device)
+        if transform is None and narrow == wide:
+            transform = torch.eye(wide)
         if transform is not None:
             with torch.no_grad():
                 self.transform.weight.copy_(transform)
+                self.transform.bias.zero_()
         self.modules = {"model": model, "transform": self.transform}
         self.teacher, self.losses, self.layers = teacher, losses, layers
 
@@ -80,7 +83,8 @@ class StudentObjective(TaskObjective):
         return terms
 
     def _cosine(self, ours: Tensor, theirs: Tensor, mask: Tensor) -> Tensor:
-        distance = 1 - F.cosine_similarity(self.transform(ours).float(), theirs.float(), dim=-1)
+        mapped = ours if ours.shape[-1] == theirs.shape[-1] else self.transform(ours)  # DistilBERT projects nothing
+        distance = 1 - F.cosine_similarity(mapped.float(), theirs.float(), dim=-1)
         return (distance * mask).sum() / mask.sum()
 
     def _hidden(self, ours: Sequence[Tensor], theirs: Sequence[Tensor], mask: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class StudentLosses:
         task: cross-entropy on the labels.
         cosine: 1 - cos of the last hidden states.
         hidden: mean squared error of hidden states, embeddings included, the student's linearly transformed.
-        attention: mean squared error of attention weights.
+        attention: mean squared error of attention weights. TinyBERT fits the scores before the softmax.
         temperature: T.
     """
 

@@ -14,6 +14,7 @@ from vtrans.examples import Examples, unlabelled
 TARGETS = ("special", "self", "neighbour", "content", "function")
 SPECIAL, CONTENT, FUNCTION = 0, 3, 4
 BATCH = 16
+SPACE = "Ġ"  # what byte-level BPE writes for a space
 
 
 def token_kinds(ids: Sequence[int], tokenizer: Any) -> list[int]:
@@ -23,6 +24,7 @@ def token_kinds(ids: Sequence[int], tokenizer: Any) -> list[int]:
     """
     special = set(tokenizer.all_special_ids)
     pieces = tokenizer.convert_ids_to_tokens(list(ids))
+    continues = _goes_on_spaced if any(piece.startswith(SPACE) for piece in pieces) else _goes_on
     kinds: list[int] = []
     word: list[int] = []
     for index, piece in enumerate(pieces):
@@ -36,13 +38,18 @@ def token_kinds(ids: Sequence[int], tokenizer: Any) -> list[int]:
     return kinds + [_kind_of("".join(map(_text, (pieces[i] for i in word))))] * len(word)
 
 
-def continues(piece: str) -> bool:
+def _goes_on(piece: str) -> bool:
     """Whether a WordPiece goes on with the word before it."""
     return piece.startswith("##")
 
 
+def _goes_on_spaced(piece: str) -> bool:
+    """The same of a piece of byte-level BPE, in which a word brings the space before it."""
+    return not piece.startswith(SPACE)
+
+
 def _text(piece: str) -> str:
-    return piece.removeprefix("##")
+    return piece.removeprefix("##").removeprefix(SPACE)
 
 
 def _kind_of(word: str) -> int:

@@ -149,7 +149,7 @@ def check_model_class(model: "nn.Module", task: Task) -> None:
 
 def check_out(out: Path, source: Path) -> None:
     """Raise `SuiteError` where writing to `out` is impossible or would destroy a model."""
-    if (out / "model.safetensors").exists():
+    if any(out.glob("model*.safetensors")):
         which = "is the model's own folder" if out.resolve() == source.resolve() else "holds a model already"
         raise SuiteError(f"{out} {which}", "name another --out")
     check_writable(out)

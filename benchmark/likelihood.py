@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vtrans.errors import SuiteError
 from vtrans.examples import padded
 
 TOKENS = 2048  # run at a time
@@ -21,26 +22,35 @@ class Likelihood:
 
 
 def encode_pair(tokenizer: Any, context: str, continuation: str) -> tuple[list[int], list[int]]:
-    """Tokens of both, split where the context alone ends; spaces at its end go to the continuation."""
+    """Tokens of both, split where the context alone ends; spaces at its end go to the continuation.
+
+    The tokenizer adds to them what it adds by default, LLaMA's the begin-of-text token. Without a context that token
+    stands there, or the end-of-text one where the tokenizer has none.
+    """
+    if not context:
+        first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        return [first], tokenizer(continuation, add_special_tokens=False)["input_ids"]
     spaces = len(context) - len(context.rstrip())
     if spaces:
         context, continuation = context[:-spaces], context[-spaces:] + continuation
-    whole, before = (
-        tokenizer(text, add_special_tokens=False)["input_ids"] for text in (context + continuation, context)
-    )
+    whole, before = (tokenizer(text)["input_ids"] for text in (context + continuation, context))
     return whole[: len(before)], whole[len(before) :]
 
 
 def likelihoods(model: nn.Module, tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
     """Of each continuation after its context, in order; the model runs in evaluation mode.
 
-    A sequence longer than the model's positions loses the head of its context. Without a context, the
-    continuation follows the end-of-text token.
+    A sequence longer than the model's positions loses the head of its context.
+
+    Raises:
+        SuiteError: a continuation alone is longer than the model's positions.
     """
     encoded = [encode_pair(tokenizer, *pair) for pair in pairs]
     limit = getattr(model.config, "max_position_embeddings", None) or 2048
-    sequences = [((before or [tokenizer.eos_token_id]) + after)[-limit - 1 :] for before, after in encoded]
+    sequences = [(before + after)[-limit - 1 :] for before, after in encoded]
     targets = [len(after) for _, after in encoded]
+    if max(targets, default=0) > limit:
+        raise SuiteError(f"a choice has {max(targets)} tokens, the model {limit} positions", "leave the question out")
     order = sorted(range(len(pairs)), key=lambda i: -len(sequences[i]))
     results: dict[int, Likelihood] = {}
     for rows in _batches(order, sequences):

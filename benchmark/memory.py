@@ -29,12 +29,15 @@ class Need:
         return [f"{name:12} {size / GIB:8.2f} GiB" for name, size in rows]
 
 
-def estimate(config: Any, sharding: Sharding, ranks: int, batch: int, length: int, width: int = 2) -> Need:
+def estimate(
+    config: Any, sharding: Sharding, ranks: int, batch: int, length: int, width: int = 2, on_host: bool = False
+) -> Need:
     """Memory of a rank that computes `batch` sequences of `length` tokens, weights of `width` bytes.
 
     Weights are whole under stage 2, a share under stage 3, where two layers at a time and the embeddings are whole
-    besides, and none of that share with offload. Activations are those of all layers, or with checkpointing the
-    input of each and the inside of one. Logits count three times in fp32: themselves, log-softmax and gradient.
+    besides, and none of that share with offload, unless the ranks run on the host, where it goes to. Activations are
+    those of all layers, or with checkpointing the input of each and the inside of one. Logits count three times in
+    fp32: themselves, log-softmax and gradient.
     """
     hidden, depth, words = config.hidden_size, config.num_hidden_layers, config.vocab_size
     ffn = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * hidden
@@ -44,7 +47,7 @@ def estimate(config: Any, sharding: Sharding, ranks: int, batch: int, length: in
     if sharding.stage == 2:
         weights: float = everything * width
     else:
-        share = 0 if sharding.offload else everything / ranks
+        share = 0 if sharding.offload and not on_host else everything / ranks
         weights = (share + 2 * layer + tables) * width
     tokens = batch * length
     inside = tokens * (ACTIVATIONS * hidden + 3 * ffn) * width
@@ -62,12 +65,12 @@ def layer_parameters(config: Any, hidden: int, ffn: int) -> int:
 
 def available() -> float:
     """Free bytes on the rank's GPU, or its share of the host's memory."""
+    import psutil
     import torch
 
     if torch.cuda.is_available():
         return float(torch.cuda.mem_get_info()[0])
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return free / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def check_fits(need: Need, free: float, sharding: Sharding) -> None:

@@ -1,19 +1,20 @@
 """Prune a language model that is held in shards by several processes: masks under DeepSpeed, then its files are cut."""
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cells import key_of
 from benchmark.compress import check_out, find_model
 from benchmark.memory import available, check_fits, estimate, read_config
 from benchmark.methods import build
+from benchmark.models import weights_digest
 from benchmark.presets import Preset, get_preset
 from benchmark.tasks import Task, get_task
 from vtrans.engine import Sharding
 from vtrans.errors import SuiteError
-from vtrans.method import Job, config_of
+from vtrans.method import Job, config_of, run_stages
 from vtrans.methods.decoder import FasterVTransLLM
 
 if TYPE_CHECKING:
@@ -52,13 +53,15 @@ class Request:
 def shard_model(request: Request, report: "Report | None" = None) -> str:
     """Run a request on this rank; the first one writes masks, model, tokenizer and `report.json`.
 
-    Checkpoints lie in `OUT/work`: the same command goes on after a crash.
+    Checkpoints lie in `OUT/work/KEY`, under a key of everything that the masks depend on: the same command goes on
+    after a crash, another one starts anew.
 
     Raises:
         SuiteError: bad input or too little memory, found before anything is loaded.
         RunFailed, RunCancelled: as `vtrans.training.fit`.
     """
     from vtrans.engine import ShardedEngine
+    from vtrans.streaming import check_files
 
     task, method = get_task(request.task), request.method()
     if task.kind != "language":
@@ -67,6 +70,7 @@ def shard_model(request: Request, report: "Report | None" = None) -> str:
     engine = ShardedEngine(request.sharding)
     if engine.rank == 0:
         check_out(request.out, source)
+        check_files(source)
     check_memory(request, source, engine.ranks)
     job = train(request, method, task, source, engine, report)
     return _finish(request, job, source) if engine.rank == 0 else ""
@@ -77,8 +81,10 @@ def check_memory(request: Request, source: Path, ranks: int) -> None:
     import torch
 
     batch = -(-request.method().prune.batch // ranks)
-    width = 2 if torch.cuda.is_available() else 4
-    need = estimate(read_config(source), request.sharding, ranks, batch, request.scale.max_length, width)
+    on_host = not torch.cuda.is_available()
+    need = estimate(
+        read_config(source), request.sharding, ranks, batch, request.scale.max_length, 4 if on_host else 2, on_host
+    )
     check_fits(need, available(), request.sharding)
 
 
@@ -99,15 +105,21 @@ def train(
     data, tokenizer = load_text(task, request.data_dir), load_tokenizer(source)
     windows = encode(task, data.train, tokenizer, request.scale.max_length)
     model = load(source, request.sharding, engine)
-    desk = Desk(folder=request.out / "work", report=report if engine.rank == 0 else None, engine=engine)
+    work = request.out / "work" / request_key(request, source, data.digest)
+    desk = Desk(folder=work, report=report if engine.rank == 0 else None, engine=engine)
     job = Job(model, model, windows, request.seed, desk)
-    start = time.monotonic()
-    for job.stage, stage in enumerate(method.gate_stages()):
-        stage.run(job)
-    job.report |= {"seconds": round(time.monotonic() - start, 1), "ranks": engine.ranks}
+    run_stages(job, method.gate_stages())
+    seconds = job.report["seconds"] = {name: round(value, 3) for name, value in job.report["seconds"].items()}
     job.report |= {"method": config_of(method), "sharding": config_of(request.sharding), "data": data.source}
-    job.report["tokens_per_second"] = round(_tokens(method, windows) / job.report["seconds"], 1)
+    job.report |= {"ranks": engine.ranks, "tokens_per_second": round(_tokens(method, windows) / sum(seconds.values()))}
     return job
+
+
+def request_key(request: Request, source: Path, data: str) -> str:
+    """Hash of everything that the masks depend on: request, weights and text."""
+    method = config_of(request.method())
+    config = [request.task, request.seed, request.scale.max_length, weights_digest(source), data]
+    return key_of({"request": config, "method": method, "sharding": config_of(request.sharding)})
 
 
 def _tokens(method: FasterVTransLLM, windows: Any) -> int:
@@ -142,4 +154,6 @@ def _finish(request: Request, job: Job, source: Path) -> str:
     (request.out / "report.json").write_text(json.dumps(job.report, indent=1) + "\n")
     small = sum(p.numel() for p in load_pruned(request.out).parameters())
     kept = job.report["pruning"]["kept"]
-    return f"{request.out}: {small:,} parameters, hidden {kept['hidden']}, in {job.report['seconds']:.0f} s"
+    return (
+        f"{request.out}: {small:,} parameters, hidden {kept['hidden']}, in {sum(job.report['seconds'].values()):.0f} s"
+    )

@@ -60,9 +60,10 @@ def encode(rows: Sequence[Question], tokenizer: Any, max_length: int) -> SpanExa
     Raises:
         SuiteError: there is no room for a passage beside the question, or no answer is whole in any window.
     """
-    stride = min(STRIDE, (max_length - QUESTION_TOKENS) // 2)
+    taken = QUESTION_TOKENS + tokenizer.num_special_tokens_to_add(pair=True)
+    stride = min(STRIDE, (max_length - taken) // 2)
     if stride < 1:
-        raise SuiteError(f"{max_length} tokens leave no room for a passage", f"allow more than {QUESTION_TOKENS + 2}")
+        raise SuiteError(f"{max_length} tokens leave no room for a passage", f"allow {taken + 2} or more")
     encoded = tokenizer(
         [_shortened(row.question, tokenizer) for row in rows],
         [row.context for row in rows],

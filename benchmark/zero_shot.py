@@ -6,8 +6,10 @@ log-likelihood over the characters of the choice. Rows come from `DATA_DIR/zero_
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,8 @@ class Item:
 
 
 def _choices(prompt: str, choices: Sequence[str], label: int) -> Item:
+    if not isinstance(choices, (list, tuple)) or not all(choices):
+        raise ValueError("no choices")
     return Item(tuple((prompt, f" {choice}") for choice in choices), int(label), tuple(map(len, choices)))
 
 
@@ -44,13 +48,29 @@ def _ending(row: dict[str, Any]) -> Item:
     return _choices(row["context"], row["choices"], row["label"])
 
 
+def _scene(row: dict[str, Any]) -> Item:
+    """HellaSwag as the hub has it, cleaned of its markup as the harness does; a row with `context` is taken as is."""
+    if "context" in row:
+        return _ending(row)
+    scene = f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}"
+    return _choices(_unmarked(scene), [_unmarked(ending) for ending in row["endings"]], row["label"])
+
+
+def _unmarked(text: str) -> str:
+    """The text without WikiHow's marks in brackets."""
+    text = re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". "))
+    return text.replace("  ", " ")
+
+
 def _yes_no(row: dict[str, Any]) -> Item:
     return _choices(f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:", ("no", "yes"), row["label"])
 
 
 def _blank(row: dict[str, Any]) -> Item:
     """Both options stand in the blank of the context; what follows is scored (partial evaluation)."""
-    before, _, after = row["sentence"].partition("_")
+    before, blank, after = row["sentence"].partition("_")
+    if not blank:
+        raise ValueError("no blank")
     rest = " " + after.strip()
     pairs = tuple((before + row[f"option{i}"], rest) for i in (1, 2))
     return Item(pairs, int(row["answer"]) - 1, (len(rest.strip()),) * 2)
@@ -58,6 +78,8 @@ def _blank(row: dict[str, Any]) -> Item:
 
 def _last_word(row: dict[str, Any]) -> Item:
     context, _, word = row["text"].rpartition(" ")
+    if not word:
+        raise ValueError("no last word")
     return Item(((context, f" {word}"),), 0, (len(word),))
 
 
@@ -65,7 +87,7 @@ READERS: dict[str, tuple[Callable[[dict[str, Any]], Item], str]] = {
     "arc_easy": (_question, "context, choices, label"),
     "arc_challenge": (_question, "context, choices, label"),
     "piqa": (_question, "context, choices, label"),
-    "hellaswag": (_ending, "context, choices, label"),
+    "hellaswag": (_scene, "activity_label, ctx_a, ctx_b, endings, label"),
     "winogrande": (_blank, "sentence, option1, option2, answer"),
     "boolq": (_yes_no, "passage, question, label"),
     "lambada": (_last_word, "text"),
@@ -86,12 +108,11 @@ def load_items(name: str, folder: Path | None, rows: int = 0) -> list[Item]:
     found = [p for p in sorted((folder / "zero_shot").glob(f"{name}*.jsonl")) if _is_of(p.stem, name)]
     if not found:
         raise SuiteError(f"{folder} has no zero_shot/{name}.jsonl", f"put it there, columns {columns}")
-    items: list[Item] = []
-    with found[0].open(encoding="utf-8-sig", newline="\n") as stream:
-        for number, line in enumerate((line for line in stream if line.strip()), 1):
-            if rows and len(items) == rows:
-                break
-            items.append(_parse(read, line, f"{found[0]}:{number}", columns))
+    with found[0].open("rb") as stream:
+        lines = islice((line for line in stream if line.strip()), rows or None)
+        items = [_parse(read, line, f"{found[0]}:{number}", columns) for number, line in enumerate(lines, 1)]
+    if not items:
+        raise SuiteError(f"{found[0]} is empty", f"put JSON objects there, one a line, columns {columns}")
     return items
 
 
@@ -99,10 +120,10 @@ def _is_of(stem: str, name: str) -> bool:
     return stem == name or stem.removeprefix(f"{name}_").isdigit()  # NAME_1000 holds 1,000 rows of NAME
 
 
-def _parse(read: Callable[[dict[str, Any]], Item], line: str, where: str, columns: str) -> Item:
+def _parse(read: Callable[[dict[str, Any]], Item], line: bytes, where: str, columns: str) -> Item:
     try:
-        item = read(json.loads(line))
-    except (ValueError, TypeError, KeyError):
+        item = read(json.loads(line.decode("utf-8-sig")))
+    except (ValueError, TypeError, KeyError, AttributeError):  # a wrong encoding is a ValueError too
         raise SuiteError(f"{where} is no row of the task", f"write one JSON object a line, columns {columns}") from None
     if not 0 <= item.label < len(item.pairs):
         raise SuiteError(f"{where} has the label {item.label} for {len(item.pairs)} choices", "count labels from 0")

@@ -3,6 +3,7 @@
 import copy
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,13 +82,18 @@ class Method(ABC):
             The smaller model, in evaluation mode.
         """
         job.model = copy.deepcopy(job.teacher)
-        seconds = job.report.setdefault("seconds", {})
-        for job.stage, stage in enumerate(self.stages()):
-            start = time.monotonic()
-            stage.run(job)
-            label = job.label(stage)
-            seconds[label] = max(time.monotonic() - start, job.desk.elapsed.get(label, 0.0))
+        run_stages(job, self.stages())
         return job.model.eval().requires_grad_(False)
+
+
+def run_stages(job: Job, stages: Sequence[Stage]) -> None:
+    """Run stages in their order; seconds of each, resumed ones included, go to the report."""
+    seconds = job.report.setdefault("seconds", {})
+    for job.stage, stage in enumerate(stages):
+        start = time.monotonic()
+        stage.run(job)
+        label = job.label(stage)
+        seconds[label] = max(time.monotonic() - start, job.desk.elapsed.get(label, 0.0))
 
 
 @dataclass(frozen=True)

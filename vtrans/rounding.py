@@ -23,7 +23,8 @@ def _nearest(kept: Tensor, odds: Tensor, multiple: int) -> Tensor:
     if not count:
         return kept
     width = min(len(kept), max(multiple, (count + multiple // 2) // multiple * multiple))
-    order = torch.where(kept, odds + 1e6, odds)  # what is kept stays before what is not
+    by_odds = odds.argsort(descending=True, stable=True)
+    order = by_odds[kept[by_odds].long().argsort(descending=True, stable=True)]  # what is kept before what is not
     rounded = torch.zeros_like(kept)
-    rounded[order.argsort(descending=True, stable=True)[:width]] = True
+    rounded[order[:width]] = True
     return rounded

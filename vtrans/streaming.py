@@ -31,10 +31,31 @@ class Tensors:
             raise SuiteError(f"weights in {folder} are damaged ({error})", "fetch or save them again") from None
         self.where = {name: stream for stream in opened for name in stream.keys()}  # noqa: SIM118
 
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self.where:
-            raise SuiteError(f"{self.folder} has no tensor {name}", "fetch or save all its files again")
-        return self.where[name].get_tensor(name)
+    def name(self, name: str, prefix: str) -> str:
+        """What the files call a tensor: those of a model without its head lack the prefix, as the hub's GPT-2.
+
+        Raises:
+            SuiteError: they do not have it.
+        """
+        for known in (name, name.removeprefix(f"{prefix}.")):
+            if known in self.where:
+                return known
+        raise SuiteError(f"{self.folder} has no tensor {name}", "fetch or save all its files again")
+
+    def read(self, name: str, prefix: str) -> Tensor:
+        """The tensor."""
+        known = self.name(name, prefix)
+        return self.where[known].get_tensor(known)
+
+
+def check_files(source: Path) -> None:
+    """Raise `SuiteError` where the files of a dense model lack a tensor that `materialise_files` needs."""
+    model = blank(source)
+    with ExitStack() as stack:
+        tensors = Tensors(source, stack)
+        for _, names in _parts(model, anatomy_of(model)):
+            for name in names:
+                tensors.name(name, model.base_model_prefix)
 
 
 @torch.no_grad()
@@ -56,7 +77,9 @@ def materialise_files(source: Path, values: Multipliers, out: Path) -> Path:
     with ExitStack() as stack:
         tensors = Tensors(source, stack)
         for number, (index, names) in enumerate(parts):
-            model.load_state_dict({name: tensors[name] for name in names}, strict=False, assign=True)
+            model.load_state_dict(
+                {name: tensors.read(name, model.base_model_prefix) for name in names}, strict=False, assign=True
+            )
             if index < 0:
                 model.tie_weights()
                 cut_stem(model, anatomy, values)
@@ -77,9 +100,9 @@ def blank(source: Path) -> Any:
 
 
 def _parts(model: nn.Module, anatomy: Anatomy) -> Iterator[tuple[int, list[str]]]:
-    """Names of the tensors outside the layers, under -1, and of each layer; tied heads are not in the files."""
-    shared = {f"{reader}.weight" for reader, _ in anatomy.tied}
-    names = [name for name in model.state_dict() if name not in shared]
+    """Names of the tensors outside the layers, under -1, and of each layer; what is tied is in the files once."""
+    every, own = (dict(model.named_parameters(remove_duplicate=once)) for once in (False, True))
+    names = [name for name in model.state_dict() if name in own or name not in every]
     heads = [f"{block.path}." for block in anatomy.blocks]
     yield -1, [name for name in names if not name.startswith(tuple(heads))]
     for index, head in enumerate(heads):

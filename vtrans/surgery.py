@@ -157,7 +157,7 @@ def cut_norm(norm: Any, units: Tensor, scale: Tensor) -> None:
     for name in ("weight", "bias"):
         old = getattr(norm, name, None)
         if old is not None:
-            setattr(norm, name, _parameter(old[units] * scale, old))
+            setattr(norm, name, _parameter((old[units] * scale).to(old.dtype), old))
     if isinstance(norm, nn.LayerNorm):
         norm.normalized_shape = (len(units),)
 

@@ -55,6 +55,14 @@ def objective(losses: StudentLosses) -> StudentObjective:
     return StudentObjective(student, teacher, losses, [1, 3], torch.eye(24))
 
 
+def test_a_student_that_is_its_teacher_has_no_loss():
+    teacher = tiny_bert(num_hidden_layers=4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    losses = StudentLosses(cosine=1.0, hidden=1.0, prediction=1.0)
+    work = StudentObjective(teacher, teacher, losses, [1, 3], None)
+    terms = work.terms(tiny_examples().batch([0, 1]), 0, 1)
+    assert all(float(term.detach()) == pytest.approx(0, abs=1e-5) for term in terms.values())
+
+
 def test_terms_by_hand():
     losses = StudentLosses(cosine=2.0, hidden=3.0, prediction=7.0, temperature=2.0)
     work = objective(losses)

@@ -31,6 +31,12 @@ def test_pieces_are_of_the_kind_of_their_word():
     assert token_kinds([0, 2, 3, 4, 5, 6, 8, 9, 7, 1], Words()) == [0, 4, 3, 3, 3, 3, 4, 4, 4, 0]
 
 
+def test_pieces_of_byte_level_bpe_make_words():
+    tokenizer = Words()
+    tokenizer.pieces = ("<s>", "</s>", "The", "Ġwas", "Ġdin", "os", "aur", "Ġ,")
+    assert token_kinds([0, 2, 3, 4, 5, 6, 7, 1], tokenizer) == [0, 4, 4, 3, 3, 3, 4, 0]
+
+
 @given(st.lists(st.sampled_from([0, 3, 4]), min_size=1, max_size=12))
 def test_every_token_is_one_target_of_every_query(kinds):
     found = targets(torch.tensor(kinds))

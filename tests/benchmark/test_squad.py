@@ -130,7 +130,8 @@ def test_answers_that_windows_cut_off_are_counted_and_refused_when_all_are(model
     with pytest.raises(SuiteError, match="no window of 18 tokens holds an answer"):
         spans.encode([asked(cut)], tokenizer, 18)
     with pytest.raises(SuiteError, match="no room for a passage"):
-        spans.encode([asked(whole)], tokenizer, 5)
+        spans.encode([asked(whole)], tokenizer, 8)
+    assert spans.encode([asked(question(0, 0))], tokenizer, 9).ids
 
 
 def test_bad_rows_are_named(squad_dir):

@@ -1,5 +1,6 @@
 """Zero-shot tasks: rows, likelihoods, both scores; the same numbers as lm-evaluation-harness where it is installed."""
 
+import copy
 import json
 
 import pytest
@@ -94,12 +95,66 @@ def test_rows_are_limited_and_bad_input_is_named(folder):
         load_items("boolq", folder)
 
 
-def test_the_same_numbers_as_the_harness(tokenizer, folder):
+def test_hellaswag_of_the_hub_is_cleaned_of_its_markup(folder):
+    row = {"activity_label": "Baking", "ctx_a": "[header] Bake [title] Mix.", "ctx_b": "the film", "label": "1"}
+    row["endings"] = ["was  good [substeps] now", "was bad"]
+    (folder / "zero_shot" / "hellaswag_1000.jsonl").write_text(json.dumps(row))
+    (item,) = load_items("hellaswag", folder)
+    assert item.pairs[0] == ("Baking: Bake. Mix. The film", " was good now")
+    assert (item.label, item.lengths) == (1, (12, 7))
+
+
+BAD = {
+    "winogrande": {"sentence": "no blank", "option1": "a", "option2": "b", "answer": "1"},
+    "boolq": {"passage": None, "question": 3, "label": "x"},
+    "arc_easy": {"context": "a", "choices": "ab", "label": 0},
+    "piqa": {"context": "a", "choices": ["", "b"], "label": 0},
+    "lambada": {"text": "ends in a space "},
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_rows_that_make_no_sense_are_named(folder, name):
+    (folder / "zero_shot" / f"{name}.jsonl").write_text(json.dumps(BAD[name]))
+    with pytest.raises(SuiteError, match=f"{name}.jsonl:1 is no row of the task"):
+        load_items(name, folder)
+
+
+def test_empty_files_and_other_encodings_are_named(folder):
+    path = folder / "zero_shot" / "piqa.jsonl"
+    path.write_text("\n")
+    with pytest.raises(SuiteError, match="piqa.jsonl is empty"):
+        load_items("piqa", folder)
+    path.write_bytes('{"context": "é"}'.encode("latin-1"))
+    with pytest.raises(SuiteError, match="piqa.jsonl:1 is no row"):
+        load_items("piqa", folder)
+
+
+def test_a_choice_longer_than_the_model_is_refused(tokenizer):
+    with pytest.raises(SuiteError, match="the model 48 positions; leave the question out"):
+        likelihoods(tiny_gpt2(vocab_size=300), tokenizer, [("the film", " good" * 60)])
+
+
+def beginning(tokenizer):
+    """The tokenizer, as LLaMA's putting a token of its own before every text."""
+    from tokenizers.processors import TemplateProcessing
+
+    other = copy.deepcopy(tokenizer)
+    other.add_special_tokens({"bos_token": "<s>"})
+    first = ("<s>", other.bos_token_id)
+    other.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[first])
+    return other
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_the_same_numbers_as_the_harness(tokenizer, folder, begins):
     harness = pytest.importorskip("lm_eval.models.huggingface")
     from lm_eval.api.instance import Instance
 
-    model = tiny_gpt2(vocab_size=300)
-    pairs = [pair for name in ROWS for pair in load_items(name, folder)[0].pairs]
+    model = tiny_gpt2(vocab_size=310)
+    tokenizer = beginning(tokenizer) if begins else tokenizer
+    assert (tokenizer("the")["input_ids"][0] == tokenizer.bos_token_id) == begins
+    pairs = [("", " film"), *(pair for name in ROWS for pair in load_items(name, folder)[0].pairs)]
     theirs = harness.HFLM(pretrained=model, tokenizer=tokenizer, batch_size=4, device="cpu")
     requests = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]
     expected = theirs.loglikelihood(requests, disable_tqdm=True)

@@ -11,7 +11,7 @@ from vtrans.anatomy import anatomy_of
 from vtrans.gates import GateSet, VariationalGate
 from vtrans.method import Job
 from vtrans.methods.decoder import FasterVTransLLM
-from vtrans.rounding import round_widths
+from vtrans.rounding import _nearest, round_widths
 from vtrans.settings import Budget, Schedule
 from vtrans.training import Desk
 from vtrans.windows import Windows
@@ -26,6 +26,13 @@ def windows() -> Windows:
 
 def job(model, folder=None) -> Job:
     return Job(model, model, windows(), 0, Desk(folder=folder))
+
+
+def test_rounding_down_drops_those_of_the_smallest_odds():
+    odds = torch.tensor([1.04, 1.00, 1.03, -2.0, 1.01, 1.02])
+    rounded = _nearest(odds > 0, odds, 4)
+    assert rounded.tolist() == [True, False, True, False, True, True]
+    assert _nearest(odds > 1.005, odds, 3).tolist() == [True, False, True, False, False, True]
 
 
 @given(st.integers(0, 50), st.sampled_from([2, 4, 8]))

@@ -4,12 +4,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import FAMILIES, random_decision
+from safetensors.torch import load_file, save_file
+from tiny import FAMILIES, inputs, random_decision
 
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
 from vtrans.pruned import load_pruned
-from vtrans.streaming import load_decision, materialise_files, save_decision
+from vtrans.streaming import check_files, load_decision, materialise_files, save_decision
 from vtrans.surgery import materialise
 
 
@@ -63,3 +64,33 @@ def test_a_pruned_model_that_lacks_a_file_is_refused(tmp_path):
     sorted(out.glob("*.safetensors"))[2].unlink()
     with pytest.raises(SuiteError, match="3 of 4 weight files"):
         load_pruned(out)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_precision_files_give_a_model_that_runs(tmp_path, family):
+    model = FAMILIES[family]().bfloat16()
+    decision = random_decision(model, 0, 1.0)
+    model.save_pretrained(tmp_path / "dense")
+    check_files(tmp_path / "dense")
+    streamed = load_pruned(materialise_files(tmp_path / "dense", decision, tmp_path / "small"))
+    assert {p.dtype for p in streamed.parameters()} == {torch.bfloat16}
+    state = streamed.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in materialise(model, decision).state_dict().items())
+    with torch.no_grad():
+        assert streamed(**inputs()).logits.isfinite().all()
+
+
+def test_names_without_the_prefix_are_found_and_missing_ones_before_training(tmp_path):
+    model = FAMILIES["gpt2"]()
+    decision = random_decision(model, 0, 1.0)
+    model.save_pretrained(tmp_path / "dense")
+    path = tmp_path / "dense" / "model.safetensors"
+    bare = {name.removeprefix("transformer."): tensor for name, tensor in load_file(path).items()}
+    save_file(bare, path, {"format": "pt"})
+    check_files(tmp_path / "dense")
+    streamed = load_pruned(materialise_files(tmp_path / "dense", decision, tmp_path / "small"))
+    with torch.no_grad():
+        torch.testing.assert_close(streamed(**inputs()).logits, materialise(model, decision)(**inputs()).logits)
+    save_file({name: tensor for name, tensor in bare.items() if name != "wpe.weight"}, path, {"format": "pt"})
+    with pytest.raises(SuiteError, match="has no tensor transformer.wpe.weight"):
+        check_files(tmp_path / "dense")
