@@ -246,6 +246,7 @@ def shard(
     preset: PresetName = "quick",
     data_dir: DataDir = None,
     seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="of everything random")] = 0,
+    lora: Annotated[bool, typer.Option(help="train low-rank adapters on the smaller model, and merge them")] = False,
 ) -> None:
     """Prune a language model held in shards: start it with torchrun --nproc-per-node N -m benchmark shard ..."""
     from benchmark.progress import progress
@@ -253,7 +254,7 @@ def shard(
     from vtrans.engine import Sharding
 
     sharding = Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
-    request = Request(model, task, sparsity, out, sharding, preset, data_dir, seed)
+    request = Request(model, task, sparsity, out, sharding, preset, data_dir, seed, lora)
     with progress("shard") as report:
         text = shard_model(request, report)
     if text:

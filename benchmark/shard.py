@@ -12,6 +12,7 @@ from benchmark.methods import build
 from benchmark.models import weights_digest
 from benchmark.presets import Preset, get_preset
 from benchmark.tasks import Task, get_task
+from vtrans.adapters import RecoverLora
 from vtrans.engine import Sharding
 from vtrans.errors import SuiteError
 from vtrans.method import Job, config_of, run_stages
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from vtrans.engine import ShardedEngine
     from vtrans.training import Report
+
+MASKS = "masks.safetensors"
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Request:
     preset: str = "quick"
     data_dir: Path | None = None
     seed: int = 0
+    lora: bool = False
 
     @property
     def scale(self) -> Preset:
@@ -44,7 +48,7 @@ class Request:
 
     def method(self) -> FasterVTransLLM:
         """Faster-VTrans under the preset's schedules."""
-        row = f"Faster-VTrans-LLM-s{self.sparsity * 100:g}"
+        row = f"Faster-VTrans-LLM{'-LoRA' if self.lora else ''}-s{self.sparsity * 100:g}"
         method = build(row, self.scale.phases(self.task), self.scale.overrides)
         assert isinstance(method, FasterVTransLLM)
         return method
@@ -73,6 +77,12 @@ def shard_model(request: Request, report: "Report | None" = None) -> str:
         check_files(source)
     check_memory(request, source, engine.ranks)
     job = train(request, method, task, source, engine, report)
+    assert job.desk.folder is not None
+    pruned = job.desk.folder / "pruned" if method.lora else request.out
+    if engine.rank == 0:
+        cut(job, source, pruned)
+    if method.lora:
+        recover(method.lora, job, engine, pruned, request.out)
     return _finish(request, job, source) if engine.rank == 0 else ""
 
 
@@ -140,15 +150,49 @@ def load(source: Path, sharding: Sharding, engine: "ShardedEngine") -> "nn.Modul
     return model if sharding.stage == 3 else model.to(engine.device(model))
 
 
+def cut(job: Job, source: Path, out: Path) -> None:
+    """Cut the model's files to the decision."""
+    from vtrans.streaming import materialise_files, save_decision
+
+    assert job.decision is not None
+    out.mkdir(parents=True, exist_ok=True)
+    save_decision(job.decision, out / MASKS)
+    materialise_files(source, job.decision, out)
+
+
+def recover(settings: RecoverLora, job: Job, engine: "ShardedEngine", pruned: Path, out: Path) -> None:
+    """Train adapters beside the smaller model, in shards too, and write it with them merged in.
+
+    The text alone is the target: a teacher would be a second model in shards.
+    """
+    import torch
+
+    from vtrans.adapters import projections
+    from vtrans.low_rank import LowRank, LowRankObjective, merge_files
+    from vtrans.pruned import load_pruned
+    from vtrans.training import fit
+
+    engine.release()
+    torch.distributed.barrier()  # the first rank has cut the files
+    job.model = job.teacher = model = load_pruned(pruned).to(engine.device(job.model))
+    job.stage += 1
+    torch.manual_seed(job.stage_seed)
+    adapters = LowRank(model, projections(model), settings.rank, settings.alpha, settings.dropout)
+    objective = LowRankObjective(model, adapters.to(engine.device(model)))
+    name = f"{job.stage}-recoverlora"
+    with adapters.beside(model):
+        fit(objective, job.train, settings.schedule, job.stage_seed, name, job.desk)
+    job.report["seconds"][name] = round(job.desk.elapsed[name], 3)
+    if engine.rank == 0:
+        merge_files(pruned, adapters, model, out)
+        (out / MASKS).write_bytes((pruned / MASKS).read_bytes())
+
+
 def _finish(request: Request, job: Job, source: Path) -> str:
     from benchmark.bench import load_tokenizer
     from benchmark.provenance import peak_memory_bytes
     from vtrans.pruned import load_pruned
-    from vtrans.streaming import materialise_files, save_decision
 
-    assert job.decision is not None
-    save_decision(job.decision, request.out / "masks.safetensors")
-    materialise_files(source, job.decision, request.out)
     load_tokenizer(source).save_pretrained(request.out)
     job.report["peak_memory_bytes"] = peak_memory_bytes()
     (request.out / "report.json").write_text(json.dumps(job.report, indent=1) + "\n")

@@ -124,6 +124,12 @@ class ShardedEngine:
         self._current.module.anchor.requires_grad_(True)  # which freezing the model took from it
         return self._current
 
+    def release(self) -> None:
+        """Let go of all models, so that another one has their memory."""
+        for engine in self._engines.values():
+            engine.destroy()
+        self._engines, self._current = {}, None
+
     def _initialise(self, model: Any) -> Any:
         model.requires_grad_(False)
         if self.sharding.checkpointing:

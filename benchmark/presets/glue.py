@@ -123,7 +123,7 @@ def _paper(task: str) -> Phases:
     )
 
 
-PRESETS = (
+_PRESETS = (
     Preset(
         name="quick",
         summary="a quick look: MiniLM-L6 on Rotten Tomatoes, both from PyPI packages, one seed, minutes on two cores",
@@ -165,5 +165,14 @@ PRESETS = (
         ablations=ABLATIONS,
         embeddings=EMBEDDINGS,
         agnostic=AGNOSTIC,
+    ),
+)
+PRESETS = (
+    *_PRESETS,
+    replace(
+        _PRESETS[-1],
+        name="paper-roberta",
+        summary="RoBERTa-base on GLUE with the schedules of BERT-base, for a GPU",
+        model="roberta-base",
     ),
 )

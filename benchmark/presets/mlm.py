@@ -44,7 +44,7 @@ def _paper(task: str) -> Phases:
     )
 
 
-PRESETS = (
+_PRESETS = (
     Preset(
         name="quick",
         summary="MiniLM-L6 on IMDB, both from PyPI packages, its head for words trained here; minutes",
@@ -76,5 +76,11 @@ PRESETS = (
         rows=ROWS,
         max_length=128,
         phases=_paper,
+    ),
+)
+PRESETS = (
+    *_PRESETS,
+    replace(
+        _PRESETS[-1], name="paper-roberta", summary="RoBERTa-base on WikiText-103, for a GPU", model="roberta-base"
     ),
 )

@@ -56,7 +56,7 @@ def _paper(task: str) -> Phases:
     )
 
 
-PRESETS = (
+_PRESETS = (
     Preset(
         name="quick",
         summary="MiniLM-L6 for minutes of training; evaluation over all questions takes longer than that",
@@ -91,5 +91,14 @@ PRESETS = (
         max_length=ANSWER_LENGTH,
         phases=_paper,
         overrides=glue.PAPER,
+    ),
+)
+PRESETS = (
+    *_PRESETS,
+    replace(
+        _PRESETS[-1],
+        name="paper-roberta",
+        summary="RoBERTa-base, windows of 384 tokens, the schedules of BERT-base, for a GPU",
+        model="roberta-base",
     ),
 )

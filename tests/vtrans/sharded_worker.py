@@ -2,22 +2,26 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from tiny import tiny_llama
 
 from benchmark.methods import Phases
 from benchmark.presets import SUITES, Preset
 from benchmark.shard import Request, shard_model
+from vtrans.adapters import projections
 from vtrans.engine import LocalEngine, ShardedEngine, Sharding
 from vtrans.errors import RunCancelled
+from vtrans.low_rank import LowRank, LowRankObjective
 from vtrans.method import Job
 from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.settings import Budget, Schedule
 from vtrans.stages import VariationalGates
 from vtrans.streaming import save_decision
-from vtrans.training import Desk
+from vtrans.training import Desk, fit
 from vtrans.windows import Windows
 
 SCENARIOS = {
@@ -60,28 +64,44 @@ def interrupted(engine, folder: Path) -> Job:
     return train(engine, folder)
 
 
+def adapt(engine, folder: Path, path: Path) -> None:
+    """Train adapters beside a tiny LLaMA and write what they add."""
+    torch.manual_seed(0)
+    ids = torch.randint(5, 60, (400,), generator=torch.Generator().manual_seed(0)).tolist()
+    model = tiny_llama(attention="eager")
+    adapters = LowRank(model, projections(model), rank=2, alpha=4, dropout=0.0)
+    schedule = Schedule(steps=6, batch=4, lr=1e-2, precision="fp32")
+    with adapters.beside(model):
+        desk = Desk(folder=folder, engine=engine)
+        fit(LowRankObjective(model, adapters), Windows.of(ids, 16, pad=0), schedule, 0, "adapters", desk)
+    if engine.rank == 0:
+        save_file({name: adapters.product(name).contiguous() for name in adapters.paths}, path)
+
+
 def write(job: Job, path: Path) -> None:
     assert job.decision is not None
     save_decision(job.decision, path)
     path.with_suffix(".json").write_text(json.dumps(job.report["pruning"]))
 
 
-def command(out: Path, model: Path, data: Path) -> None:
+def command(out: Path, model: Path, data: Path, lora: bool = False) -> None:
     """`vtrans-bench shard` under a preset of a few steps."""
     short = Schedule(steps=6, batch=4, precision="fp32")
-    phases = Phases(None, short, short, short, short)
+    phases = Phases(None, short, replace(short, lr=1e-2), short, short)
     whole = {"Faster-VTrans-LLM": {"fraction": 1.0}}
     preset = Preset("tiny", "for tests", "tiny", ("wikitext2",), (0,), ("dense",), 16, lambda task: phases, whole)
     SUITES["llm"].presets["tiny"] = preset
-    shard_model(Request(str(model), "wikitext2", 0.4, out, Sharding(stage=3), "tiny", data))
+    shard_model(Request(str(model), "wikitext2", 0.4, out, Sharding(stage=3), "tiny", data, lora=lora))
 
 
 def main() -> None:
     torch.set_num_threads(1)
     out = Path(sys.argv[1])
     command(out / "command", out / "model", out / "data")
+    command(out / "command-lora", out / "model", out / "data", lora=True)
     for name, sharding in SCENARIOS.items():
         engine = ShardedEngine(sharding)
+        adapt(ShardedEngine(sharding), out / "work" / f"{name}-adapters", out / f"{name}-adapters.safetensors")
         jobs = {name: train(engine, out / "work" / name)}
         if sharding.stage == 3 and not sharding.offload:
             jobs[f"{name}-resumed"] = interrupted(ShardedEngine(sharding), out / "work" / f"{name}-resumed")
@@ -94,6 +114,7 @@ def main() -> None:
 def local(out: Path) -> None:
     """One process, for comparison."""
     write(train(LocalEngine(), out / "work" / "local"), out / "local.safetensors")
+    adapt(LocalEngine(), out / "work" / "local-adapters", out / "local-adapters.safetensors")
 
 
 if __name__ == "__main__":

@@ -78,6 +78,24 @@ def test_the_command_writes_masks_and_the_model_that_they_give(runs):
     assert float(kept) == pytest.approx(0.6, abs=0.05)
 
 
+@pytest.mark.parametrize("name", ["zero2", "zero3", "zero3-offload-checkpointing"])
+def test_two_ranks_learn_the_adapters_of_one_process(runs, name):
+    one, two = (load_file(runs / f"{which}-adapters.safetensors") for which in ("local", name))
+    assert one.keys() == two.keys() and max(float(tensor.abs().max()) for tensor in one.values()) > 1e-3
+    for key in one:
+        torch.testing.assert_close(two[key], one[key], atol=1e-4, rtol=0)
+
+
+def test_the_command_merges_adapters_into_the_smaller_model(runs):
+    out = runs / "command-lora"
+    (pruned,) = out.glob("work/*/pruned")
+    before, after = load_pruned(pruned).state_dict(), load_pruned(out).state_dict()
+    moved = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert moved and all("_proj.weight" in name for name in moved)
+    assert load_decision(out / "masks.safetensors").kept() == load_decision(pruned / "masks.safetensors").kept()
+    assert any("recoverlora" in name for name in json.loads((out / "report.json").read_text())["seconds"])
+
+
 def test_only_the_first_rank_writes(runs):
     (log,) = (runs / "work" / "zero3").glob("*-prune.jsonl")
     logs = log.read_text().splitlines()
