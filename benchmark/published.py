@@ -40,7 +40,7 @@ TABLE_2 = (
     Printed("Infor-Coef-4x", "Infor-Coef-4x", "batch", 40, 4.2, (90.5, 90.6, 91.2, 84.5), "e"),
     Printed("Infor-Coef-4x", "Infor-Coef-4x", "sequence", 40, 5.0, (90.5, 90.6, 91.2, 84.5), "e"),
     Printed("TinyBERT4", "", "", 13, 18.0, (81.4, 86.7, 89.7, 78.8), "be"),
-    Printed("TinyBERT4 w/o GD", "", "", 13, 18.0, (68.9, 81.8, 87.7, 78.7), "be"),
+    Printed("TinyBERT4 w/o GD", "TinyBERT-style", "", 13, 18.0, (68.9, 81.8, 87.7, 78.7), "be"),
     Printed("Infor-Coef-16x", "Infor-Coef-16x", "batch", 5, 16.2, (85.6, 85.3, 90.1, 79.1), "e"),
     Printed("Infor-Coef-16x", "Infor-Coef-16x", "sequence", 5, 18.0, (85.6, 85.3, 90.1, 79.1), "e"),
     Printed("VTrans+Infor-Coef", "VTrans+Infor-Coef", "batch"),
