@@ -1,7 +1,5 @@
 """The bench that cells run on: a task's data, encoded, and the pretrained model, loaded once a task."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,17 +80,16 @@ class Bench:
         """Tokens that `sequence` padding pads to: the task's, where sequences are not cut shorter."""
         return min(self.task.fixed_length or self.max_length, self.max_length)
 
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """The precision that metrics are computed in."""
-        import torch
-
-        with torch.autocast(device().type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
-            yield
-
     def pretrained(self, seed: int) -> "nn.Module":
         """The pretrained model with a task head drawn from `seed`."""
         return self.kind.pretrained(self.source, self.task, seed).to(device())
+
+
+def autocast(precision: str) -> "torch.autocast":
+    """Context in which metrics are computed in `fp32` or `bf16`."""
+    import torch
+
+    return torch.autocast(device().type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def check_positions(source: Path, length: int) -> None:

@@ -235,6 +235,26 @@ Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute 
 
 
 @app.command()
+def evaluate(
+    model: Annotated[str, typer.Option(help="folder of a model, pruned or not, a name of `list models`, or a hub id")],
+    task: Annotated[str, typer.Option(help="task whose head it has, see `list tasks`")],
+    preset: PresetName = "quick",
+    data_dir: DataDir = None,
+    length: Annotated[int, typer.Option(min=0, help="tokens that sequences are cut to; 0: the preset's")] = 0,
+    stride: Annotated[int, typer.Option(min=0, help="tokens between windows of a text; 0: no overlap")] = 0,
+    zero_shot: Annotated[str, typer.Option(help="zero-shot tasks of --data-dir, comma-separated")] = "",
+    zero_shot_rows: Annotated[int, typer.Option(min=0, help="questions of each, the first ones; 0: all")] = 0,
+    precision: Annotated[str, typer.Option(help="fp32, or bf16")] = "fp32",
+) -> None:
+    """Evaluate a model as it is, dense or pruned: metrics of its task, perplexity with or without a stride."""
+    from benchmark.evaluate import Request, evaluate_model, lines
+
+    names = tuple(_split(zero_shot))
+    request = Request(model, task, preset, data_dir, length, stride, names, zero_shot_rows, precision)
+    echo("\n".join(lines(evaluate_model(request))))
+
+
+@app.command()
 def shard(
     model: Annotated[str, typer.Option(help="folder or hub id of a language model")],
     task: Annotated[str, typer.Option(help="text to train the gates on: wikitext2-raw, imdb")],

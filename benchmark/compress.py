@@ -155,10 +155,10 @@ def check_out(out: Path, source: Path) -> None:
     check_writable(out)
 
 
-def is_finetuned(source: Path, task: Task) -> bool:
-    """Whether the model in `source` has the task's head: a classifier with its outputs, or one for words."""
+def is_finetuned(source: Path, task: Task, kind: str = "") -> bool:
+    """Whether the model in `source`, of the class `kind` or those of its config, has the task's head."""
     config = json.loads((source / "config.json").read_text())
-    names = "".join(config.get("architectures") or [])
+    names = kind or "".join(config.get("architectures") or [])
     if task.kind == "language":
         return "LMHead" in names or "CausalLM" in names
     if task.kind == "masked":
@@ -170,8 +170,8 @@ def is_finetuned(source: Path, task: Task) -> bool:
     return classifier and labels == task.outputs
 
 
-def find_model(name: str) -> Path:
-    """Folder of a model given as a folder, a name of the registry or a hub id.
+def find_model(name: str, pruned: bool = False) -> Path:
+    """Folder of a model given as a folder, which may be `pruned`, a name of the registry or a hub id.
 
     Raises:
         SuiteError: there is no such model, or the folder has no safetensors weights.
@@ -179,7 +179,7 @@ def find_model(name: str) -> Path:
     if not name:
         raise SuiteError("--model is empty", f"give a folder, a hub id or one of: {', '.join(MODELS)}")
     if Path(name).is_dir():
-        return check_model(Path(name))
+        return check_model(Path(name), pruned)
     if name in MODELS:
         return locate(MODELS[name])
     from huggingface_hub import snapshot_download
@@ -195,14 +195,14 @@ def find_model(name: str) -> Path:
         ) from None
 
 
-def check_model(folder: Path) -> Path:
-    """Raise `SuiteError` where a folder lacks what a safetensors model needs."""
+def check_model(folder: Path, pruned: bool = False) -> Path:
+    """Raise `SuiteError` where a folder lacks what a safetensors model needs, or is pruned and may not be."""
     for name in ("config.json", "model*.safetensors"):
         if not any(folder.glob(name)):
             raise SuiteError(
                 f"{folder} has no {name}", "save the model with save_pretrained(..., safe_serialization=True)"
             )
-    if (folder / "pruned.json").exists():
+    if (folder / "pruned.json").exists() and not pruned:
         raise SuiteError(f"{folder} is pruned already", "compress the dense model, to the sparsity you want")
     check_family(folder / "config.json")
     return folder

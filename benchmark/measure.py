@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchmark.bench import Bench
+from benchmark.bench import Bench, autocast
 from benchmark.kinds import Scored
 from benchmark.provenance import peak_memory_bytes
 from benchmark.records import Macs, Outcome, Parameters, Sparsity
@@ -33,7 +33,7 @@ def measure(
     if bench.zero_shot:
         report["zero_shot_rows"] = {name: len(items) for name, items in bench.zero_shot.items()}
     latency = [compare(dense.eval(), small.eval(), bench.evaluation, batch) for batch in bench.latency]
-    with bench.evaluating():
+    with autocast(bench.precision):
         scored = bench.kind.evaluate(bench.task, small, bench.evaluation)
         metrics = scored.metrics | second_metrics(small, bench) | zero_shot_metrics(small, bench)
     return Outcome(

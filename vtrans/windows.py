@@ -58,6 +58,11 @@ class Windows(Examples):
         context = [self.context[r] for r in rows]
         return Windows(part.ids, part.types, part.labels, self.pad, context, self.bytes_per_token)
 
+    def strided(self, stride: int) -> "Windows":
+        """The text of these windows, which do not overlap, in windows of the same size, `stride` tokens apart."""
+        ids = [token for part in self.ids for token in part]
+        return Windows.of(ids, max(self.lengths), self.pad, stride, round(self.bytes_per_token * len(ids)))
+
     def batch(self, rows: Sequence[int], length: int = 0) -> dict[str, Tensor]:
         """Inputs `(rows, longest)`; the labels are the ids themselves, `IGNORED` where nothing is to be predicted."""
         inputs = super().batch(rows, length)

@@ -1,0 +1,97 @@
+"""Evaluate a model folder as it is, dense or pruned: the metrics of a task, and zero-shot tasks for language models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.bench import autocast, check_positions, device, load_tokenizer
+from benchmark.compress import check_model_class, find_model, is_finetuned
+from benchmark.kinds import kind_of
+from benchmark.presets import get_preset, suite_of
+from benchmark.tasks import Task, get_task
+from benchmark.zero_shot import load_items, score_items
+from vtrans.errors import SuiteError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vtrans.examples import Examples
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `vtrans-bench evaluate` was asked for; see its help."""
+
+    model: str
+    task: str
+    preset: str = "quick"
+    data_dir: Path | None = None
+    length: int = 0
+    stride: int = 0
+    zero_shot: tuple[str, ...] = ()
+    zero_shot_rows: int = 0
+    precision: str = "fp32"
+
+
+def evaluate_model(request: Request) -> dict[str, float]:
+    """Metrics of the task, on all of its validation split (the test split of a text), and of the zero-shot tasks.
+
+    Raises:
+        SuiteError: bad input, or a model without a head for the task.
+    """
+    if request.precision not in ("fp32", "bf16"):
+        raise SuiteError(f"precision {request.precision!r} is not known", "give fp32 or bf16")
+    task = get_task(request.task)
+    source = find_model(request.model, pruned=True)
+    length = request.length or get_preset(request.preset, suite_of(task.name)).max_length
+    check_positions(source, length)
+    tokenizer, kind = load_tokenizer(source), kind_of(task)
+    items = {name: load_items(name, request.data_dir, request.zero_shot_rows) for name in request.zero_shot}
+    if items and task.kind != "language":
+        raise SuiteError(f"{task.name} is for a model without zero-shot tasks", "leave out --zero-shot")
+    model = load(source, task).to(device())
+    data = kind.load(task, request.data_dir, "validation")
+    examples = strided(kind.encode(task, data.evaluation, tokenizer, length), request.stride, task)
+    with autocast(request.precision):
+        metrics = kind.evaluate(task, model, examples).metrics
+        for name, rows in items.items():
+            metrics |= score_items(name, model, tokenizer, rows)
+    return metrics | {f"n ({task.unit})": float(kind.count(data.evaluation, examples))}
+
+
+def load(source: Path, task: Task) -> "nn.Module":
+    """The model of a folder, pruned or not.
+
+    Raises:
+        SuiteError: it is damaged, or has no head for the task.
+    """
+    from vtrans.pruned import SHAPES, load_pruned
+
+    pruned = (source / SHAPES).exists()
+    model: Any = load_pruned(source) if pruned else None
+    if not is_finetuned(source, task, type(model).__name__ if pruned else ""):
+        raise SuiteError(f"{source} has no head for {task.name}", "`compress` fine-tunes it, or name its own task")
+    model = model if pruned else kind_of(task).pretrained(source, task, 0)
+    check_model_class(model, task)
+    return model.eval()
+
+
+def strided(examples: "Examples", stride: int, task: Task) -> "Examples":
+    """The windows of a text anew, each `stride` tokens after the one before; 0 leaves them without overlap.
+
+    Raises:
+        SuiteError: a stride for a task that is no language modelling, or one outside the window.
+    """
+    from vtrans.windows import Windows
+
+    if not stride:
+        return examples
+    if not isinstance(examples, Windows):
+        raise SuiteError(f"{task.name} has no windows to stride over", "leave out --stride")
+    return examples.strided(stride)
+
+
+def lines(metrics: dict[str, float]) -> Sequence[str]:
+    """One line a metric."""
+    return [f"{name:24} {value:,.4f}".rstrip("0").rstrip(".") for name, value in metrics.items()]
