@@ -64,7 +64,7 @@ def encode(rows: Sequence[Question], tokenizer: Any, max_length: int) -> SpanExa
         SuiteError: there is no room for a passage beside the question, or no answer is whole in any window.
     """
     taken = QUESTION_TOKENS + tokenizer.num_special_tokens_to_add(pair=True)
-    stride = min(STRIDE, (max_length - taken) // 2)
+    stride = min(STRIDE, (max_length - QUESTION_TOKENS) // 2, max_length - taken - 1)
     if stride < 1:
         raise SuiteError(f"{max_length} tokens leave no room for a passage", f"allow {taken + 2} or more")
     ids, types, offsets, owner = [], [], [], []
