@@ -136,6 +136,8 @@ def check_fits(row: str, task: Task) -> None:
             f"{row} drops tokens, which a {model} cannot do without: {task.name} asks for words at any of them",
             "choose a static method, VTrans-s60 for example",
         )
+    if METHODS[parse_row(row).method].decodes and task.kind != "language":
+        raise SuiteError(f"{row} is for language models, which {task.name} has none for", "choose Faster-VTrans-s60")
     if parse_row(row).words and task.kind not in ("classification", "answers"):
         raise SuiteError(f"{row} is fine-tuned on a task with labels, which {task.name} has not", "choose VTrans-s60")
 

@@ -191,10 +191,11 @@ def validate(results: Results = Path("results")) -> None:
     """Check every record under the results folder against its schema."""
     from benchmark.store import read_record
 
-    paths = sorted(results.glob("*/*/runs/*.json"))
+    paths = sorted(path for path in results.glob("*/*/runs/*.json") if path.is_file())
     if not paths:
         raise SuiteError(f"no record under {results}", "name the folder with --results")
-    problems = []
+    aside = sorted(results.glob("*/*/runs/*.corrupt"))
+    problems = [f"{path} was set aside as damaged; restore it, or remove it and run the cell again" for path in aside]
     for path in paths:
         try:
             read_record(path)
@@ -203,7 +204,7 @@ def validate(results: Results = Path("results")) -> None:
     for problem in problems:
         echo(problem)
     if problems:
-        raise SuiteError(f"{len(problems)} of {len(paths)} records are not valid", "see the lines above")
+        raise SuiteError(f"{len(problems)} of {len(paths) + len(aside)} records are not valid", "see the lines above")
     echo(f"{len(paths)} records are valid")
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cells import key_of
-from benchmark.methods import JOINT, Dense, build, parse_row
+from benchmark.cells import check_fits, key_of
+from benchmark.methods import JOINT, Dense, build, parse_row, parse_sparsity
 from benchmark.models import MODELS, locate
 from benchmark.presets import Preset, get_preset, suite_of
 from benchmark.records import Outcome
 from benchmark.store import check_writable
-from benchmark.tasks import Task, get_task
+from benchmark.tasks import TASKS, Task, get_task
 from vtrans.errors import SuiteError
 from vtrans.method import Chain, Method, config_of
 from vtrans.settings import Budget
@@ -57,8 +57,13 @@ class Request:
         static, plus, tokens = JOINT.get(self.method, self.method).partition("+")
         size = ""
         if self.sparsity is not None:  # its own size takes the place of a joint row's
+            if self.method == static and parse_sparsity(static) not in (None, self.sparsity):
+                raise SuiteError(
+                    f"{static} is not of sparsity {self.sparsity:g}", "leave out --sparsity, or the suffix"
+                )
             static, size = re.sub(r"-s[\d.]+$", "", static), f"-s{self.sparsity * 100:g}"
         row = parse_row(static + size + plus + tokens)
+        check_fits(row.name, get_task(self.task))
         if row.method == "dense":
             raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-bench list methods`")
         if row.words:
@@ -141,9 +146,10 @@ def check_model_class(model: "nn.Module", task: Task) -> None:
 
     decodes = getattr(model.config, "is_decoder", False) or not anatomy_of(model).encoder
     if decodes != (task.kind == "language"):
+        fitting = [name for name, each in TASKS.items() if decodes == (each.kind == "language")]
         raise SuiteError(
-            f"the model is {'a decoder' if decodes else 'an encoder'}; {task.name} is for the others here",
-            "choose another task, see `vtrans-bench list tasks`",
+            f"the model is {'a decoder' if decodes else 'an encoder'}, which {task.name} is not for",
+            f"choose one of: {', '.join(fitting)}",
         )
 
 

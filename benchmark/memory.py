@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.models import MODELS
 from vtrans.engine import Sharding
 from vtrans.errors import SuiteError
 
@@ -86,17 +87,31 @@ def check_fits(need: Need, free: float, sharding: Sharding) -> None:
 
 
 def read_config(model: Path) -> Any:
-    """The config of a model folder."""
+    """The config of a model folder.
+
+    Raises:
+        SuiteError: it is missing or damaged, or that of no decoder.
+    """
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(model, local_files_only=True)
+    try:
+        return _decoder(AutoConfig.from_pretrained(model, local_files_only=True), str(model))
+    except (OSError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise SuiteError(f"{model} has no config.json that can be read ({first})", "save the model again") from None
+
+
+def _decoder(config: Any, name: str) -> Any:
+    if config.model_type not in ("gpt2", "llama"):
+        raise SuiteError(f"{name} is of the family {config.model_type!r}", "name a GPT-2 or LLaMA model")
+    return config
 
 
 def config_of_model(name: str) -> Any:
-    """The config of a folder or hub id; that of LLaMA-2-7B, which asks for a licence to be read, is known here.
+    """The config of a folder, a model of the suite or a hub id; LLaMA-2-7B's, which the hub gates, is known here.
 
     Raises:
-        SuiteError: the hub is out of reach.
+        SuiteError: the hub is out of reach, or the model is none that the estimate is for.
     """
     from transformers import AutoConfig, LlamaConfig
 
@@ -104,9 +119,13 @@ def config_of_model(name: str) -> Any:
         return read_config(Path(name))
     if name == "llama-2-7b":
         return LlamaConfig()  # its defaults are the shape of LLaMA-7B: 32 layers, 4,096, FFN 11,008, 32,000 words
+    spec = MODELS.get(name)
+    if spec and not spec.hub:
+        raise SuiteError(f"{name} fits any machine, and comes from no hub", "name a folder, a hub id or llama-2-7b")
     try:
-        return AutoConfig.from_pretrained(name)
+        found = AutoConfig.from_pretrained(spec.hub if spec else name, revision=spec.revision if spec else None)
     except Exception as error:  # the hub client raises its own kinds, requests' and OSError
         raise SuiteError(
             f"config of {name} cannot be fetched ({type(error).__name__})", "give a folder, or llama-2-7b"
         ) from None
+    return _decoder(found, name)

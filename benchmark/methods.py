@@ -75,6 +75,7 @@ class Entry:
         change: what makes the variant, after the overrides.
         pressed: whether a strength changes it.
         words: method that prunes the encoder on text beforehand, in the suite `mlm`.
+        decodes: whether it is for decoders alone.
     """
 
     summary: str
@@ -85,6 +86,7 @@ class Entry:
     change: Callable[[Any], Any] = lambda method: method
     pressed: bool = True
     words: str = ""
+    decodes: bool = False
 
 
 # Where embeddings count, hidden units are what is left to take: their gates move as fast as the others. At a quarter
@@ -159,11 +161,12 @@ METHODS: dict[str, Entry] = {
         "VTrans on text, knowing no task, then fine-tuned on the labels", _agnostic, words="VTrans"
     ),
     "CoFi-agnostic": Entry("CoFi on text, knowing no task, then fine-tuned on the labels", _agnostic, words="CoFi"),
-    "Faster-VTrans-LLM": Entry("only gates trained, on the text alone: for language models", _decoder),
+    "Faster-VTrans-LLM": Entry("only gates trained, on the text alone: for language models", _decoder, decodes=True),
     "Faster-VTrans-LLM-LoRA": Entry(
         "the same, then adapters trained and merged",
         lambda p, b: _decoder(p, b, lora=RecoverLora(p.recover)),
         like="Faster-VTrans-LLM",
+        decodes=True,
     ),
     "Transkimmer": Entry(
         "tokens skimmed by a predictor before each layer",
@@ -262,6 +265,12 @@ def _parse_strength(text: str, row: str) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
         raise SuiteError(f"{row!r} has no strength above 0", "write Transkimmer@2 for twice the pressure to skim")
     return float(text)
+
+
+def parse_sparsity(text: str) -> float | None:
+    """The sparsity that the name of a row ends in; None where it names none."""
+    match = re.fullmatch(r".+-s(\d+(?:\.\d+)?)", text)
+    return float(match[1]) / 100 if match else None
 
 
 def _parse_method(text: str) -> tuple[str, float | None]:

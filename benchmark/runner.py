@@ -17,6 +17,7 @@ from benchmark.provenance import now, provenance
 from benchmark.records import Data, Outcome, Record
 from benchmark.store import Store, write_atomically
 from benchmark.tasks import get_task
+from vtrans.adapters import check_installed
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.method import Job
 from vtrans.methods.agnostic import move_encoder
@@ -95,6 +96,8 @@ def _run(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> Out
     from vtrans.pruned import save_pruned
     from vtrans.training import Desk, stop_on_interrupt
 
+    if getattr(cell.method, "lora", None):
+        check_installed()  # now, and not after the pruning
     desk = Desk(folder=store.work(cell), report=report)
     with stop_on_interrupt(desk):
         if isinstance(cell.method, Dense):

@@ -267,7 +267,8 @@ def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[Line]]:
     """
     records = store.complete(list(cells))
     if not records:
-        raise SuiteError(f"no complete record in {store.runs}", "run the suite first: vtrans-bench run")
+        again = f"vtrans-bench run {store.folder.name} --preset {store.preset}"
+        raise SuiteError(f"no complete record in {store.runs}", f"run the suite first: {again}")
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     for task in tasks:
         refuse_mixed(task, [r for cell, r in records.items() if cell.task == task])

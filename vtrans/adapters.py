@@ -37,8 +37,7 @@ class RecoverLora(Stage):
         from vtrans.stages import make_distiller
         from vtrans.training import fit
 
-        if importlib.util.find_spec("peft") is None:
-            raise SuiteError("package peft is not installed, which adapters need", "run `pip install peft`")
+        check_installed()
         from peft import LoraConfig, get_peft_model
 
         torch.manual_seed(job.stage_seed)
@@ -50,6 +49,12 @@ class RecoverLora(Stage):
         objective = AdapterObjective(adapted, distiller)
         fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         job.model = adapted.merge_and_unload()
+
+
+def check_installed() -> None:
+    """Raise `SuiteError` where peft is missing."""
+    if importlib.util.find_spec("peft") is None:
+        raise SuiteError("package peft is not installed, which adapters need", "run `pip install peft`")
 
 
 def projections(model: Any) -> list[str]:

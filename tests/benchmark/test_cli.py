@@ -248,3 +248,37 @@ def test_usage_errors_exit_2(cli_call):
     assert cli_call("compress", "--sparsity", "abc")[0] == 2
     assert cli_call("plan", "glue", "--methods", "VTrans-s0.6")[0] == 2
     assert cli_call("validate", "--results", "nowhere")[0] == 2
+
+
+REFUSED = {
+    "tokens of words": (["--task", "imdb-masked", "--method", "Transkimmer"], "cannot do without"),
+    "a decoder's method": (["--task", "sst2", "--method", "Faster-VTrans-LLM", "--sparsity", "0.5"], "language models"),
+    "two sizes": (["--task", "sst2", "--method", "VTrans-s60", "--sparsity", "0.8"], "is not of sparsity 0.8"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_compress_refuses_what_run_refuses(cli_call, tmp_path, case):
+    arguments, message = REFUSED[case]
+    code, _, err = cli_call("compress", "--model", "minilm-l6", "--out", str(tmp_path / "out"), *arguments)
+    assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_the_estimate_of_memory_is_for_decoders(cli_call, model_dir, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name, message in (
+        (str(model_dir), "is of the family 'bert'; name a GPT-2 or LLaMA model"),
+        (str(tmp_path / "empty"), "has no config.json that can be read"),
+        ("minilm-l6", "comes from no hub"),
+    ):
+        code, _, err = cli_call("memory", "--model", name)
+        assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_validate_reports_records_set_aside(cli_call, tiny_preset, tmp_path):
+    runs = tmp_path / "results" / "tiny" / "glue" / "runs"
+    runs.mkdir(parents=True)
+    (runs / "a.json").write_text("{")
+    (runs / "b.corrupt").write_text("{")
+    code, out, err = cli_call("validate")
+    assert code == 2 and "b.corrupt was set aside" in out and "2 of 2 records" in err
