@@ -22,7 +22,7 @@ def _gates(layers: int) -> dict[str, Any]:
 
 
 def _quick(task: str) -> Phases:
-    prune = Schedule(steps=100, batch=4)
+    prune = Schedule(steps=80, batch=4)
     return Phases(None, prune, Schedule(steps=50, batch=4, lr=1e-4), prune, Schedule(steps=20, batch=4))
 
 
@@ -50,7 +50,7 @@ PRESETS = (
         phases=_quick,
         overrides={"Faster-VTrans-LLM": _gates(30)},
         latency=(1, 4),
-        evaluation_rows=240,
+        evaluation_rows=160,
         evaluation_precision="bf16",
     ),
     Preset(
