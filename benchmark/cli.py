@@ -23,6 +23,21 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from benchmark.provenance import installed_version
+
+        echo(f"vtrans-bench {installed_version('vtrans-bench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
+) -> None:
+    """A reproducible benchmark suite for compressing Transformers."""
+
+
 class Listing(StrEnum):
     """What `list` can list."""
 
@@ -35,9 +50,9 @@ class Listing(StrEnum):
 
 Suite = Annotated[str, typer.Argument(help="suite, see `list suites`")]
 PresetName = Annotated[str, typer.Option("--preset", help="scale, see `list presets`")]
-Methods = Annotated[str, typer.Option(help="methods or rows, comma-separated: VTrans or VTrans-s60")]
-Tasks = Annotated[str, typer.Option(help="tasks, comma-separated")]
-Seeds = Annotated[str, typer.Option(help="seeds, comma-separated")]
+Methods = Annotated[str | None, typer.Option(help="methods or rows, comma-separated: VTrans or VTrans-s60")]
+Tasks = Annotated[str | None, typer.Option(help="tasks, comma-separated")]
+Seeds = Annotated[str | None, typer.Option(help="seeds, comma-separated")]
 QUANTITY_HELP = "what sparsity counts: parameters, macs, latency (batch 32) or latency-b1, measured on this machine"
 Results = Annotated[Path, typer.Option(help="folder of records and tables")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder with TASK/train.jsonl and validation.jsonl")]
@@ -70,7 +85,6 @@ def listing(kind: Listing) -> dict[str, str]:
         Listing.PRESETS: {
             f"{suite} {name}": preset.summary
             for suite, entry in SUITES.items()
-            if not entry.home
             for name, preset in entry.presets.items()
         },
         Listing.SUITES: {name: suite.summary for name, suite in SUITES.items()},
@@ -81,9 +95,9 @@ def listing(kind: Listing) -> dict[str, str]:
 def plan(
     suite: Suite,
     preset: PresetName = "quick",
-    methods: Methods = "",
-    tasks: Tasks = "",
-    seeds: Seeds = "",
+    methods: Methods = None,
+    tasks: Tasks = None,
+    seeds: Seeds = None,
     results: Results = Path("results"),
     split: Split = "validation",
 ) -> None:
@@ -100,9 +114,9 @@ def plan(
 def run(
     suite: Suite,
     preset: PresetName = "quick",
-    methods: Methods = "",
-    tasks: Tasks = "",
-    seeds: Seeds = "",
+    methods: Methods = None,
+    tasks: Tasks = None,
+    seeds: Seeds = None,
     data_dir: DataDir = None,
     results: Results = Path("results"),
     split: Split = "validation",
@@ -141,7 +155,7 @@ def tables(
     suite: Suite, preset: PresetName = "quick", results: Results = Path("results"), split: Split = "validation"
 ) -> None:
     """Build the tables from the complete records: markdown, CSV and LaTeX."""
-    store, _ = _cells(suite, preset, "", "", "", results, split)
+    store, _ = _cells(suite, preset, None, None, None, results, split)
     _tables(store, suite, preset, split)
 
 
@@ -302,15 +316,23 @@ def memory(
 
 
 def _cells(
-    suite: str, preset: str, methods: str, tasks: str, seeds: str, results: Path, split: str
+    suite: str, preset: str, methods: str | None, tasks: str | None, seeds: str | None, results: Path, split: str
 ) -> tuple["Store", list["Cell"]]:
     from benchmark import cells
     from benchmark.store import Store
 
-    rows, names = _split(methods), _split(tasks)
-    numbers = [int(seed) for seed in dict.fromkeys(_split(seeds)) if _is_seed(seed)]
+    rows, names = _selected("methods", methods), _selected("tasks", tasks)
+    numbers = [int(seed) for seed in dict.fromkeys(_selected("seeds", seeds)) if _is_seed(seed)]
     planned = cells.plan(suite, preset, rows, names, numbers, split)
     return Store(results, suite, preset), planned
+
+
+def _selected(option: str, text: str | None) -> list[str]:
+    """Names of a selection; none stands for all where the option was not given."""
+    names = _split(text or "")
+    if text is not None and not names:  # an empty variable in a script must not start the whole grid
+        raise SuiteError(f"--{option} names nothing", "leave the option out for all of them")
+    return names
 
 
 def _split(text: str) -> list[str]:

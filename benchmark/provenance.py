@@ -25,7 +25,7 @@ def provenance(started: str) -> Provenance:
     return Provenance(
         git_commit=_git("rev-parse", "HEAD") or "unknown",
         git_dirty=bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vtrans", "baselines", "benchmark")),
-        versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        versions={"python": platform.python_version(), **{name: installed_version(name) for name in PACKAGES}},
         hardware=hardware(),
         started=started,
         finished=now(),
@@ -70,7 +70,8 @@ def _git(*arguments: str) -> str:
         return ""
 
 
-def _version(name: str) -> str:
+def installed_version(name: str) -> str:
+    """Version of an installed distribution, or `not installed`."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -7,6 +7,7 @@ from test_tables import make_record
 
 from benchmark import cli
 from benchmark.cells import plan
+from benchmark.presets import SUITES
 from benchmark.store import Store
 
 
@@ -35,6 +36,16 @@ def test_list_names_everything(cli_call):
     assert "CoFi" not in cli_call("list", "tasks")[1]
 
 
+def test_list_names_the_presets_of_every_suite(cli_call):
+    lines = cli_call("list", "presets")[1].splitlines()[1:]
+    assert {line.split()[0] for line in lines} == set(SUITES)
+
+
+def test_version(cli_call):
+    code, out, _ = cli_call("--version")
+    assert code == 0 and out.startswith("vtrans-bench ")
+
+
 BAD = {
     "method": (["plan", "glue", "--methods", "CoFy-s60"], "did you mean 'CoFi'"),
     "task": (["plan", "glue", "--tasks", "rotten_tomato"], "did you mean 'rotten_tomatoes'"),
@@ -44,6 +55,8 @@ BAD = {
     "sparsity": (["plan", "glue", "--methods", "VTrans-s120"], "outside (0, 1)"),
     "folder": (["run", "glue", "--preset", "small", "--tasks", "mrpc", "--data-dir", "nowhere"], "mrpc/train.jsonl"),
     "no records": (["tables", "glue"], "run the suite first"),
+    "empty methods": (["run", "glue", "--methods", ""], "--methods names nothing"),
+    "empty seeds": (["plan", "glue", "--seeds", " ,"], "--seeds names nothing"),
 }
 
 
