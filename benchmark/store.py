@@ -98,6 +98,8 @@ def read_record(path: Path) -> Record:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be read ({error.strerror})", "move it away and run the cell again") from None
     except (ValueError, UnicodeDecodeError):
         raise DamagedRecord(f"{path} is no JSON", "restore the file, or remove it and run the cell again") from None
     if isinstance(content, dict) and content.get("schema_version", SCHEMA) != SCHEMA:

@@ -12,13 +12,13 @@ from tabulate import tabulate
 
 from benchmark.cells import Cell, plan
 from benchmark.presets import get_preset
-from benchmark.records import Outcome, Record
+from benchmark.records import REGIMES, Outcome, Record
 from benchmark.store import Store, write_atomically
 from benchmark.tasks import TASKS, get_task
 from vtrans.errors import SuiteError
 
-REGIMES = ("unpadded", "batch", "sequence")
 MISSING = "–"
+REFERENCES = ("VTrans", "VTrans-total", "VTrans-agnostic")
 DIGITS = {
     "perplexity": 2,
     "masked_perplexity": 2,
@@ -87,21 +87,25 @@ class Line:
         return Value(tuple(a / b for a, b in pairs)) if pairs else None
 
 
-def lines(records: dict[Cell, Record], cells: Sequence[Cell]) -> list[Line]:
-    """Lines of one task, in the order of the cells; rows without any record are kept, and show as missing."""
+def lines(records: dict[Cell, Record], cells: Sequence[Cell], teachers: Sequence[Record] = ()) -> list[Line]:
+    """Lines of one task, in the order of the cells; rows without any record are kept, and show as missing.
+
+    `teachers` are the records of the dense row, which may be those of another suite.
+    """
     by_row: dict[str, list[Record]] = {cell.row: [] for cell in cells}
     for cell in cells:
         if cell in records:
             by_row[cell.row].append(records[cell])
     seeds = len(cells[0].preset.seeds) if cells else 0
     return [
-        Line(row, tuple(found), tuple(by_row.get("dense", ())), tuple(by_row.get(_vtrans(row), ())), seeds)
-        for row, found in by_row.items()
+        Line(row, tuple(found), tuple(teachers), tuple(_reference(row, by_row)), seeds) for row, found in by_row.items()
     ]
 
 
-def _vtrans(row: str) -> str:
-    return f"VTrans-s{row.rpartition('-s')[2]}"
+def _reference(row: str, by_row: dict[str, list[Record]]) -> list[Record]:
+    """Records of VTrans at the same sparsity: of the plain one, or of the suite's own."""
+    size = row.rpartition("-s")[2]
+    return next((by_row[n] for n in (f"{name}-s{size}" for name in REFERENCES) if n in by_row), [])
 
 
 def metrics_of(task: str, table: Sequence[Line]) -> list[str]:
@@ -131,8 +135,9 @@ def columns(task: str, lines: Sequence[Line]) -> dict[str, Callable[[Line], str]
         table[f"time ÷ b{batch}"] = lambda line, i=index: show(line.over(_latency(i)), 2, "×")  # type: ignore[misc]
     for index, (batch, regime) in enumerate(zip(batches, ("unpadded", "batch"), strict=True)):
         table[f"efficiency b{batch}"] = lambda line, i=index, r=regime: show(line.over(_efficiency(i, r)), 2)  # type: ignore[misc]
-    table["cost ÷ fine-tuning"] = lambda line: show(line.cost(line.dense), 2, "×")
-    table["cost ÷ VTrans"] = lambda line: show(line.cost(line.reference), 2, "×")
+    if any(line.cost(line.dense) for line in lines):
+        table["cost ÷ fine-tuning"] = lambda line: show(line.cost(line.dense), 2, "×", spread=True)
+    table["cost ÷ VTrans"] = lambda line: show(line.cost(line.reference), 2, "×", spread=True)
     return table
 
 
@@ -165,19 +170,20 @@ LEGEND = (
     "model over the row's, by fvcore on the materialised model, unpadded, padded to the longest of 32, padded to a "
     "fixed length; of rows that drop tokens, from the token counts of the evaluation pass. These compute no padding "
     "but in the scores of attention, so that their batch and sequence columns also gain what the dense model pays "
-    "for it. time ÷: median measured speed-up over dense, timed in turns, fp32, batches of 1 "
-    "and 32 at real lengths. efficiency: time ÷ over MACs ÷, unpadded for b1 and batch for b32. cost ÷: wall-clock of "
-    "training over that of fine-tuning the dense model (the teacher, which every row needs besides), and over "
-    "VTrans's at the same sparsity; that of the static model counts where a row starts from one. † lacks seeds, – "
-    "not run."
+    "for it. time ÷: median measured speed-up over dense, timed in turns, fp32, at real lengths, b1 in batches of one "
+    "and the other in larger ones. efficiency: time ÷ over MACs ÷, unpadded for b1 and batch for the other. cost ÷: "
+    "wall-clock of training over that of fine-tuning the dense model (the teacher, which every row needs besides), "
+    "and over VTrans's at the same sparsity, seed by seed; that of the model a row starts from counts, too. Clocks run "
+    "on while other programs share the machine: a cost whose deviation is large tells little. † lacks seeds, – not "
+    "run, or nothing to compare with."
 )
 
 
-def notes(task: str, records: Sequence[Record]) -> str:
-    """What the numbers of a task stand on: model, data, n, seeds, machine."""
+def notes(task: str, records: Sequence[Record], teachers: Sequence[Record] = ()) -> str:
+    """What the numbers of a task stand on: model, data, n, seeds, machine, and what the teachers took."""
     if not records:
         return "No complete run."
-    kind, first, dense = get_task(task), records[0], next((r for r in records if r.row == "dense"), None)
+    kind, first = get_task(task), records[0]
     assert first.data is not None and first.model is not None and first.outcome is not None
     hardware = "; ".join(sorted({_machine(r) for r in records}))
     parts = [
@@ -189,8 +195,9 @@ def notes(task: str, records: Sequence[Record]) -> str:
         hardware,
     ]
     parts += _evaluation(first)
-    if dense is not None and dense.outcome is not None:
-        parts.append(f"dense fine-tuning {sum(dense.outcome.seconds.values()):.0f} s")
+    tuning = [sum(r.outcome.seconds.values()) for r in teachers if r.outcome]
+    if any(tuning):
+        parts.append(f"dense fine-tuning {Value(tuple(tuning)).text(0, ' s', spread=True)}")
     text = "; ".join(parts) + "."
     return text + (f" Note: {first.data.caveat}." if first.data.caveat else "")
 
@@ -221,7 +228,8 @@ def markdown(suite: str, preset: str, tables: dict[str, list[Line]]) -> str:
     for task, table in tables.items():
         heads, rows = grid(task, table)
         records = [r for line in table for r in line.records]
-        parts += [f"## {task}", notes(task, records), tabulate(rows, heads, "github", disable_numparse=True)]
+        about = notes(task, records, table[0].dense)
+        parts += [f"## {task}", about, tabulate(rows, heads, "github", disable_numparse=True)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -242,7 +250,8 @@ def csv_text(tables: dict[str, list[Line]]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     heads = ["task", "row", "seed", "metric", "value", "encoder_kept", "all_kept", "sparsity_target", "sparsity_real"]
-    writer.writerow([*heads, *(f"macs_speedup_{r}" for r in REGIMES), "time_b1", "time_b32", "seconds", "key"])
+    times = [f"time_b{batch}" for batch in _batches([line for table in tables.values() for line in table])]
+    writer.writerow([*heads, *(f"macs_speedup_{r}" for r in REGIMES), *times, "seconds", "key"])
     for task, table in tables.items():
         for record in (r for line in table for r in line.records):
             writer.writerows(_csv_rows(task, record))
@@ -272,8 +281,17 @@ def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[Line]]:
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     for task in tasks:
         refuse_mixed(task, [r for cell, r in records.items() if cell.task == task])
-    tables = {task: lines(records, [c for c in cells if c.task == task]) for task in tasks}
+    teachers = teachers_of(store, cells)
+    tables = {task: lines(records, [c for c in cells if c.task == task], teachers[task]) for task in tasks}
     return {task: table for task, table in tables.items() if any(line.records for line in table)}
+
+
+def teachers_of(store: Store, cells: Sequence[Cell]) -> dict[str, list[Record]]:
+    """Complete records of the dense models that cells start from, by task; in a suite of its own or another."""
+    found: dict[str, list[Record]] = {cell.task: [] for cell in cells}
+    for teacher in dict.fromkeys(cell.teacher for cell in cells):
+        found[teacher.task] += store.of(teacher).complete([teacher]).values()
+    return found
 
 
 def refuse_mixed(task: str, records: Sequence[Record]) -> None:

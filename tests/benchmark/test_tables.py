@@ -83,8 +83,8 @@ def test_markdown(filled):
         "2.50×",
         "0.75",
         "0.62",
-        "2.00×",
-        "1.00×",
+        "2.00× ± 0.00",
+        "1.00× ± 0.00",
     ]
     assert rows["CoFi-s60 †"][0] == "87.0"
     assert rows["CoFi-s60 †"][-2:] == ["4.00×", "2.00×"]
@@ -111,3 +111,16 @@ def test_latex_is_booktabs_and_ascii_signs(filled):
 def test_no_records_is_an_error(tmp_path):
     with pytest.raises(SuiteError, match="run the suite first"):
         tables.write(Store(tmp_path, "glue", "small"), "small", plan("glue", "small"))
+
+
+def test_costs_are_over_the_dense_model_of_another_suite(tmp_path):
+    store = Store(tmp_path, "embeddings", "small")
+    cells = plan("embeddings", "small", ["VTrans-total-s40", "CoFi-layers-total-s40"], ["sst2"], [0])
+    store.of(cells[0].teacher).write(cells[0].teacher, make_record(cells[0].teacher, seconds=5))
+    for cell, seconds in zip(cells, (20, 30), strict=True):
+        store.write(cell, make_record(cell, seconds=seconds))
+    tables.write(store, "small", cells)
+    text = (store.folder / "table.md").read_text()
+    costs = [[c.strip() for c in line.split("|")[-3:-1]] for line in text.splitlines() if "total-s40" in line]
+    assert costs == [["4.00×", "1.00×"], ["6.00×", "1.50×"]]
+    assert "dense fine-tuning 5 s" in text
