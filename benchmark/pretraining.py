@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.models import Recipe
 from benchmark.store import write_atomically
 from benchmark.tasks import get_task
-from benchmark.text import joined, load_text
+from benchmark.text import joined, load_text, token_ids
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +38,7 @@ def pretrain(recipe: Recipe, folder: Path, report: "Report | None" = None) -> No
     text = joined(task, data.train)
     tokenizer = train_tokenizer(data.train, recipe.vocabulary)
     tokenizer.save_pretrained(folder)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = token_ids(tokenizer, text)
     windows = Windows.of(ids, recipe.context, tokenizer.pad_token_id)
     model: Any = blank(recipe).to(device())
     desk = Desk(folder=folder, report=report)

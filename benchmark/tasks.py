@@ -80,7 +80,7 @@ def _text(name: str, caveat: str, **more: Any) -> Task:
 
 def _masked(name: str, caveat: str, **more: Any) -> Task:
     metrics = ("masked_accuracy", "masked_perplexity")
-    return Task(f"{name}-masked", (), (), metrics, 0, "test", caveat=caveat, kind="masked", unit="tokens", **more)
+    return Task(f"{name}-masked", (), (), metrics, 0, "test", caveat=caveat, kind="masked", unit="masked words", **more)
 
 
 def _questions(name: str, **more: Any) -> Task:

@@ -10,9 +10,11 @@ import torch
 from hypothesis import HealthCheck, settings
 from tiny import tiny_bert, tiny_examples
 from transformers import BertConfig, BertForSequenceClassification
+from transformers.utils import logging
 
 from vtrans.examples import Examples
 
+logging.disable_progress_bar()  # the bars of save_pretrained would stand among the errors that tests read
 settings.register_profile(
     "suite", deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -1,5 +1,6 @@
 """Running text with words masked, as BERT's pre-training has it: data of a masked language model."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,11 @@ from vtrans.windows import IGNORED
 
 SHARE = 0.15  # of the tokens are to be predicted (Devlin et al. 2019, section 3.1)
 MASKED, RANDOM = 0.8, 0.1  # of those: become the mask token, become a random one; the rest stay
+
+
+def asked(length: int) -> int:
+    """Words that are to be predicted in a window of `length` tokens, its frame included."""
+    return max(1, round(SHARE * (length - 2)))
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,13 @@ class MaskedWords(Examples):
             SuiteError: the text is shorter than one window, or a window has no room for a word.
         """
         inside = size - 2
-        if inside < 1 or len(ids) < inside:
+        if inside < 1:
+            raise SuiteError(f"a window of {size} tokens has no room for a word", "give a longer window")
+        if len(ids) < inside:
             raise SuiteError(f"the text has {len(ids)} tokens, one window {size}", "give a longer text")
-        parts = [[frame[0], *ids[i : i + inside], frame[1]] for i in range(0, len(ids) - inside + 1, inside)]
-        return cls(parts, [[0] * size for _ in parts], torch.zeros(len(parts), dtype=torch.long), **more)
+        starts = range(0, len(ids) - inside + 1, inside)
+        parts = [array("i", [frame[0], *ids[i : i + inside], frame[1]]) for i in starts]
+        return cls(parts, [[0] * size] * len(parts), torch.zeros(len(parts), dtype=torch.long), **more)
 
     def fixed(self, seed: int) -> "MaskedWords":
         """The same windows, each with masks of its own that never change: for evaluation."""
@@ -73,7 +82,7 @@ class MaskedWords(Examples):
     def _draw(self, row: int, length: int) -> tuple[Tensor, Tensor]:
         """Places to be predicted in a window, at least one, and what is put there, -1 for what is there already."""
         own = None if self.seed is None else torch.Generator().manual_seed(self.seed * 1_000_003 + row)
-        count = max(1, round(SHARE * (length - 2)))
+        count = asked(length)
         places = 1 + torch.randperm(length - 2, generator=own)[:count]
         how = torch.rand(count, generator=own)
         put = torch.where(how < MASKED, self.mask, torch.randint(self.vocabulary, (count,), generator=own))

@@ -40,12 +40,13 @@ class Windows(Examples):
         if not 1 <= stride <= size:
             raise SuiteError(f"stride {stride} is not from 1 to the window of {size} tokens", "give a smaller stride")
         starts = range(0, max(1, len(ids) - size + stride), stride)
-        parts = [list(ids[start : start + size]) for start in starts]
+        parts = [ids[start : start + size] for start in starts]
         context = [0] + [size - stride] * (len(parts) - 1)
         if len(parts[-1]) <= max(1, context[-1]):  # nothing to be predicted in it
             parts, context = parts[:-1], context[:-1]
         labels, density = torch.zeros(len(parts), dtype=torch.long), (text_bytes or len(ids)) / len(ids)
-        return cls(parts, [[0] * len(part) for part in parts], labels, pad, context, density)
+        types = [0] * size
+        return cls(parts, [types[: len(p)] if len(p) < size else types for p in parts], labels, pad, context, density)
 
     @property
     def scored(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.kinds import Scored
 from benchmark.models import load_model
 from benchmark.tasks import Task
-from benchmark.text import joined, load_text, source_files
+from benchmark.text import joined, load_text, source_files, token_ids
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +28,7 @@ def encode(task: Task, rows: Sequence[Any], tokenizer: Any, max_length: int) -> 
     from vtrans.windows import Windows
 
     text = joined(task, rows)
-    ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    ids = token_ids(tokenizer, text)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     return Windows.of(ids, max_length, pad or 0, text_bytes=len(text.encode()))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.kinds import Scored
 from benchmark.models import load_model
 from benchmark.tasks import Task
-from benchmark.text import joined, load_text, source_files
+from benchmark.text import joined, load_text, source_files, token_ids
 from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def encode(task: Task, rows: Sequence[Any], tokenizer: Any, max_length: int) -> 
 
     if tokenizer.mask_token_id is None:
         raise SuiteError("the model's tokenizer has no mask token", "take an encoder, or a task of language modelling")
-    ids = tokenizer(joined(task, rows), add_special_tokens=False, verbose=False)["input_ids"]
+    ids = token_ids(tokenizer, joined(task, rows))
     frame = (tokenizer.cls_token_id, tokenizer.sep_token_id)
     settings = {"pad": tokenizer.pad_token_id, "mask": tokenizer.mask_token_id, "vocabulary": len(tokenizer)}
     return MaskedWords.of(ids, max_length, frame, **settings)
@@ -54,8 +54,10 @@ def evaluate(task: Task, model: "nn.Module", examples: "Examples") -> Scored:
 
 
 def count(rows: Sequence[Any], examples: "Examples") -> int:
-    """Tokens of the windows, special ones left out."""
-    return sum(length - 2 for length in examples.lengths)
+    """Words that are masked in one pass over the windows."""
+    from vtrans.masked_words import asked
+
+    return sum(map(asked, _words(examples).lengths))
 
 
 def _words(examples: "Examples") -> "MaskedWords":

@@ -15,6 +15,7 @@ from benchmark.methods import Phases
 from benchmark.models import ModelSpec, Recipe
 from benchmark.perplexity import metrics_of, total_nll
 from benchmark.prepare import prepare
+from benchmark.pretraining import train_tokenizer
 from benchmark.store import Store
 from benchmark.tasks import get_task
 from vtrans.errors import RunCancelled, SuiteError
@@ -155,3 +156,22 @@ def test_another_recipe_is_another_model(lm_preset, tmp_path):
     spec = models.get_model("gpt2-tiny")
     other = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, layers=1))
     assert prepare(spec, tmp_path) != prepare(other, tmp_path)
+
+
+@pytest.mark.parametrize("split_differs", [False, True])
+def test_parts_of_a_text_have_the_tokens_of_the_whole(monkeypatch, split_differs):
+    tokenizer = train_tokenizer(sentences(80, 5), 300)
+    whole = "".join(sentences(60)) + " " + "".join(sentences(60, 3))
+    want = tokenizer(whole, add_special_tokens=False)["input_ids"]
+    asked = []
+
+    def count(part, **options):
+        """Note the lengths; a tokenizer of the other kind starts each part with a token of its own."""
+        asked.append(len(part))
+        found = tokenizer(part, **options)["input_ids"]
+        return {"input_ids": [7, *found] if split_differs else found}
+
+    monkeypatch.setattr(text, "PART", 500)
+    found = text.token_ids(count, whole).tolist()
+    assert found == ([7, *want] if split_differs else want)
+    assert (max(asked) < 700) != split_differs
