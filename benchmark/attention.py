@@ -1,6 +1,7 @@
 """Where an encoder's heads look: to special tokens, the token itself, its neighbours, and words of two kinds."""
 
 from collections.abc import Sequence
+from string import punctuation
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def token_kinds(ids: Sequence[int], tokenizer: Any) -> list[int]:
     kinds: list[int] = []
     word: list[int] = []
     for index, piece in enumerate(pieces):
-        if word and (ids[index] in special or not continues(piece)):
+        if word and (ids[index] in special or not continues(pieces[index - 1], piece)):
             kinds += [_kind_of("".join(map(_text, (pieces[i] for i in word))))] * len(word)
             word = []
         if ids[index] in special:
@@ -38,14 +39,14 @@ def token_kinds(ids: Sequence[int], tokenizer: Any) -> list[int]:
     return kinds + [_kind_of("".join(map(_text, (pieces[i] for i in word))))] * len(word)
 
 
-def _goes_on(piece: str) -> bool:
+def _goes_on(before: str, piece: str) -> bool:
     """Whether a WordPiece goes on with the word before it."""
     return piece.startswith("##")
 
 
-def _goes_on_spaced(piece: str) -> bool:
-    """The same of a piece of byte-level BPE, in which a word brings the space before it."""
-    return not piece.startswith(SPACE)
+def _goes_on_spaced(before: str, piece: str) -> bool:
+    """The same of a piece of byte-level BPE, in which a word brings the space before it, and punctuation none."""
+    return not (piece.startswith(SPACE) or piece[0] in punctuation or before[-1] in punctuation)
 
 
 def _text(piece: str) -> str:

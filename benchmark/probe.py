@@ -46,8 +46,11 @@ def probe(paths: Sequence[Path], folder: Path | None = None, report: "Report | N
     Raises:
         SuiteError: a record is none, says nothing of its heads, or is of another row than the first.
     """
+    paths = [path.resolve() for path in paths]
     records = [(path, _record(path)) for path in paths]
     first = records[0][1]
+    if len({record.seed for _, record in records}) < len(records):
+        raise SuiteError("two of the records are of one seed", "name each seed's record once")
     for path, record in records:
         if (record.task, record.row, record.preset) != (first.task, first.row, first.preset):
             raise SuiteError(f"{path.name} is of another row than {paths[0].name}", "probe the seeds of one row")

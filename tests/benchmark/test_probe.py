@@ -1,5 +1,7 @@
 """Attention probing: kinds of tokens, shares that sum to one, correlations, and the command's work end to end."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,13 @@ def test_pieces_of_byte_level_bpe_make_words():
     tokenizer = Words()
     tokenizer.pieces = ("<s>", "</s>", "The", "Ġwas", "Ġdin", "os", "aur", "Ġ,")
     assert token_kinds([0, 2, 3, 4, 5, 6, 7, 1], tokenizer) == [0, 4, 4, 3, 3, 3, 4, 0]
+
+
+def test_punctuation_without_a_space_is_a_word_of_its_own():
+    tokenizer = Words()
+    tokenizer.pieces = ("<s>", "</s>", "The", "Ġfilm", ",", "Ġwonder", "ful", ".", "Ġco", "-", "star")
+    kinds = token_kinds([0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1], tokenizer)
+    assert kinds == [0, 4, 3, 4, 3, 3, 4, 4, 4, 3, 0]  # "co" is a stop word
 
 
 @given(st.lists(st.sampled_from([0, 3, 4]), min_size=1, max_size=12))
@@ -86,12 +95,13 @@ def test_layers_of_different_runs_are_apart_and_their_means_go():
         collect([Heads(one.shares, np.ones(6, dtype=bool), one.layer)])
 
 
-def test_a_run_is_probed_and_its_files_lie_beside_the_records(tiny_preset, data_dir, tmp_path):
+def test_a_run_is_probed_and_its_files_lie_beside_the_records(tiny_preset, data_dir, tmp_path, monkeypatch):
     cells = plan("glue", "tiny", ["dense", "VTrans-s50"], ["sst2"], [0, 1])
     store = Store(tmp_path, "glue", "tiny")
     run_cells(cells, store, data_dir)
     runs = [store.path(cell) for cell in cells if cell.row == "VTrans-s50"]
-    paths = probe(runs, data_dir)
+    monkeypatch.chdir(runs[0].parent)
+    paths = probe([Path(run.name) for run in runs], data_dir)
     text = paths[0].read_text()
     assert paths[0] == tmp_path / "tiny" / "glue" / "probe" / "sst2--VTrans-s50.md"
     assert "seeds 0, 1; 16 heads" in text and all(target in text for target in TARGETS)
@@ -100,6 +110,8 @@ def test_a_run_is_probed_and_its_files_lie_beside_the_records(tiny_preset, data_
     assert [len(layer) for layer in kept["heads_kept"]] == kept["kept"]["heads"]
     with pytest.raises(SuiteError, match="does not say which heads were kept"):
         probe([store.path(cells[0])], data_dir)
+    with pytest.raises(SuiteError, match="of one seed"):
+        probe([runs[0], runs[0]], data_dir)
     with pytest.raises(SuiteError, match="is no file"):
         probe([tmp_path / "none.json"], data_dir)
 
