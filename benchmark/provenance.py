@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,22 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+@cache
+def code() -> tuple[str, bool]:
+    """Commit of the code that runs, and whether it was changed since. Asked first when a process begins its work:
+
+    later, the folder may hold another commit than the one that was loaded.
+    """
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "vtrans", "baselines", "benchmark")
+    return _git("rev-parse", "HEAD") or "unknown", bool(changed)
+
+
 def provenance(started: str) -> Provenance:
     """Provenance of a run that started at `started` and ends now."""
+    commit, dirty = code()
     return Provenance(
-        git_commit=_git("rev-parse", "HEAD") or "unknown",
-        git_dirty=bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vtrans", "baselines", "benchmark")),
+        git_commit=commit,
+        git_dirty=dirty,
         versions={"python": platform.python_version(), **{name: installed_version(name) for name in PACKAGES}},
         hardware=hardware(),
         started=started,

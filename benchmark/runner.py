@@ -13,7 +13,7 @@ from benchmark.kinds import kind_of
 from benchmark.measure import measure
 from benchmark.methods import Dense
 from benchmark.models import get_model
-from benchmark.provenance import now, provenance
+from benchmark.provenance import code, now, provenance
 from benchmark.records import Data, Outcome, Record
 from benchmark.store import Store, write_atomically
 from benchmark.tasks import get_task
@@ -38,6 +38,7 @@ def run_cell(cell: Cell, store: Store, bench: Bench, report: "Report | None" = N
         RunCancelled: Ctrl-C; its `cancelled` record is written.
     """
     started = now()
+    code()
     try:
         outcome = _run(cell, store, bench, report)
     except BaseException as error:

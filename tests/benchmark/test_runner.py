@@ -184,3 +184,15 @@ def test_interrupted_outside_training_is_cancelled_too(tiny_preset, data_dir, tm
     with pytest.raises(RunCancelled, match="run the same command"):
         run_cells(cells, store, data_dir)
     assert store.read(cells[0]).status == "cancelled"
+
+
+def test_a_record_names_the_commit_that_its_process_began_with(tiny_preset, data_dir, tmp_path, monkeypatch):
+    from benchmark import provenance
+
+    heads = iter(["changed", "first", "changed", "second"])
+    monkeypatch.setattr(provenance, "_git", lambda *arguments: next(heads))
+    provenance.code.cache_clear()
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense", "random-s50"])
+    run_cells(cells, store, data_dir)
+    assert {store.read(cell).provenance.git_commit for cell in cells} == {"first"}
+    provenance.code.cache_clear()
