@@ -205,7 +205,7 @@ def validate(results: Results = Path("results")) -> None:
     """Check every record under the results folder against its schema."""
     from benchmark.store import read_record
 
-    paths = sorted(path for path in results.glob("*/*/runs/*.json") if path.is_file())
+    paths = sorted(results.glob("*/*/runs/*.json"))
     if not paths:
         raise SuiteError(f"no record under {results}", "name the folder with --results")
     aside = sorted(results.glob("*/*/runs/*.corrupt"))

@@ -51,8 +51,8 @@ class Request:
         Raises:
             SuiteError: unknown method, sparsity missing, not wanted or out of range, unknown quantity or denominator.
         """
-        start = Budget(0.5 if self.sparsity is None else self.sparsity, self.quantity, self.denominator)  # type: ignore[arg-type]
-        preset = self.scale
+        preset, sparsity = self.scale, 0.5 if self.sparsity is None else self.sparsity
+        start = Budget(sparsity, self.quantity, self.denominator, preset.max_length)  # type: ignore[arg-type]
         phases = preset.phases(self.task)
         static, plus, tokens = JOINT.get(self.method, self.method).partition("+")
         size = ""
@@ -69,6 +69,8 @@ class Request:
         if row.words:
             raise SuiteError(f"method {row.method!r} starts from a run on text", "use `run agnostic`")
         named = parse_row(row.base).sparsity if row.base else row.sparsity
+        if named is None and start != Budget(sparsity, length=start.length):
+            raise SuiteError(f"{row.name} has no size to reach", "leave out --quantity and --denominator")
         budget = start if self.sparsity is not None or named is None else replace(start, sparsity=named)
         method = build(row.name, phases, preset.overrides, budget)
         return Chain(build(row.base, phases, preset.overrides, budget), method) if row.base else method
@@ -78,7 +80,7 @@ def compress_model(request: Request, report: "Report | None" = None) -> str:
     """Run a request; write model, tokenizer and `report.json` to its folder and return a summary.
 
     Checkpoints lie in `OUT/work/KEY` until the end, under a key of everything that the result depends on:
-    the same command goes on after a crash, another one starts anew.
+    the same command goes on after a crash, another one starts anew. Nothing else in OUT is touched.
 
     Raises:
         SuiteError: bad input, found before anything is trained.
@@ -99,7 +101,7 @@ def compress_model(request: Request, report: "Report | None" = None) -> str:
         outcome = _compress(request, method, bench, work, report)
     except BaseException as error:
         raise explain(error, work) from None
-    shutil.rmtree(request.out / "work")
+    discard(work)
     return summary(outcome, request.out)
 
 
@@ -115,10 +117,29 @@ def _compress(request: Request, method: Method, bench: "Bench", work: Path, repo
         job = Job(teacher, teacher, bench.train, request.seed, desk)
         small = method.compress(job)
     outcome = measure(getattr(method, "budget", None), teacher, small, bench, job.report)
-    save_pruned(small, request.out)
-    bench.tokenizer.save_pretrained(request.out)
-    (request.out / "report.json").write_text(outcome.model_dump_json(indent=1) + "\n")
+    result = work / "result"
+    save_pruned(small, result)
+    bench.tokenizer.save_pretrained(result)
+    (result / "report.json").write_text(outcome.model_dump_json(indent=1) + "\n")
+    publish(result, request.out)
     return outcome
+
+
+def publish(result: Path, out: Path) -> None:
+    """Move the files of a finished result to `out`, weights last.
+
+    Until then `out` holds no model, so that after a crash the same command may go on.
+    """
+    for path in sorted(result.iterdir(), key=lambda path: path.suffix == ".safetensors"):
+        path.replace(out / path.name)
+    result.rmdir()
+
+
+def discard(work: Path) -> None:
+    """Remove the work folder of one request, and the folder of all if it was the last."""
+    shutil.rmtree(work)
+    if not any(work.parent.iterdir()):
+        work.parent.rmdir()
 
 
 def request_key(request: Request, bench: "Bench") -> str:
@@ -164,7 +185,7 @@ def check_out(out: Path, source: Path) -> None:
 def is_finetuned(source: Path, task: Task, kind: str = "") -> bool:
     """Whether the model in `source`, of the class `kind` or those of its config, has the task's head."""
     config = json.loads((source / "config.json").read_text())
-    names = kind or "".join(config.get("architectures") or [])
+    names = kind or str(config.get("architectures") or "")
     if task.kind == "language":
         return "LMHead" in names or "CausalLM" in names
     if task.kind == "masked":
@@ -219,9 +240,12 @@ def check_family(config: Path) -> None:
     from vtrans.anatomy import families, no_anatomy
 
     try:
-        kind = json.loads(config.read_text())["model_type"]
-    except (OSError, ValueError, KeyError, TypeError):
+        content = json.loads(config.read_text())
+        kind, classes = content["model_type"], content.get("architectures") or []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise SuiteError(f"{config} names no model_type", "save the model again with save_pretrained") from None
+    if not isinstance(classes, list):
+        raise SuiteError(f"architectures in {config} are no list", "save the model again with save_pretrained")
     if kind not in families():
         raise no_anatomy(kind)
 

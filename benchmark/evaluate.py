@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.bench import autocast, check_positions, device, load_tokenizer
 from benchmark.compress import check_model_class, find_model, is_finetuned
 from benchmark.kinds import kind_of
+from benchmark.labels import check_label_names
 from benchmark.presets import get_preset, suite_of
 from benchmark.tasks import Task, get_task
 from benchmark.zero_shot import load_items, score_items
@@ -47,6 +48,7 @@ def evaluate_model(request: Request) -> dict[str, float]:
     length = request.length or get_preset(request.preset, suite_of(task.name)).max_length
     check_positions(source, length)
     tokenizer, kind = load_tokenizer(source), kind_of(task)
+    check_room(length, task, tokenizer)
     items = {name: load_items(name, request.data_dir, request.zero_shot_rows) for name in request.zero_shot}
     if items and task.kind != "language":
         raise SuiteError(f"{task.name} is for a model without zero-shot tasks", "leave out --zero-shot")
@@ -74,7 +76,16 @@ def load(source: Path, task: Task) -> "nn.Module":
         raise SuiteError(f"{source} has no head for {task.name}", "`compress` fine-tunes it, or name its own task")
     model = model if pruned else kind_of(task).pretrained(source, task, 0)
     check_model_class(model, task)
+    if task.kind == "classification":
+        check_label_names(task, model.config.id2label)
     return model.eval()
+
+
+def check_room(length: int, task: Task, tokenizer: Any) -> None:
+    """Raise `SuiteError` where sequences of `length` tokens have no room for two beside the special ones."""
+    least = 2 + (0 if task.kind == "language" else tokenizer.num_special_tokens_to_add(pair=True))
+    if length < least:
+        raise SuiteError(f"sequences of {length} tokens hold no text", f"give --length {least} at least")
 
 
 def strided(examples: "Examples", stride: int, task: Task) -> "Examples":

@@ -118,5 +118,8 @@ def reached(
         amounts = [float(amount(budget, size, size.dense)) for size in (Size.of(small), Size.of(dense))]
         real = 1 - amounts[0] / amounts[1]
     return Sparsity(
-        target=budget.sparsity, real=round(real, 5), quantity=budget.quantity, denominator=budget.denominator
+        target=budget.sparsity,
+        real=round(real, 5),
+        quantity=budget.quantity,
+        denominator="all" if budget.quantity.startswith("latency") else budget.denominator,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cells import key_of
-from benchmark.compress import check_out, find_model
+from benchmark.compress import check_out, find_model, publish
 from benchmark.memory import available, check_fits, estimate, read_config
 from benchmark.methods import build
 from benchmark.models import weights_digest
@@ -78,12 +78,13 @@ def shard_model(request: Request, report: "Report | None" = None) -> str:
     check_memory(request, source, engine.ranks)
     job = train(request, method, task, source, engine, report)
     assert job.desk.folder is not None
-    pruned = job.desk.folder / "pruned" if method.lora else request.out
+    result = pruned = job.desk.folder / "pruned"
     if engine.rank == 0:
         cut(job, source, pruned)
     if method.lora:
-        recover(method.lora, job, engine, pruned, request.out)
-    return _finish(request, job, source) if engine.rank == 0 else ""
+        result = job.desk.folder / "merged"
+        recover(method.lora, job, engine, pruned, result)
+    return _finish(request, job, source, result) if engine.rank == 0 else ""
 
 
 def check_memory(request: Request, source: Path, ranks: int) -> None:
@@ -188,14 +189,15 @@ def recover(settings: RecoverLora, job: Job, engine: "ShardedEngine", pruned: Pa
         (out / MASKS).write_bytes((pruned / MASKS).read_bytes())
 
 
-def _finish(request: Request, job: Job, source: Path) -> str:
+def _finish(request: Request, job: Job, source: Path, result: Path) -> str:
     from benchmark.bench import load_tokenizer
     from benchmark.provenance import peak_memory_bytes
     from vtrans.pruned import load_pruned
 
-    load_tokenizer(source).save_pretrained(request.out)
+    load_tokenizer(source).save_pretrained(result)
     job.report["peak_memory_bytes"] = peak_memory_bytes()
-    (request.out / "report.json").write_text(json.dumps(job.report, indent=1) + "\n")
+    (result / "report.json").write_text(json.dumps(job.report, indent=1) + "\n")
+    publish(result, request.out)
     small = sum(p.numel() for p in load_pruned(request.out).parameters())
     kept = job.report["pruning"]["kept"]
     return (

@@ -71,8 +71,7 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
         decision = _with_ffn(gates, decision, -units)
     if abs(real(decision) - budget.sparsity) > tolerance:
         raise SuiteError(
-            f"sparsity {budget.sparsity} of {budget.denominator} {budget.quantity} is out of reach "
-            f"(closest {real(decision):.3f})",
+            f"sparsity {budget.sparsity} of {budget.counted} is out of reach (closest {real(decision):.3f})",
             "ask for another sparsity, gate more sites or train longer",
         )
     return decision, threshold

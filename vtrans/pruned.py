@@ -78,7 +78,7 @@ def load_pruned(folder: str | Path) -> nn.Module:
         _fill_buffers(model, config)
         model.load_state_dict(weights, assign=True)
         retie(model, whole)
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SuiteError(f"{folder} holds no whole pruned model ({line})", "save it again with save_pruned") from None
     return model.eval()

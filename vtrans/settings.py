@@ -95,6 +95,11 @@ class Budget:
     denominator: Literal["encoder", "all"] = "encoder"
     length: int = 128
 
+    @property
+    def counted(self) -> str:
+        """What the sparsity is a share of: latency knows no denominator."""
+        return self.quantity if self.quantity.startswith("latency") else f"{self.denominator} {self.quantity}"
+
     def __post_init__(self) -> None:
         if not 0 < self.sparsity < 1:
             raise SuiteError(f"sparsity {self.sparsity} is outside (0, 1)", "give the share to remove, 0.6 for 60 %")

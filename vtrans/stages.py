@@ -3,12 +3,14 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from vtrans.errors import SuiteError
 from vtrans.method import Job, Stage
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
 
 if TYPE_CHECKING:
     from vtrans.distillation import Distiller
     from vtrans.gates import Gate
+    from vtrans.latency_table import LatencyTable
     from vtrans.objectives import PruningObjective
     from vtrans.size import Size
 
@@ -247,7 +249,18 @@ def size_for(job: Job, budget: Budget) -> "Size":
         if path:
             table.write(path)
     job.report["latency_table"] = table.summary()
+    check_reach(table, size, budget)
     return replace(size, latency=table)
+
+
+def check_reach(table: "LatencyTable", size: "Size", budget: Budget) -> None:
+    """Raise `SuiteError` where even a model without layers, at the smallest width measured, takes too long."""
+    most = 1 - table.stem[0] / float(table.milliseconds(size.dense))
+    if budget.sparsity >= most:
+        raise SuiteError(
+            f"sparsity {budget.sparsity} of {budget.counted} is out of reach: without any layer it is {most:.2f}",
+            "ask for less",
+        )
 
 
 def make_distiller(job: Job, settings: Distillation, schedule: Schedule) -> "Distiller":

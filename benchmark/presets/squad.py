@@ -12,7 +12,8 @@ from vtrans.settings import Schedule
 ROWS = ("dense", "CoFi-s60", "VTrans-s60", "Transkimmer", "PoWER-BERT", "Infor-Coef-4x")
 SHORT_LENGTH = 256  # of windows, where 384 tokens take too long
 # Two hundred steps, on a loss that wants every token of the passage: at GLUE's rate and pressure (1e-3 and 0.5), and at
-# the fivefold rate, samplers end where they began and keep all.
+# the fivefold rate, samplers ended where they began and kept all. Seen in runs of the validation cell, by their token
+# counts; not chosen by scores.
 SHORT = glue.SHORT | {"Infor-Coef": {"rate": 5e-3, "losses": TokenLosses(entropy=4e-4, norm=4.0, warmup=0.1)}}
 
 

@@ -175,12 +175,18 @@ def test_compress_refuses_before_it_trains(cli_call, model_dir, data_dir, tmp_pa
         ([*model, "--method", "Transkimmer", "--sparsity", "0.6"], "takes no sparsity"),
         ([*model, "--method", "CoFi+VTrans", "--sparsity", "0.6"], "lacks sparsity"),
         ([*model, "--method", "dense"], "compresses nothing"),
+        ([*model, "--method", "DistilBERT-style", "--quantity", "latency"], "has no size to reach"),
         ([*model, "--method", "VTrans", "--sparsity", "0.6", "--quantity", "flops"], "unknown quantity"),
         (["--model", str(tmp_path / "nothing"), "--method", "VTrans", "--sparsity", "0.6"], "is no folder"),
         (["--model", str(data_dir), "--method", "VTrans", "--sparsity", "0.6"], "has no config.json"),
     ):
         code, _, err = cli_call("compress", *base, *arguments)
         assert code == 2 and message in err, err
+
+
+def edit(path, **changes):
+    """Change values of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 @pytest.fixture
@@ -197,7 +203,7 @@ def compress_call(cli_call, tiny_preset, data_dir, model_dir, tmp_path):
 
 
 def test_another_request_never_reuses_checkpoints(compress_call, tmp_path, monkeypatch):
-    monkeypatch.setattr("shutil.rmtree", lambda folder: None)
+    monkeypatch.setattr("benchmark.compress.discard", lambda work: None)
     weights = []
     for more in ([], ["--seed", "1"], ["--sparsity", "0.6"]):
         assert compress_call(*more)[0] == 0
@@ -209,6 +215,11 @@ def test_another_request_never_reuses_checkpoints(compress_call, tmp_path, monke
 
 
 def test_compress_leaves_no_work_and_overwrites_no_model(compress_call, tmp_path, model_dir):
+    mine = tmp_path / "mine" / "work" / "thesis.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    assert compress_call(out="mine")[0] == 0
+    assert [path.name for path in mine.parent.iterdir()] == [mine.name]
     assert compress_call()[0] == 0
     assert not (tmp_path / "out" / "work").exists()
     assert "holds a model already" in compress_call()[2]
@@ -218,6 +229,18 @@ def test_compress_leaves_no_work_and_overwrites_no_model(compress_call, tmp_path
     assert (model_dir / "model.safetensors").read_bytes() == before
 
 
+def test_a_crash_while_the_result_is_written_costs_no_training(compress_call, tmp_path, monkeypatch):
+    def crash(*arguments):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("benchmark.compress.publish", crash)
+        assert compress_call()[0] == 1
+    code, _, err = compress_call()
+    assert code == 0, err
+    assert (tmp_path / "out" / "report.json").exists()
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -225,6 +248,7 @@ def test_compress_leaves_no_work_and_overwrites_no_model(compress_call, tmp_path
         (lambda d: (d / "model.safetensors").write_bytes(b"x"), "holds no model that fits"),
         (lambda d: (d / "config.json").write_text("{"), "names no model_type"),
         (lambda d: (d / "config.json").write_text('{"model_type": "t5"}'), "no anatomy for the model family 't5'"),
+        (lambda d: edit(d / "config.json", architectures=3), "architectures in "),
     ],
 )
 def test_unfit_model_folders(compress_call, model_dir, damage, message):
@@ -295,3 +319,38 @@ def test_validate_reports_records_set_aside(cli_call, tiny_preset, tmp_path):
     (runs / "b.corrupt").write_text("{")
     code, out, err = cli_call("validate")
     assert code == 2 and "b.corrupt was set aside" in out and "2 of 2 records" in err
+
+
+def test_latency_is_priced_at_the_lengths_of_the_preset(compress_call, model_dir):
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig.from_pretrained(model_dir, max_position_embeddings=20)  # the preset's length is 16
+    BertModel(config).save_pretrained(model_dir)
+    code, _, err = compress_call("--quantity", "latency", "--sparsity", "0.99")
+    assert code == 1 and "sparsity 0.99 of latency is out of reach: without any layer" in err, err
+
+
+BROKEN = {
+    "latency": (lambda outcome: outcome.update(latency=[{}, {}]), "two latencies"),
+    "macs": (lambda outcome: outcome["macs"].update(compressed={"batch": 1}), "positive numbers of unpadded"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_validate_finds_what_tables_would_stumble_over(cli_call, tmp_path, case):
+    damage, message = BROKEN[case]
+    store, cell = Store(tmp_path / "results", "glue", "quick"), plan("glue", "quick", ["dense"])[0]
+    path = store.write(cell, make_record(cell))
+    record = json.loads(path.read_text())
+    damage(record["outcome"])
+    path.write_text(json.dumps(record))
+    code, out, _ = cli_call("validate")
+    assert code == 2 and message in out, out
+
+
+def test_a_folder_in_the_place_of_a_record(cli_call, tmp_path):
+    store, cell = Store(tmp_path / "results", "glue", "quick"), plan("glue", "quick", ["dense"])[0]
+    store.path(cell).mkdir(parents=True)
+    for command in (["validate"], ["tables", "glue"]):
+        code, out, err = cli_call(*command)
+        assert code == 2 and "cannot be read" in out + err and "Traceback" not in err

@@ -41,6 +41,11 @@ def test_a_compressed_model_has_the_metrics_of_its_report(
     report = json.loads((tmp_path / "small" / "report.json").read_text())
     assert float(found["accuracy"]) == pytest.approx(report["metrics"]["accuracy"], abs=1e-3)
     assert float(found["n (rows)"]) == 20
+    other = ["--model", str(tmp_path / "small"), "--data-dir", str(data_dir)]
+    code, _, err = call(monkeypatch, capsys, "evaluate", "--task", "mrpc", *other)
+    assert code == 2 and "the model's labels are negative, positive" in err
+    code, _, err = call(monkeypatch, capsys, "evaluate", *base, "--model", str(tmp_path / "small"), "--length", "4")
+    assert code == 2 and "give --length 5 at least" in err
     code, _, err = call(monkeypatch, capsys, "evaluate", *base, "--model", str(model_dir))
     assert code == 2 and "has no head for sst2; `compress` fine-tunes it" in err
 
@@ -71,6 +76,7 @@ def test_bf16_is_near_fp32(language):
     [
         ({"precision": "int8"}, "precision 'int8' is not known; give fp32 or bf16"),
         ({"stride": 25}, "stride 25 is not from 1 to the window of 24 tokens"),
+        ({"length": 1}, "sequences of 1 tokens hold no text; give --length 2 at least"),
         ({"length": 64}, "longer than the 48 positions"),
         ({"zero_shot": ("piqa",)}, "no zero_shot/piqa.jsonl"),
         ({"task": "sst2"}, "no head for sst2"),

@@ -102,7 +102,7 @@ def test_a_pruned_model_can_be_pruned_again(model):
     torch.testing.assert_close(gated_logits(once, decision), twice, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "wider", "not json"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "wider", "not json", "a list"])
 def test_damaged_pruned_model_is_named(model, tmp_path, damage):
     folder = save_pruned(materialise(model, random_decision(model, 0, 0.0)), tmp_path / "m")
     shapes, weights = folder / "pruned.json", folder / "model.safetensors"
@@ -113,7 +113,7 @@ def test_damaged_pruned_model_is_named(model, tmp_path, damage):
     elif damage == "wider":
         shapes.write_text(shapes.read_text().replace('"hidden": ', '"hidden": 9'))
     else:
-        shapes.write_text("{")
+        shapes.write_text("{" if damage == "not json" else "[]")
     with pytest.raises(SuiteError, match="save it again"):
         load_pruned(folder)
 
