@@ -120,9 +120,16 @@ def _run(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> Out
 
 
 def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:
-    """Seconds that the static model cost which a cell starts from, by its row; empty where that is the dense one."""
-    record = store.of(cell.base).read(cell.base) if cell.base != cell.teacher else None
-    return {cell.base.row: sum(record.outcome.seconds.values())} if record and record.outcome else {}
+    """Seconds that the model cost which a cell starts from, by its row; empty where that is the dense one.
+
+    Of one that was pruned on text, also those of the dense model with a head for words.
+    """
+    if cell.base == cell.teacher:
+        return {}
+    needed = [cell.base] if cell.base.task == cell.task else [cell.base.teacher, cell.base]
+    records = {each: store.of(each).read(each) for each in needed}
+    names = {each: each.row if each.task == cell.task else f"{each.task} {each.row}" for each in needed}
+    return {names[c]: sum(r.outcome.seconds.values()) for c, r in records.items() if r and r.outcome}
 
 
 def obtain(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> "nn.Module":
