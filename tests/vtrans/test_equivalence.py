@@ -27,7 +27,7 @@ def gated_logits(model, values: Multipliers) -> torch.Tensor:
 @MATRIX
 @given(seed=st.integers(0, 10_000), log_alpha=st.floats(-3, 3))
 def test_masked_equals_materialised(family, attention, seed, log_alpha):
-    model = FAMILIES[family](attention)
+    model = FAMILIES[family](attention).double()  # in fp32, rounding alone can come to more than 1e-5
     decision = random_decision(model, seed, log_alpha)
     with torch.no_grad():
         small = materialise(model, decision)(**inputs()).logits
