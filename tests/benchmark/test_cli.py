@@ -229,7 +229,7 @@ def test_compress_leaves_no_work_and_overwrites_no_model(compress_call, tmp_path
     assert (model_dir / "model.safetensors").read_bytes() == before
 
 
-def test_a_crash_while_the_result_is_written_costs_no_training(compress_call, tmp_path, monkeypatch):
+def test_after_a_crash_while_the_result_is_written_the_same_command_goes_on(compress_call, tmp_path, monkeypatch):
     def crash(*arguments):
         raise OSError("disk full")
 
