@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from vtrans.forecast import Forecast
 from vtrans.method import Job, Method, Stage
 from vtrans.settings import Budget, Distillation, Schedule
 from vtrans.stages import Materialise, Recover
@@ -55,6 +56,11 @@ class Choose(Stage):
         check_reached(self.budget, real(best))
         job.decision = choose(best)
         job.report["pruning"] = {"kept": job.decision.kept()}
+
+    def forecast(self, state: Forecast) -> float:
+        """A decision without training."""
+        state.decide(self.budget)
+        return 0.0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from vtrans.forecast import Forecast
 from vtrans.method import Job, Method, Stage
 from vtrans.settings import Schedule
 from vtrans.stages import Finetune
@@ -41,6 +42,10 @@ class SearchRetention(Stage):
         fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         encoder.traces, encoder.selector = [], Retention(soft.configuration())
         job.report["retention"] = soft.configuration()
+
+    def forecast(self, state: Forecast) -> float:
+        """Passes over all tokens: none is dropped yet."""
+        return state.training(self.schedule)
 
 
 @dataclass(frozen=True)

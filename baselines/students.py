@@ -7,8 +7,9 @@ teacher's layer m N / M does (TinyBERT, section 3). It goes on without any pre-t
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vtrans.forecast import TRAINED, Forecast
 from vtrans.method import Job, Method, Stage
-from vtrans.settings import Schedule
+from vtrans.settings import Distillation, Schedule
 from vtrans.stages import Materialise
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class KeepLayers(Stage):
         layers = kept_layers(len(anatomy.blocks), self.every)
         job.decision = student_units(job.model, anatomy, layers, self.hidden, self.ffn)
         job.report["pruning"] = {"kept": job.decision.kept(), "layers": [layer + 1 for layer in layers]}
+
+    def forecast(self, state: Forecast) -> float:
+        """A decision without training: attention is a third of a layer, the FFN two thirds."""
+        state.decided = self.hidden * (1 / 3 + self.ffn * 2 / 3) / self.every
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,10 @@ class DistilStudent(Stage):
         with objective.attending():
             fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         job.transform = objective.transform.weight.detach()
+
+    def forecast(self, state: Forecast) -> float:
+        """Passes of the student and its teacher."""
+        return state.training(self.schedule, TRAINED, Distillation())
 
 
 @dataclass(frozen=True)

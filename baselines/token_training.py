@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from baselines.token_losses import Fidelity, TokenLosses
+from vtrans.forecast import Forecast
 from vtrans.method import Job, Stage
 from vtrans.settings import Schedule
 
@@ -44,6 +45,10 @@ class LearnTokens(Stage):
         objective = TokenObjective(job.model, encoder, self.losses.terms, self.rate)
         fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         encoder.traces = []
+
+    def forecast(self, state: Forecast) -> float:
+        """Passes over all tokens: dropped ones are masked while the selector learns."""
+        return state.training(self.schedule)
 
     def attach(self, job: Job) -> "DroppingEncoder":
         """Put new predictors, drawn from the stage's seed, into the job's model."""

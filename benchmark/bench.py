@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vtrans.examples import Examples
+    from vtrans.settings import Precision
     from vtrans.training import Report
 
 
@@ -36,7 +37,7 @@ class Bench:
     model_digest: str
     max_length: int
     latency: tuple[int, int] = (1, 32)
-    precision: str = "fp32"
+    precision: "Precision" = "fp32"
     zero_shot: dict[str, list[Item]] = field(default_factory=dict)
     folder: Path | None = None
 
@@ -85,11 +86,14 @@ class Bench:
         return self.kind.pretrained(self.source, self.task, seed).to(device())
 
 
-def autocast(precision: str) -> "torch.autocast":
-    """Context in which metrics are computed in `fp32` or `bf16`."""
+def autocast(precision: "Precision") -> "torch.autocast":
+    """Context in which metrics are computed in a precision, or in what `auto` means on the device."""
     import torch
 
-    return torch.autocast(device().type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    from vtrans.precision import DTYPES, resolve
+
+    used = resolve(precision, device())
+    return torch.autocast(device().type, dtype=DTYPES[used] if used != "fp32" else None, enabled=used != "fp32")
 
 
 def check_positions(source: Path, length: int) -> None:

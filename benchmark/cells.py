@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.methods import METHODS, build, parse_row
+from benchmark.methods import METHODS, Row, build, parse_row
 from benchmark.presets import Preset, get_preset, get_suite
 from benchmark.tasks import Task, get_task
 from vtrans.errors import SuiteError, did_you_mean
@@ -30,6 +30,11 @@ class Cell:
     split: str = "validation"
 
     @cached_property
+    def parsed(self) -> Row:
+        """What the row's name says."""
+        return parse_row(self.row)
+
+    @cached_property
     def method(self) -> Method:
         """The method of the row, under the preset's schedules."""
         return build(self.row, self.preset.phases(self.task), self.preset.overrides)
@@ -37,7 +42,7 @@ class Cell:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Everything that the result depends on, as JSON values."""
-        teacher = None if self.row == "dense" else self.teacher.config["method"]
+        teacher = None if self.parsed.method == "dense" else self.teacher.config["method"]
         base = {"base": self.base.config["method"]} if self.base != self.teacher else {}
         if self.base.task != self.task:
             base = {"base": self.base.config}
@@ -66,13 +71,13 @@ class Cell:
     @property
     def teacher(self) -> "Cell":
         """The dense cell of the same task and seed."""
-        return Cell(self.home, self.preset, self.task, "dense", self.seed, self.split)
+        return Cell(self.home, self.preset, self.task, self.parsed.teacher, self.seed, self.split)
 
     @property
     def base(self) -> "Cell":
         """The cell whose model the row's method starts from: the dense one, that of a static method, or one on text."""
-        row = parse_row(self.row).base
-        if words := parse_row(self.row).words:
+        row = self.parsed.base
+        if words := self.parsed.words:
             text = get_preset(self.preset.name, "mlm")
             return Cell("mlm", text, text.tasks[0], words, self.seed, self.split)
         return Cell(self.home, self.preset, self.task, row, self.seed, self.split) if row else self.teacher
@@ -95,6 +100,7 @@ def plan(
     tasks: Sequence[str] = (),
     seeds: Sequence[int] = (),
     split: str = "validation",
+    precision: str = "auto",
 ) -> list[Cell]:
     """Cells of a suite in the order they run: task by task, seed by seed, the dense row first.
 
@@ -103,6 +109,7 @@ def plan(
         rows, tasks, seeds: narrow the preset's; any sparsity may be asked for, as `VTrans-s70`, and a
             method's bare name stands for all its rows of the preset.
         split: `validation`, or `dev` to select on rows held out of train.
+        precision: that all training is forced to; `auto` leaves the choice to the device.
 
     Raises:
         SuiteError: an unknown name.
@@ -120,6 +127,8 @@ def plan(
     for name in names:
         for row in wanted:
             check_fits(row, get_task(name))
+    if precision != "auto":
+        wanted = [parse_row(f"{row}[precision={precision}]").name for row in wanted]
     return [
         Cell(suite, chosen, task, row, seed, split)
         for task in names

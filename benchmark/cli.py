@@ -12,6 +12,7 @@ from vtrans.errors import SuiteError
 if TYPE_CHECKING:
     from benchmark.cells import Cell
     from benchmark.store import Store
+    from benchmark.timing import Estimate
 
 app = typer.Typer(
     name="vtrans-bench",
@@ -56,6 +57,9 @@ Seeds = Annotated[str | None, typer.Option(help="seeds, comma-separated")]
 QUANTITY_HELP = "what sparsity counts: parameters, macs, latency (batch 32) or latency-b1, measured on this machine"
 Results = Annotated[Path, typer.Option(help="folder of records and tables")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder with TASK/train.jsonl and validation.jsonl")]
+ForcedPrecision = Annotated[
+    str, typer.Option("--precision", help="auto: bf16 where the device has units for it, else fp32; or one of them")
+]
 Split = Annotated[str, typer.Option(help="validation to report; dev, held out of train, to select")]
 
 
@@ -100,14 +104,21 @@ def plan(
     seeds: Seeds = None,
     results: Results = Path("results"),
     split: Split = "validation",
+    tflops: Annotated[float, typer.Option(min=0, help="throughput of the estimate; 0: the preset's")] = 0.0,
 ) -> None:
-    """Show every cell with its state: done, missing, stale, failed or cancelled."""
+    """Show every cell with its state (done, missing, stale, failed, cancelled) and what those to run would take."""
     store, cells = _cells(suite, preset, methods, tasks, seeds, results, split)
     states = [store.state(cell) for cell in cells]
     for cell, state in zip(cells, states, strict=True):
         echo(f"{state:9} {cell.key} {cell.name}")
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
     echo(f"{len(cells)} cells: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    todo = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
+    if todo:
+        from benchmark import cost
+
+        scale = todo[0].preset
+        echo("\n".join(cost.lines(cost.cost(todo), preset, tflops or scale.tflops, scale.gpu)))
 
 
 @app.command()
@@ -120,9 +131,12 @@ def run(
     data_dir: DataDir = None,
     results: Results = Path("results"),
     split: Split = "validation",
+    precision: ForcedPrecision = "auto",
 ) -> None:
     """Run the cells that have no complete record, then write and print the table."""
-    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split)
+    if precision != "auto":
+        _check_precision(precision)
+    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split, precision)
     todo = [cell for cell in cells if store.state(cell) != "done"]
     if not todo:
         echo(f"all {len(cells)} cells are done; nothing to train")
@@ -136,7 +150,7 @@ def run(
 
 
 def _run(todo: list["Cell"], store: "Store", data_dir: Path | None) -> None:
-    from benchmark.progress import numbered, progress
+    from benchmark.progress import GridProgress
     from benchmark.runner import run_cells
     from benchmark.store import check_writable
 
@@ -144,7 +158,14 @@ def _run(todo: list["Cell"], store: "Store", data_dir: Path | None) -> None:
         return
     echo(f"{len(todo)} cells to run; records go to {store.runs}")
     check_writable(store.runs)
-    run_cells(todo, store, data_dir, numbered(progress, [cell.name for cell in todo]))
+    watch = GridProgress([cell.name for cell in todo])
+
+    def announce(found: "Estimate") -> None:
+        """Print what the grid will take, before it trains."""
+        echo("\n".join(found.lines()))
+        watch.expect({cell.name: seconds for cell, seconds in found.cells.items()})
+
+    run_cells(todo, store, data_dir, watch, announce)
     held = len(todo) - len(store.complete(todo))
     if held:
         echo(f"{held} cells are being run by another process")
@@ -259,12 +280,14 @@ def evaluate(
     stride: Annotated[int, typer.Option(min=0, help="tokens between windows of a text; 0: no overlap")] = 0,
     zero_shot: Annotated[str, typer.Option(help="zero-shot tasks of --data-dir, comma-separated")] = "",
     zero_shot_rows: Annotated[int, typer.Option(min=0, help="questions of each, the first ones; 0: all")] = 0,
-    precision: Annotated[str, typer.Option(help="fp32, or bf16")] = "fp32",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32; by default the preset's")] = "",
 ) -> None:
     """Evaluate a model as it is, dense or pruned: metrics of its task, perplexity with or without a stride."""
     from benchmark.evaluate import Request, evaluate_model, lines
 
     names = tuple(_split(zero_shot))
+    if precision:
+        _check_precision(precision)
     request = Request(model, task, preset, data_dir, length, stride, names, zero_shot_rows, precision)
     echo("\n".join(lines(evaluate_model(request))))
 
@@ -316,15 +339,30 @@ def memory(
 
 
 def _cells(
-    suite: str, preset: str, methods: str | None, tasks: str | None, seeds: str | None, results: Path, split: str
+    suite: str,
+    preset: str,
+    methods: str | None,
+    tasks: str | None,
+    seeds: str | None,
+    results: Path,
+    split: str,
+    precision: str = "auto",
 ) -> tuple["Store", list["Cell"]]:
     from benchmark import cells
     from benchmark.store import Store
 
     rows, names = _selected("methods", methods), _selected("tasks", tasks)
     numbers = [int(seed) for seed in dict.fromkeys(_selected("seeds", seeds)) if _is_seed(seed)]
-    planned = cells.plan(suite, preset, rows, names, numbers, split)
+    planned = cells.plan(suite, preset, rows, names, numbers, split, precision)
     return Store(results, suite, preset), planned
+
+
+def _check_precision(asked: str) -> None:
+    from benchmark.bench import device
+    from vtrans.precision import check_precision
+
+    if warning := check_precision(asked, device()):
+        sys.stderr.write(f"warning: {warning}\n")
 
 
 def _selected(option: str, text: str | None) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.bench import autocast, check_positions, device, load_tokenizer
 from benchmark.compress import check_model_class, find_model, is_finetuned
@@ -13,6 +13,8 @@ from benchmark.presets import get_preset, suite_of
 from benchmark.tasks import Task, get_task
 from benchmark.zero_shot import load_items, score_items
 from vtrans.errors import SuiteError
+from vtrans.precision import check_precision
+from vtrans.settings import Precision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +34,7 @@ class Request:
     stride: int = 0
     zero_shot: tuple[str, ...] = ()
     zero_shot_rows: int = 0
-    precision: str = "fp32"
+    precision: str = ""
 
 
 def evaluate_model(request: Request) -> dict[str, float]:
@@ -41,11 +43,11 @@ def evaluate_model(request: Request) -> dict[str, float]:
     Raises:
         SuiteError: bad input, or a model without a head for the task.
     """
-    if request.precision not in ("fp32", "bf16"):
-        raise SuiteError(f"precision {request.precision!r} is not known", "give fp32 or bf16")
+    check_precision(request.precision or "auto", device())
     task = get_task(request.task)
+    preset = get_preset(request.preset, suite_of(task.name))
     source = find_model(request.model, pruned=True)
-    length = request.length or get_preset(request.preset, suite_of(task.name)).max_length
+    length = request.length or preset.max_length
     check_positions(source, length)
     tokenizer, kind = load_tokenizer(source), kind_of(task)
     check_room(length, task, tokenizer)
@@ -55,7 +57,7 @@ def evaluate_model(request: Request) -> dict[str, float]:
     model = load(source, task).to(device())
     data = kind.load(task, request.data_dir, "validation")
     examples = strided(kind.encode(task, data.evaluation, tokenizer, length), request.stride, task)
-    with autocast(request.precision):
+    with autocast(cast("Precision", request.precision or preset.evaluation_precision)):
         metrics = kind.evaluate(task, model, examples).metrics
         for name, rows in items.items():
             metrics |= score_items(name, model, tokenizer, rows)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchmark.bench import Bench, autocast
+from benchmark.bench import Bench, autocast, device
 from benchmark.kinds import Scored
 from benchmark.provenance import peak_memory_bytes
 from benchmark.records import Macs, Outcome, Parameters, Sparsity
@@ -27,11 +27,13 @@ def measure(
         report: what the stages found.
     """
     from benchmark.latency import compare
+    from vtrans.precision import resolve
 
     report = dict(report)
     seconds = report.pop("seconds", {})
     if bench.zero_shot:
         report["zero_shot_rows"] = {name: len(items) for name, items in bench.zero_shot.items()}
+    report |= {"evaluation_precision": resolve(bench.precision, device())}
     latency = [compare(dense.eval(), small.eval(), bench.evaluation, batch) for batch in bench.latency]
     with autocast(bench.precision):
         scored = bench.kind.evaluate(bench.task, small, bench.evaluation)

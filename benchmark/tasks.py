@@ -29,6 +29,9 @@ class Task:
         train: name of the training split.
         joiner: of language modelling: what stands between the rows of the text.
         abstains: of question answering: whether some questions have no answer.
+        train_rows, evaluation_rows: size of the official splits, for estimates before data are loaded; of a text its
+            words.
+        mean_tokens: of a sequence under BERT's tokenizer, likewise; of a text it is the context.
     """
 
     name: str
@@ -46,6 +49,9 @@ class Task:
     train: str = "train"
     joiner: str = ""
     abstains: bool = False
+    train_rows: int = 0
+    evaluation_rows: int = 0
+    mean_tokens: float = 0.0
 
     @property
     def regression(self) -> bool:
@@ -99,6 +105,9 @@ _TASKS = (
         ("matthews_correlation", "accuracy"),
         SST2_LENGTH,
         anchor=(("The sailors rode the breeze clear of the rocks.",), 1),
+        train_rows=8_551,
+        evaluation_rows=1_043,
+        mean_tokens=11.6,
     ),
     Task(
         "sst2",
@@ -107,6 +116,9 @@ _TASKS = (
         ("accuracy",),
         SST2_LENGTH,
         anchor=(("unflinchingly bleak and desperate ",), 0),
+        train_rows=67_349,
+        evaluation_rows=872,
+        mean_tokens=13.3,
     ),
     Task(
         "mrpc",
@@ -121,8 +133,20 @@ _TASKS = (
             ),
             1,
         ),
+        train_rows=3_668,
+        evaluation_rows=408,
+        mean_tokens=53.2,
     ),
-    Task("stsb", _PAIR, (), ("pearson", "spearman"), SST2_LENGTH),
+    Task(
+        "stsb",
+        _PAIR,
+        (),
+        ("pearson", "spearman"),
+        SST2_LENGTH,
+        train_rows=5_749,
+        evaluation_rows=1_500,
+        mean_tokens=30.8,
+    ),
     Task(
         "qqp",
         ("question1", "question2"),
@@ -136,6 +160,9 @@ _TASKS = (
             ),
             0,
         ),
+        train_rows=363_846,
+        evaluation_rows=40_430,
+        mean_tokens=31.0,
     ),
     Task(
         "mnli",
@@ -152,6 +179,9 @@ _TASKS = (
             ),
             2,
         ),
+        train_rows=392_702,
+        evaluation_rows=9_815,
+        mean_tokens=40.0,
     ),
     Task(
         "qnli",
@@ -166,6 +196,9 @@ _TASKS = (
             ),
             0,
         ),
+        train_rows=104_743,
+        evaluation_rows=5_463,
+        mean_tokens=49.6,
     ),
     Task(
         "rte",
@@ -181,8 +214,21 @@ _TASKS = (
             ),
             1,
         ),
+        train_rows=2_490,
+        evaluation_rows=277,
+        mean_tokens=66.6,
     ),
-    Task("wnli", _PAIR, ("not_entailment", "entailment"), ("accuracy",), PAIR_LENGTH, anchor=(_WNLI, 0)),
+    Task(
+        "wnli",
+        _PAIR,
+        ("not_entailment", "entailment"),
+        ("accuracy",),
+        PAIR_LENGTH,
+        anchor=(_WNLI, 0),
+        train_rows=635,
+        evaluation_rows=71,
+        mean_tokens=37.1,
+    ),
     Task(
         "rotten_tomatoes",
         ("text",),
@@ -191,20 +237,54 @@ _TASKS = (
         SST2_LENGTH,
         caveat="own split by hash of the text; most of SST-2's validation sentences are among its rows",
         packaged=True,
+        train_rows=7_677,
+        evaluation_rows=853,
+        mean_tokens=27.4,
     ),
-    _text("wikitext2", "perplexity of the test split, tokenised text as it is"),
-    _text("wikitext103", "perplexity of the test split, tokenised text as it is"),
+    _text(
+        "wikitext2",
+        "perplexity of the test split, tokenised text as it is",
+        train_rows=2_088_628,
+        evaluation_rows=245_569,
+    ),
+    _text(
+        "wikitext103",
+        "perplexity of the test split, tokenised text as it is",
+        train_rows=103_227_021,
+        evaluation_rows=245_569,
+    ),
     _text(
         "wikitext2-raw",
         'perplexity of the test split, rows joined by two line breaks; "train" is the validation split',
         train="validation",
         joiner="\n\n",
+        train_rows=217_646,
+        evaluation_rows=245_569,
     ),
-    _questions("squad"),
-    _questions("squad_v2", abstains=True),
-    _text("imdb", "own split by hash of the text", packaged=True, joiner="\n\n"),
-    _masked("imdb", "own split by hash of the text; 15 % of the tokens masked", packaged=True, joiner="\n\n"),
-    _masked("wikitext103", "the test split, 15 % of its tokens masked"),
+    _questions("squad", train_rows=87_599, evaluation_rows=10_570, mean_tokens=152.0),
+    _questions("squad_v2", abstains=True, train_rows=130_319, evaluation_rows=11_873, mean_tokens=152.0),
+    _text(
+        "imdb",
+        "own split by hash of the text",
+        packaged=True,
+        joiner="\n\n",
+        train_rows=6_900_000,
+        evaluation_rows=61_000,
+    ),
+    _masked(
+        "imdb",
+        "own split by hash of the text; 15 % of the tokens masked",
+        packaged=True,
+        joiner="\n\n",
+        train_rows=6_900_000,
+        evaluation_rows=61_000,
+    ),
+    _masked(
+        "wikitext103",
+        "the test split, 15 % of its tokens masked",
+        train_rows=103_227_021,
+        evaluation_rows=245_569,
+    ),
 )
 TASKS = {task.name: task for task in _TASKS}
 GLUE = tuple(task.name for task in _TASKS if task.kind == "classification" and not task.packaged)

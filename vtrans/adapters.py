@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vtrans.errors import SuiteError
+from vtrans.forecast import FROZEN, Forecast
 from vtrans.method import Job, Stage
 from vtrans.settings import Distillation, Schedule
 
@@ -49,6 +50,10 @@ class RecoverLora(Stage):
         objective = AdapterObjective(adapted, distiller)
         fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         job.model = adapted.merge_and_unload()
+
+    def forecast(self, state: Forecast) -> float:
+        """Passes of the model, its weights frozen but for the adapters, and its teacher."""
+        return state.training(self.schedule, FROZEN, self.distillation)
 
 
 def check_installed() -> None:

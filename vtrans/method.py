@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from vtrans.forecast import Forecast
+
 if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line lists methods
     from torch import nn
 
@@ -62,6 +64,10 @@ class Stage(ABC):
     def run(self, job: Job) -> None:
         """Change `job`. Run again after a crash, it must end in the same state."""
 
+    def forecast(self, state: Forecast) -> float:
+        """Forward passes of the dense model over one sequence that the stage computes; changes `state` as it would."""
+        return 0.0
+
     @property
     def name(self) -> str:
         """Name in logs and records."""
@@ -85,6 +91,10 @@ class Method(ABC):
         run_stages(job, self.stages())
         return job.model.eval().requires_grad_(False)
 
+    def forecast(self, state: Forecast) -> float:
+        """Forward passes of the dense model over one sequence that all stages compute."""
+        return sum(stage.forecast(state) for stage in self.stages())
+
 
 def run_stages(job: Job, stages: Sequence[Stage]) -> None:
     """Run stages in their order; seconds of each, resumed ones included, go to the report."""
@@ -94,6 +104,7 @@ def run_stages(job: Job, stages: Sequence[Stage]) -> None:
         stage.run(job)
         label = job.label(stage)
         seconds[label] = max(time.monotonic() - start, job.desk.elapsed.get(label, 0.0))
+    job.report["precision"] = dict(job.desk.precisions)
 
 
 @dataclass(frozen=True)

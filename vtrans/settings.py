@@ -11,6 +11,8 @@ from vtrans.errors import SuiteError
 SITES = ("hidden", "heads", "ffn", "attention_layer", "ffn_layer")
 QUANTITIES = ("parameters", "macs", "latency", "latency-b1")
 DENOMINATORS = ("encoder", "all")
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Schedule:
         weight_decay: decoupled, on matrices only.
         clip: bound on the gradient norm of the weights.
         embeddings: whether the embedding tables are trained.
-        precision: `bf16` or `fp16` autocast, or `fp32`.
+        precision: `bf16` or `fp16` autocast, or `fp32`; `auto` is bf16 on a device with units for it, else fp32.
     """
 
     epochs: float = 0.0
@@ -41,7 +43,7 @@ class Schedule:
     weight_decay: float = 0.0
     clip: float = 1.0
     embeddings: bool = False
-    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    precision: Precision = "auto"
 
     def total(self, rows: int) -> int:
         """Optimiser steps on `rows` rows; at least one."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from vtrans.errors import SuiteError
+from vtrans.forecast import FROZEN, TRAINED, Forecast
 from vtrans.method import Job, Stage
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
 
@@ -71,6 +72,10 @@ class Finetune(Stage):
 
         fit(TaskObjective(job.model), job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
 
+    def forecast(self, state: Forecast) -> float:
+        """Forward and backward passes of the model."""
+        return state.training(self.schedule)
+
 
 @dataclass(frozen=True)
 class Subset(Stage):
@@ -85,6 +90,11 @@ class Subset(Stage):
         rows = stratified_rows(job.train.labels, self.fraction, job.stage_seed)
         job.report["subset"] = {"fraction": self.fraction, "of": len(job.train), "rows": rows}
         job.train = job.train.take(rows)
+
+    def forecast(self, state: Forecast) -> float:
+        """Fewer rows from here on."""
+        state.rows = max(1, round(self.fraction * state.rows))
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,11 @@ class Prune(Stage):
             frozen=self.frozen,
             size=size_for(job, self.budget),
         )
+
+    def forecast(self, state: Forecast) -> float:
+        """Passes of the gated model and its teacher."""
+        state.decide(self.budget)
+        return state.training(self.schedule, FROZEN if self.frozen else TRAINED, self.distillation)
 
     def _decide(self, job: Job, objective: "PruningObjective") -> None:
         from vtrans.constraint import calibrate
@@ -194,6 +209,10 @@ class TuneScales(Stage):
             fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         job.decision = job.gates.fixed(keep)
 
+    def forecast(self, state: Forecast) -> float:
+        """Passes of the gated model, frozen, and its teacher."""
+        return state.training(self.schedule, FROZEN, self.distillation)
+
 
 @dataclass(frozen=True)
 class Materialise(Stage):
@@ -208,6 +227,11 @@ class Materialise(Stage):
         job.model = materialise(job.model, job.decision)
         if job.transform is not None:
             job.transform = job.transform[:, survivors.to(job.transform.device)]
+
+    def forecast(self, state: Forecast) -> float:
+        """A smaller model from here on."""
+        state.materialise()
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -226,6 +250,10 @@ class Recover(Stage):
         objective = RecoveryObjective(job.model, distiller)
         fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
         job.transform = distiller.transform.weight.detach()
+
+    def forecast(self, state: Forecast) -> float:
+        """Passes of the smaller model and its teacher."""
+        return state.training(self.schedule, TRAINED, self.distillation)
 
 
 LATENCY_BATCH = {"latency": 32, "latency-b1": 1}
@@ -274,15 +302,15 @@ def make_distiller(job: Job, settings: Distillation, schedule: Schedule) -> "Dis
     import torch
 
     from vtrans.distillation import Distiller
+    from vtrans.precision import resolve
 
-    transform = job.transform
+    transform, device = job.transform, job.desk.engine.device(job.model)
     if transform is None and job.decision is not None:
         kept = (job.decision.hidden.detach() != 0).nonzero().flatten()
         transform = torch.eye(len(job.decision.hidden), device=kept.device)[:, kept]
     teacher = job.teacher
     if settings.prediction or settings.layer:  # else it is never run
         teacher = copy.deepcopy(teacher)
-        if schedule.precision == "bf16":
+        if resolve(schedule.precision, device) == "bf16":
             teacher = teacher.bfloat16()
-    distiller = Distiller(teacher, job.model, settings, transform)
-    return distiller.to(job.desk.engine.device(job.model))
+    return Distiller(teacher, job.model, settings, transform).to(device)

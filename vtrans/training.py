@@ -16,9 +16,9 @@ from vtrans.checkpoint import StageFiles
 from vtrans.engine import Engine, LocalEngine
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.examples import Batches, Examples
+from vtrans.precision import DTYPES, resolve
 from vtrans.settings import Schedule
 
-PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 LOG_EVERY = 10  # steps
 Report = Callable[[str, int, int, dict[str, float]], None]
 
@@ -58,6 +58,8 @@ class Desk:
         every: seconds between checkpoints.
         stop: set to True from a signal handler, it ends the run at the next step.
         engine: where steps run; of several ranks, the first alone writes files.
+        elapsed: seconds of each stage that has ended, resumed parts included.
+        precisions: what each of them was computed in; two where it went on on a machine of another kind.
     """
 
     folder: Path | None = None
@@ -65,6 +67,7 @@ class Desk:
     every: float = 30.0
     stop: bool = False
     elapsed: dict[str, float] = field(default_factory=dict)
+    precisions: dict[str, str] = field(default_factory=dict)
     engine: Engine = field(default_factory=LocalEngine)
 
 
@@ -98,7 +101,7 @@ def fit(objective: Objective, examples: Examples, schedule: Schedule, seed: int,
             saved = time.monotonic()
         if desk.stop:
             raise RunCancelled(f"stopped at step {step + 1} of {loop.total} of {name}", "run the same command to go on")
-    desk.elapsed[name] = loop.elapsed
+    desk.elapsed[name], desk.precisions[name] = loop.elapsed, " and ".join(loop.precisions)
 
 
 def _log(loop: "Loop", files: StageFiles, desk: Desk, step: int, numbers: dict[str, float]) -> None:
@@ -128,7 +131,9 @@ class Loop:
         self.optimizers = objective.optimizers(schedule)
         self.engine = engine or LocalEngine()
         self.device = self.engine.device(objective.modules["model"])
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=schedule.precision == "fp16")
+        self.precision = resolve(schedule.precision, self.device)
+        self.precisions = [self.precision]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         objective.modules["model"] = self.engine.wrap(objective.modules["model"])
 
     def step(self, step: int) -> dict[str, float]:
@@ -156,8 +161,8 @@ class Loop:
 
     def _terms(self, rows: list[int], step: int) -> dict[str, Tensor]:
         batch = {k: v.to(self.device) for k, v in self.examples.batch(rows).items()}
-        dtype = PRECISIONS.get(self.schedule.precision)
-        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+        enabled = self.precision != "fp32"
+        with torch.autocast(self.device.type, dtype=DTYPES[self.precision] if enabled else None, enabled=enabled):
             return self.objective.terms(batch, step, self.total)
 
     def _apply(self) -> None:
@@ -180,6 +185,7 @@ class Loop:
         return {
             "step": step,
             "elapsed": self.elapsed,
+            "precisions": self.precisions,
             "parameters": self._trained(),
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
             "scaler": self.scaler.state_dict(),
@@ -201,6 +207,7 @@ class Loop:
         if state["cuda"]:
             torch.cuda.set_rng_state_all(state["cuda"])
         self.elapsed = state["elapsed"]
+        self.precisions = list(dict.fromkeys([*state["precisions"], self.precision]))
         return state["step"]
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from benchmark.methods import Phases
+from vtrans.settings import Precision
 
 SCOPE = ("evaluation_rows", "evaluation_precision", "zero_shot", "zero_shot_rows")
 
@@ -24,11 +25,13 @@ class Preset:
         ablations, embeddings, agnostic: rows of the suites of these names.
         latency: batches that latency is measured at.
         evaluation_rows: sequences that are evaluated, the first ones; 0 for all.
-        evaluation_precision: `fp32`, or `bf16` autocast for metrics of models for which that is usual.
+        evaluation_precision: of the metrics; `auto` is bf16 where the device has units for it.
         zero_shot, zero_shot_rows: zero-shot tasks, and questions of each, the first ones; 0 for all.
         max_length: tokens that sequences are truncated to.
         phases: schedules of a task, by its name.
         overrides: fields of methods to replace, by method name.
+        tflops: throughput that `plan` reckons with, in TFLOP/s.
+        gpu: whether it is meant for a GPU.
     """
 
     name: str
@@ -46,9 +49,11 @@ class Preset:
     agnostic: tuple[str, ...] = ()
     latency: tuple[int, int] = (1, 32)
     evaluation_rows: int = 0
-    evaluation_precision: Literal["fp32", "bf16"] = "fp32"
+    evaluation_precision: Precision = "auto"
     zero_shot: tuple[str, ...] = ()
     zero_shot_rows: int = 0
+    tflops: float = 0.05
+    gpu: bool = False
 
     @property
     def scope(self) -> dict[str, Any]:

@@ -51,7 +51,6 @@ PRESETS = (
         overrides={"Faster-VTrans-LLM": _gates(30)},
         latency=(1, 4),
         evaluation_rows=160,
-        evaluation_precision="bf16",
     ),
     Preset(
         name="small",
@@ -64,7 +63,6 @@ PRESETS = (
         phases=_small,
         overrides={"Faster-VTrans-LLM": _gates(30) | {"fraction": 1.0}},
         latency=(1, 4),
-        evaluation_precision="bf16",
         zero_shot=ZERO_SHOT,
         zero_shot_rows=100,
     ),
@@ -72,6 +70,8 @@ PRESETS = (
         name="paper",
         summary="LLaMA-2-7B on WikiText-2 raw with seven zero-shot tasks, windows of 512 tokens, for a GPU",
         model="llama-2-7b",
+        gpu=True,
+        tflops=60.0,
         tasks=("wikitext2-raw",),
         seeds=(0,),
         rows=(*ROWS, "Faster-VTrans-LLM-LoRA-s50"),
@@ -79,7 +79,6 @@ PRESETS = (
         phases=_paper,
         overrides={"Faster-VTrans-LLM": _gates(32) | {"fraction": 1.0, "multiple": 128}},
         latency=(1, 4),
-        evaluation_precision="bf16",
         zero_shot=ALL_ZERO_SHOT,
     ),
 )

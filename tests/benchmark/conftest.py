@@ -8,6 +8,7 @@ from benchmark.methods import Phases
 from vtrans.settings import Constraint, GateRates, Schedule
 
 SCHEDULE = Schedule(steps=8, batch=8, lr=1e-3, precision="fp32")
+SHAPE = models.Shape(2, 24, 32, 18, 300)
 ROWS = (
     "dense",
     "random-s50",
@@ -35,11 +36,14 @@ def tiny_preset(monkeypatch, model_dir):
         seeds=(0, 1),
         rows=ROWS,
         max_length=16,
+        evaluation_precision="fp32",
         phases=lambda task: Phases(*[SCHEDULE] * 5, tokens=SCHEDULE, token_search=SCHEDULE, length=16),
         overrides=fast,
         ablations=("VTrans-s50+Infor-Coef-no-norm",),
     )
     monkeypatch.setitem(presets.SUITES["glue"].presets, "tiny", preset)  # shared with `ablations`
-    monkeypatch.setitem(models.MODELS, "tiny", models.ModelSpec("tiny", note="made in a test"))
+    monkeypatch.setitem(
+        models.MODELS, "tiny", models.ModelSpec("tiny", models.Shape(2, 24, 32, 18, 300), note="made in a test")
+    )
     monkeypatch.setattr(prepare, "locate", lambda spec: model_dir)
     return preset

@@ -164,8 +164,8 @@ def test_embeddings_rows_count_all_parameters_and_only_vtrans_gates_the_hidden_u
 
 def test_what_is_particular_to_an_evaluation_is_in_the_key_and_defaults_are_not():
     quick = get_preset("quick", "llm")
-    assert quick.scope == {"evaluation_rows": quick.evaluation_rows, "evaluation_precision": "bf16"}
-    assert get_preset("small", "glue").scope == {}
+    assert quick.scope == {"evaluation_rows": quick.evaluation_rows}
+    assert get_preset("small", "glue").scope == {"evaluation_precision": "fp32"}
 
 
 def test_a_task_beside_the_preset_s_own_runs_by_name_alone():

@@ -74,7 +74,7 @@ def test_bf16_is_near_fp32(language):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"precision": "int8"}, "precision 'int8' is not known; give fp32 or bf16"),
+        ({"precision": "int8"}, "precision 'int8' is not known; give auto, bf16, fp16, fp32"),
         ({"stride": 25}, "stride 25 is not from 1 to the window of 24 tokens"),
         ({"length": 1}, "sequences of 1 tokens hold no text; give --length 2 at least"),
         ({"length": 64}, "longer than the 48 positions"),

@@ -12,7 +12,7 @@ from tiny import tiny_gpt2, tiny_llama
 from benchmark import models, presets, runner, text
 from benchmark.cells import plan
 from benchmark.methods import Phases
-from benchmark.models import ModelSpec, Recipe
+from benchmark.models import ModelSpec, Recipe, Shape
 from benchmark.perplexity import metrics_of, total_nll
 from benchmark.prepare import prepare
 from benchmark.pretraining import train_tokenizer
@@ -44,7 +44,7 @@ def text_dir(tmp_path):
 def lm_preset(monkeypatch):
     """A preset whose model is pre-trained in seconds, on sentences made here."""
     recipe = Recipe(2, 16, 2, Schedule(steps=6, batch=4, lr=1e-3, embeddings=True, precision="fp32"), 16, 300)
-    spec = ModelSpec("gpt2-tiny", note="made in a test", recipe=recipe)
+    spec = ModelSpec("gpt2-tiny", Shape(2, 16, 64, 300, 16, decoder=True), note="made in a test", recipe=recipe)
     monkeypatch.setitem(models.MODELS, spec.name, spec)
     monkeypatch.setattr(text, "_imdb", lambda: (sentences(80, 5), sentences(5, 6)))
     short = Schedule(steps=6, batch=4, lr=1e-3, precision="fp32")
@@ -56,6 +56,7 @@ def lm_preset(monkeypatch):
         seeds=(0,),
         rows=("dense", "CoFi-s50", "VTrans-s50", "Faster-VTrans-s50"),
         max_length=16,
+        evaluation_precision="fp32",
         phases=lambda task: Phases(*[short] * 5),
         overrides={"Faster-VTrans": {"fraction": 0.5}},
     )

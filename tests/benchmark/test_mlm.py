@@ -32,6 +32,7 @@ def mlm_preset(monkeypatch, tiny_preset):
         seeds=(0,),
         rows=("dense", "VTrans-s50"),
         max_length=16,
+        evaluation_precision="fp32",
         phases=lambda task: Phases(*[SHORT] * 5),
     )
     monkeypatch.setitem(presets.SUITES["mlm"].presets, "tiny", preset)

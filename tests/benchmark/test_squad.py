@@ -169,11 +169,14 @@ def test_static_token_and_joint_rows_run_end_to_end(monkeypatch, model_dir, squa
         seeds=(0,),
         rows=("dense", "VTrans-s50", "Transkimmer", "PoWER-BERT", "VTrans-s50+Infor-Coef"),
         max_length=100,
+        evaluation_precision="fp32",
         phases=lambda task: Phases(*[short] * 5, tokens=short, token_search=short, length=100),
         overrides={"PoWER-BERT": {"rate": 0.3, "strength": 0.05}},
     )
     monkeypatch.setitem(presets.SUITES["squad"].presets, "tiny", preset)
-    monkeypatch.setitem(models.MODELS, "tiny", models.ModelSpec("tiny", note="made in a test"))
+    monkeypatch.setitem(
+        models.MODELS, "tiny", models.ModelSpec("tiny", models.Shape(2, 24, 32, 18, 300), note="made in a test")
+    )
     monkeypatch.setattr(prepare, "locate", lambda spec: model_dir)
     cells, store = plan("squad", "tiny"), Store(tmp_path / "results", "squad", "tiny")
     assert runner.run_cells(cells, store, squad_dir) == len(cells)

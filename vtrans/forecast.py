@@ -1,0 +1,36 @@
+"""What a method will compute, known before it runs: in forward passes of the dense model over one sequence."""
+
+from dataclasses import dataclass
+
+from vtrans.settings import Budget, Distillation, Schedule
+
+TRAINED, FROZEN = 3.0, 2.0  # passes per sequence: forward, and backward to weights and activations, or to the latter
+
+
+@dataclass
+class Forecast:
+    """The state of a run that stages change as they would on the way.
+
+    Attributes:
+        rows: training rows.
+        kept: share of the dense model's MACs that the model computes.
+        decided: share that is left once the decision at hand is materialised.
+    """
+
+    rows: int
+    kept: float = 1.0
+    decided: float = 1.0
+
+    def training(self, schedule: Schedule, student: float = TRAINED, distillation: Distillation | None = None) -> float:
+        """Passes of a training stage; a teacher adds one per sequence."""
+        teacher = 1.0 if distillation and (distillation.prediction or distillation.layer) else 0.0
+        return schedule.total(self.rows) * schedule.batch * (student * self.kept + teacher)
+
+    def decide(self, budget: Budget) -> None:
+        """A decision that meets a budget, whatever it counts."""
+        self.decided = 1 - budget.sparsity
+
+    def materialise(self) -> None:
+        """Cut the model to the decision."""
+        self.kept *= self.decided
+        self.decided = 1.0
