@@ -102,4 +102,4 @@ def ablations(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Print the suite's own costs as ratios: gated over plain training steps, start-up, counting, planning."""
     install(session)
-    session.run("python", "-m", "benchmark.overhead", *session.posargs)
+    session.run("python", "-m", "benchmark.overhead.steps", *session.posargs)

@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from vtrans.method import Job, Method, Stage
+from vtrans.methods.base import Job, Method, Stage
+from vtrans.methods.stages import Materialise, Prune, Recover
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
-from vtrans.stages import Materialise, Prune, Recover
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vtrans.gates import Gate, GateSet
-    from vtrans.objectives import PruningObjective
-    from vtrans.size import Size
+    from vtrans.objectives.base import PruningObjective
+    from vtrans.pruning.gates import Gate, GateSet
+    from vtrans.pruning.size import Size
 
 Fidelity = Literal["corrected", "official"]
 
@@ -35,7 +35,7 @@ class HardConcreteGates:
 
     def build(self, site: str, n: int) -> "Gate":
         """A hard-concrete gate of `n` units."""
-        from baselines.hard_concrete import HardConcreteGate
+        from baselines.parts.hard_concrete import HardConcreteGate
 
         return HardConcreteGate(n, self.ffn_mean if site == "ffn" else self.mean)
 

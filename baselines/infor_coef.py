@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from baselines.token_losses import TokenLosses
-from baselines.token_training import LearnTokens
-from vtrans.method import Method, Stage
+from baselines.parts.token_losses import TokenLosses
+from baselines.parts.token_training import LearnTokens
+from vtrans.methods.base import Method, Stage
 from vtrans.settings import Schedule
 
 

@@ -1,19 +1,16 @@
 """Rows that show whether a method does anything: units chosen without training, then the same recovery."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from baselines.parts.unit_scores import keep_share, unit_scores
 from vtrans.forecast import Forecast
-from vtrans.method import Job, Method, Stage
+from vtrans.methods.base import Job, Method, Stage
+from vtrans.methods.stages import Materialise, Recover
 from vtrans.settings import Budget, Distillation, Schedule
-from vtrans.stages import Materialise, Recover
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from vtrans.anatomy import Anatomy
-    from vtrans.anatomy.base import Block
-    from vtrans.multipliers import Multipliers
+    from vtrans.pruning.masks import Multipliers
 
 
 @dataclass(frozen=True)
@@ -33,9 +30,10 @@ class Choose(Stage):
         import torch
 
         from vtrans.anatomy import anatomy_of
-        from vtrans.constraint import bisect
-        from vtrans.size import Counts, removed
-        from vtrans.stages import size_for
+        from vtrans.methods.stages import size_for
+        from vtrans.pruning.constraint import bisect
+        from vtrans.pruning.counts import Counts
+        from vtrans.pruning.size import removed
 
         anatomy, size = anatomy_of(job.model), size_for(job, self.budget)
         generator = torch.Generator().manual_seed(job.stage_seed)
@@ -87,62 +85,3 @@ def check_reached(budget: Budget, real: float, tolerance: float = 0.01) -> None:
             f"with heads and FFN units alone (closest {real:.3f})",
             "ask for another sparsity or use a method that prunes hidden units",
         )
-
-
-def unit_scores(
-    model: Any, anatomy: "Anatomy", score: str, generator: "Generator | None"
-) -> tuple[list["Tensor"], list["Tensor"]]:
-    """Scores of the heads and of the FFN units of each layer, empty where a sub-layer is gone."""
-    import torch
-
-    if score == "random":
-        heads, ffn = ([torch.rand(n, generator=generator) for n in counts] for counts in (anatomy.heads, anatomy.ffn))
-        return heads, ffn
-    blocks = anatomy.blocks
-    heads = [_head_norms(model, b) if b.heads else torch.zeros(0) for b in blocks]
-    ffn = [_norms(model, b.up, b.down, b.ffn) if b.ffn else torch.zeros(0) for b in blocks]
-    return heads, ffn
-
-
-def _head_norms(model: Any, block: "Block") -> "Tensor":
-    """As `_norms`, for heads; a fused projection holds queries, keys and values one after the other."""
-    inputs = tuple(dict.fromkeys((block.query, block.key, block.value)))
-    return _norms(model, inputs, block.out, block.heads, parts=3 if block.fused else 1)
-
-
-def _norms(model: Any, into: tuple[str, ...], out: str, units: int, parts: int = 1) -> "Tensor":
-    """Squared norm of what leads into each unit and out of it, `(units,)`."""
-    rows = [_weight(model, path).square().sum(1).view(parts, units, -1).sum((0, 2)) for path in into]
-    columns = _weight(model, out).square().sum(0).view(units, -1).sum(1)
-    return sum(rows, columns).cpu()
-
-
-def _weight(model: Any, path: str) -> "Tensor":
-    """Weight of a Linear, or of a Conv1D as if it were one, `(outputs, inputs)`."""
-    from vtrans.surgery import shape_of
-
-    module = model.get_submodule(path)
-    weight = module.weight.detach()
-    return weight if hasattr(module, "in_features") else weight.view(shape_of(module)).T
-
-
-def keep_share(
-    anatomy: "Anatomy", heads: list["Tensor"], ffn: list["Tensor"], of_heads: float, of_ffn: float
-) -> "Multipliers":
-    """Keep the given shares of each layer's heads and FFN units, the highest scores first, at least one of each."""
-    import torch
-
-    from vtrans.multipliers import Multipliers
-
-    ones = [torch.ones(())] * len(anatomy.blocks)
-    kept_heads, kept_ffn = [_top(s, of_heads) for s in heads], [_top(s, of_ffn) for s in ffn]
-    return Multipliers.of(torch.ones(anatomy.hidden), kept_heads, kept_ffn, ones, ones)
-
-
-def _top(scores: "Tensor", share: float) -> "Tensor":
-    import torch
-
-    kept = torch.zeros(len(scores))
-    if len(scores):
-        kept[scores.topk(max(1, round(share * len(scores)))).indices] = 1.0
-    return kept

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 
 from vtrans.forecast import Forecast
-from vtrans.method import Job, Method, Stage
+from vtrans.methods.base import Job, Method, Stage
+from vtrans.methods.stages import Finetune
 from vtrans.settings import Schedule
-from vtrans.stages import Finetune
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,10 @@ class SearchRetention(Stage):
         """Train, then leave the hard selector of the configuration that was found in `job.model`."""
         import torch
 
+        from baselines.parts.retention_search import SearchObjective, SoftRetention
         from vtrans.anatomy import anatomy_of
         from vtrans.tokens import Retention, attach
-        from vtrans.tokens.objectives import SearchObjective
-        from vtrans.tokens.retention import SoftRetention
-        from vtrans.training import fit
+        from vtrans.training.loop import fit
 
         torch.manual_seed(job.stage_seed)
         positions = job.model.config.max_position_embeddings  # type: ignore[union-attr]

@@ -10,9 +10,9 @@ import typer
 from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
-    from benchmark.cells import Cell
-    from benchmark.store import Store
-    from benchmark.timing import Estimate
+    from benchmark.grid.cells import Cell
+    from benchmark.records.store import Store
+    from benchmark.runs.timing import Estimate
 
 app = typer.Typer(
     name="vtrans-bench",
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        from benchmark.provenance import installed_version
+        from benchmark.records.provenance import installed_version
 
         echo(f"vtrans-bench {installed_version('vtrans-bench')}")
         raise typer.Exit
@@ -76,10 +76,10 @@ def list_(what: Annotated[Listing | None, typer.Argument()] = None) -> None:
 
 def listing(kind: Listing) -> dict[str, str]:
     """Names of a kind and a line on each."""
-    from benchmark.methods import JOINT, METHODS
-    from benchmark.models import MODELS
-    from benchmark.presets import SUITES
-    from benchmark.tasks import TASKS
+    from benchmark.grid.methods import JOINT, METHODS
+    from benchmark.grid.suites import SUITES
+    from benchmark.models.registry import MODELS
+    from benchmark.tasks.registry import TASKS
 
     return {
         Listing.METHODS: {name: entry.summary for name, entry in METHODS.items()}
@@ -115,7 +115,7 @@ def plan(
     echo(f"{len(cells)} cells: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     todo = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
     if todo:
-        from benchmark import cost
+        from benchmark.grid import cost
 
         scale = todo[0].preset
         echo("\n".join(cost.lines(cost.cost(todo), preset, tflops or scale.tflops, scale.gpu)))
@@ -150,9 +150,9 @@ def run(
 
 
 def _run(todo: list["Cell"], store: "Store", data_dir: Path | None) -> None:
-    from benchmark.progress import GridProgress
-    from benchmark.runner import run_cells
-    from benchmark.store import check_writable
+    from benchmark.common.files import check_writable
+    from benchmark.runs.progress import GridProgress
+    from benchmark.runs.runner import run_cells
 
     if not todo:
         return
@@ -181,7 +181,7 @@ def tables(
 
 
 def _tables(store: "Store", suite: str, preset: str, split: str) -> None:
-    from benchmark import tables
+    from benchmark.reports import tables
 
     paths = tables.write(store, preset, tables.recorded_cells(store, suite, preset, split))
     echo(paths[0].read_text(encoding="utf-8"))
@@ -195,8 +195,8 @@ def paper(
     results: Results = Path("results"),
 ) -> None:
     """Write a paper's tables and figures from the records, printed cells beside measured ones."""
-    from benchmark import papers
-    from benchmark.presets import get_preset
+    from benchmark.grid.suites import get_preset
+    from benchmark.reports.infor_coef import tables as papers
     from vtrans.errors import did_you_mean
 
     if name not in ("infor-coef",):
@@ -212,8 +212,8 @@ def probe(
     data_dir: DataDir = None,
 ) -> None:
     """Compare where kept and pruned heads of the dense model look: a table and a figure beside the records."""
-    from benchmark.probe import probe
-    from benchmark.progress import progress
+    from benchmark.reports.attention.probe import probe
+    from benchmark.runs.progress import progress
 
     with progress("probe") as report:
         paths = probe(runs, data_dir, report)
@@ -224,7 +224,7 @@ def probe(
 @app.command()
 def validate(results: Results = Path("results")) -> None:
     """Check every record under the results folder against its schema."""
-    from benchmark.store import read_record
+    from benchmark.records.store import read_record
 
     paths = sorted(results.glob("*/*/runs/*.json"))
     if not paths:
@@ -257,8 +257,8 @@ def compress(
     denominator: Annotated[str, typer.Option(help="encoder, or all with embeddings")] = "encoder",
 ) -> None:
     """Compress a model of your own: a model in, a smaller one out, with its measurements."""
-    from benchmark.compress import Request, compress_model
-    from benchmark.progress import progress
+    from benchmark.commands.compress import Request, compress_model
+    from benchmark.runs.progress import progress
 
     request = Request(model, task, method, sparsity, out, preset, data_dir, seed, quantity, denominator)
     with progress(method) as report:
@@ -283,7 +283,7 @@ def evaluate(
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32; by default the preset's")] = "",
 ) -> None:
     """Evaluate a model as it is, dense or pruned: metrics of its task, perplexity with or without a stride."""
-    from benchmark.evaluate import Request, evaluate_model, lines
+    from benchmark.commands.evaluate import Request, evaluate_model, lines
 
     names = tuple(_split(zero_shot))
     if precision:
@@ -307,9 +307,9 @@ def shard(
     lora: Annotated[bool, typer.Option(help="train low-rank adapters on the smaller model, and merge them")] = False,
 ) -> None:
     """Prune a language model held in shards: start it with torchrun --nproc-per-node N -m benchmark shard ..."""
-    from benchmark.progress import progress
-    from benchmark.shard import Request, shard_model
-    from vtrans.engine import Sharding
+    from benchmark.commands.shard import Request, shard_model
+    from benchmark.runs.progress import progress
+    from vtrans.training.engine import Sharding
 
     sharding = Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
     request = Request(model, task, sparsity, out, sharding, preset, data_dir, seed, lora)
@@ -330,8 +330,8 @@ def memory(
     length: Annotated[int, typer.Option(min=1, help="tokens a sequence")] = 512,
 ) -> None:
     """Estimate the memory a GPU needs to train gates on a model in shards; nothing is loaded."""
-    from benchmark.memory import config_of_model, estimate
-    from vtrans.engine import Sharding
+    from benchmark.commands.memory import config_of_model, estimate
+    from vtrans.training.engine import Sharding
 
     sharding = Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
     need = estimate(config_of_model(model), sharding, ranks, batch, length)
@@ -348,8 +348,8 @@ def _cells(
     split: str,
     precision: str = "auto",
 ) -> tuple["Store", list["Cell"]]:
-    from benchmark import cells
-    from benchmark.store import Store
+    from benchmark.grid import cells
+    from benchmark.records.store import Store
 
     rows, names = _selected("methods", methods), _selected("tasks", tasks)
     numbers = [int(seed) for seed in dict.fromkeys(_selected("seeds", seeds)) if _is_seed(seed)]
@@ -358,8 +358,8 @@ def _cells(
 
 
 def _check_precision(asked: str) -> None:
-    from benchmark.bench import device
-    from vtrans.precision import check_precision
+    from benchmark.common.device import device
+    from vtrans.training.precision import check_precision
 
     if warning := check_precision(asked, device()):
         sys.stderr.write(f"warning: {warning}\n")

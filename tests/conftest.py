@@ -12,7 +12,7 @@ from tiny import tiny_bert, tiny_examples
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.utils import logging
 
-from vtrans.examples import Examples
+from vtrans.data.examples import Examples
 
 logging.disable_progress_bar()  # the bars of save_pretrained would stand among the errors that tests read
 settings.register_profile(

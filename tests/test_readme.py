@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import cli, tables
-from benchmark.store import Store
+from benchmark import cli
+from benchmark.records.store import Store
+from benchmark.reports import tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -44,7 +45,7 @@ def test_readme_commands_exist():
 
 
 def test_every_committed_record_is_complete_and_meets_its_size():
-    from benchmark.store import read_record
+    from benchmark.records.store import read_record
 
     paths = sorted((ROOT / "results").glob("*/*/runs/*.json"))
     for path in paths:

@@ -17,9 +17,9 @@ from transformers import (
 )
 
 from vtrans.anatomy import anatomy_of
-from vtrans.examples import Examples
-from vtrans.gates import GateSet, VariationalGate
-from vtrans.multipliers import Multipliers
+from vtrans.data.examples import Examples
+from vtrans.pruning.gates import GateSet, VariationalGate
+from vtrans.pruning.masks import Multipliers
 from vtrans.tokens import Predictor, Retention, attach
 
 torch.set_num_threads(1)  # the number of threads changes the last bits

@@ -6,13 +6,13 @@ from tiny import tiny_bert, tiny_examples
 from transformers import BertConfig, BertForSequenceClassification
 
 from baselines.cofi import CoFi, HardConcreteGates, official_sparsity
-from baselines.hard_concrete import BOUND, HardConcreteGate, open_probability
+from baselines.parts.hard_concrete import BOUND, HardConcreteGate, open_probability
 from vtrans.anatomy import anatomy_of
-from vtrans.gates import GateSet
-from vtrans.method import Job
+from vtrans.methods.base import Job
+from vtrans.pruning.gates import GateSet
+from vtrans.pruning.size import Size
 from vtrans.settings import Budget, GateRates, Schedule
-from vtrans.size import Size
-from vtrans.training import Desk
+from vtrans.training.loop import Desk
 
 
 @pytest.mark.parametrize(("loga", "p"), [(0, 0.8318), (4.605, 0.99798), (-4.605, 0.0471), (10, 0.99999)])

@@ -6,15 +6,16 @@ import pytest
 import torch
 from tiny import FAMILIES, tiny_bert, tiny_examples
 
-from baselines.one_shot import OneShot, unit_scores
+from baselines.one_shot import OneShot
+from baselines.parts.unit_scores import unit_scores
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.method import Job
-from vtrans.multipliers import Multipliers
+from vtrans.methods.base import Job
+from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.size import Size
+from vtrans.pruning.surgery import materialise
 from vtrans.settings import Budget, Schedule
-from vtrans.size import Size
-from vtrans.surgery import materialise
-from vtrans.training import Desk
+from vtrans.training.loop import Desk
 
 SCHEDULE = Schedule(steps=3, batch=8, lr=1e-3, precision="fp32")
 

@@ -4,14 +4,17 @@ import pytest
 import torch
 from tiny import FAMILIES, inputs, tiny_bert, tiny_examples
 
-from baselines.student_objective import StudentObjective
-from baselines.students import DistilBert, KeepLayers, StudentLosses, TinyBert, kept_layers
+from baselines.distilbert import DistilBert
+from baselines.parts.student_losses import StudentLosses
+from baselines.parts.student_objective import StudentObjective
+from baselines.parts.students import KeepLayers, kept_layers
+from baselines.tinybert import TinyBert
 from vtrans.anatomy import anatomy_of
-from vtrans.distillation import masked_mse
 from vtrans.errors import SuiteError
-from vtrans.method import Job
+from vtrans.methods.base import Job
+from vtrans.objectives.distillation import masked_mse
 from vtrans.settings import Schedule
-from vtrans.training import Desk
+from vtrans.training.loop import Desk
 
 SHORT = Schedule(steps=6, batch=8, lr=1e-3, precision="fp32")
 

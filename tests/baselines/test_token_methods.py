@@ -8,18 +8,18 @@ import torch
 from tiny import tiny_bert, tiny_examples
 
 from baselines.infor_coef import InforCoef
+from baselines.parts.retention_search import SoftRetention
+from baselines.parts.token_losses import TokenLosses, entropy_loss, norm_loss, skim_loss
 from baselines.power_bert import PowerBert
-from baselines.token_losses import TokenLosses, entropy_loss, norm_loss, skim_loss
 from baselines.transkimmer import Transkimmer
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import RunCancelled
-from vtrans.method import Job
+from vtrans.methods.base import Job
+from vtrans.pruning.surgery import replace_skipped
 from vtrans.settings import Schedule
-from vtrans.surgery import replace_skipped
 from vtrans.tokens import dropping_encoder, token_lengths
 from vtrans.tokens.encoder import Choice, PaddedTokens, Trace
-from vtrans.tokens.retention import SoftRetention
-from vtrans.training import Desk
+from vtrans.training.loop import Desk
 
 SHORT = Schedule(steps=12, batch=8, lr=1e-3)
 

@@ -3,8 +3,10 @@
 import pytest
 
 from baselines.cofi import HardConcreteGates
-from benchmark import models, prepare, presets
-from benchmark.methods import Phases
+from benchmark.grid import suites as presets
+from benchmark.grid.schedules import Phases
+from benchmark.models import prepare
+from benchmark.models import registry as models
 from vtrans.settings import Constraint, GateRates, Schedule
 
 SCHEDULE = Schedule(steps=8, batch=8, lr=1e-3, precision="fp32")

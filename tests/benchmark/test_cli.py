@@ -3,23 +3,12 @@
 import json
 
 import pytest
-from test_tables import make_record
+from command import call
+from made_records import make_record
 
-from benchmark import cli
-from benchmark.cells import plan
-from benchmark.presets import SUITES
-from benchmark.store import Store
-
-
-def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["vtrans-bench", *arguments])
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    output = capsys.readouterr()
-    return code, output.out, output.err
+from benchmark.grid.cells import plan
+from benchmark.grid.suites import SUITES
+from benchmark.records.store import Store
 
 
 @pytest.fixture
@@ -108,7 +97,7 @@ def test_run_and_compress_end_to_end(cli_call, tiny_preset, data_dir, model_dir,
     compress = ["compress", "--model", str(model_dir), "--task", "sst2", "--method", "VTrans", "--sparsity", "0.5"]
     code, out, err = cli_call(*compress, *base, "--out", str(tmp_path / "small"))
     assert code == 0, err
-    from vtrans.pruned import load_pruned
+    from vtrans.saving.pruned import load_pruned
 
     small = load_pruned(tmp_path / "small")
     assert sum(p.numel() for p in small.parameters()) < 15_000
@@ -121,7 +110,7 @@ def test_run_and_compress_end_to_end(cli_call, tiny_preset, data_dir, model_dir,
 
 @pytest.mark.parametrize("method", ["Transkimmer", "VTrans+Infor-Coef"])
 def test_compress_with_a_token_method(cli_call, tiny_preset, data_dir, model_dir, tmp_path, method):
-    from vtrans.pruned import load_pruned
+    from vtrans.saving.pruned import load_pruned
     from vtrans.tokens import dropping_encoder
 
     base = ["--model", str(model_dir), "--task", "sst2", "--preset", "tiny", "--data-dir", str(data_dir)]
@@ -141,7 +130,7 @@ def test_compress_with_a_token_method(cli_call, tiny_preset, data_dir, model_dir
     ],
 )
 def test_compress_takes_the_size_that_the_method_names(method, sparsity, want, tmp_path):
-    from benchmark.compress import Request
+    from benchmark.commands.compress import Request
 
     assert Request("m", "sst2", method, sparsity, tmp_path).build().budget.sparsity == want
 
@@ -203,7 +192,7 @@ def compress_call(cli_call, tiny_preset, data_dir, model_dir, tmp_path):
 
 
 def test_another_request_never_reuses_checkpoints(compress_call, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmark.compress.discard", lambda work: None)
+    monkeypatch.setattr("benchmark.commands.compress.discard", lambda work: None)
     weights = []
     for more in ([], ["--seed", "1"], ["--sparsity", "0.6"]):
         assert compress_call(*more)[0] == 0
@@ -234,7 +223,7 @@ def test_after_a_crash_while_the_result_is_written_the_same_command_goes_on(comp
         raise OSError("disk full")
 
     with monkeypatch.context() as broken:
-        broken.setattr("benchmark.compress.publish", crash)
+        broken.setattr("benchmark.commands.compress.publish", crash)
         assert compress_call()[0] == 1
     code, _, err = compress_call()
     assert code == 0, err
@@ -275,7 +264,7 @@ def test_other_data_under_the_same_results_is_refused(cli_call, tiny_preset, dat
 
 
 def test_missing_data_of_a_later_task_is_found_at_once(cli_call, tiny_preset, data_dir, monkeypatch):
-    monkeypatch.setattr("benchmark.runner.run_cell", lambda *a: pytest.fail("trained"))
+    monkeypatch.setattr("benchmark.runs.runner.run_cell", lambda *a: pytest.fail("trained"))
     code, _, err = cli_call("run", "glue", "--preset", "tiny", "--data-dir", str(data_dir))
     assert code == 2 and "mrpc/train.jsonl" in err
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vtrans.method import Method, Stage
+from vtrans.methods.base import Method, Stage
+from vtrans.methods.stages import Finetune
 from vtrans.settings import Schedule
-from vtrans.stages import Finetune
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +38,7 @@ def move_encoder(small: "nn.Module", task_model: "nn.Module") -> "nn.Module":
     from typing import Any, cast
 
     from vtrans.anatomy import anatomy_of
-    from vtrans.pruned import resize, widths
+    from vtrans.saving.pruned import resize, widths
 
     anatomy, model = anatomy_of(task_model), cast("Any", task_model)
     resize(model, widths(small))

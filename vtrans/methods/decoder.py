@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from vtrans.adapters import RecoverLora
-from vtrans.method import Stage
+from vtrans.methods.adapters import RecoverLora
+from vtrans.methods.base import Stage
+from vtrans.methods.stages import Materialise, RoundWidths, TuneScales
 from vtrans.methods.vtrans import FasterVTrans
 from vtrans.settings import Distillation
-from vtrans.stages import Materialise, RoundWidths, TuneScales
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from vtrans.method import Method, Stage
+from vtrans.methods.base import Method, Stage
+from vtrans.methods.stages import Materialise, Prune, Recover, Subset, TuneScales, VariationalGates
 from vtrans.settings import SITES, Budget, Constraint, Distillation, Schedule
-from vtrans.stages import Materialise, Prune, Recover, Subset, TuneScales, VariationalGates
 
 
 @dataclass(frozen=True)

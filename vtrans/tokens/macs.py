@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from vtrans.size import Size
+from vtrans.pruning.size import Size
 from vtrans.tokens.encoder import dropping_encoder
 from vtrans.tokens.predictor import Predictor
 

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vtrans.anatomy import Anatomy
@@ -47,54 +46,6 @@ class Retention(nn.Module):
         """Choose among tokens by their significance `seen`."""
         assert seen is not None, "significance comes with place `ffn`"
         return Choice((tokens.ranks(seen) < self.lengths[layer]).float())
-
-
-class SoftRetention(nn.Module):
-    """The configuration search: a token of rank k by significance is multiplied by a learnt weight W[layer, k].
-
-    It drops nothing itself. The last weight serves all later ranks too. The first token has rank 0, for it is
-    the one that stays later; the official code ranks it like the others in its search.
-
-    Args:
-        layers: number of layers.
-        length: number of ranks, the fixed length of the task's sequences.
-    """
-
-    kind, place, learns, fidelity = "soft-retention", "ffn", True, "corrected"
-
-    def __init__(self, layers: int, length: int) -> None:
-        super().__init__()
-        self.weights = nn.Parameter(torch.ones(layers, length))
-
-    def settings(self) -> dict[str, Any]:
-        """JSON values to build it from again."""
-        return {"layers": self.weights.shape[0], "length": self.weights.shape[1]}
-
-    def check(self, anatomy: Anatomy, positions: int) -> None:
-        """It fits every model it is built for."""
-
-    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> Choice:
-        """Keep all tokens, scaled by the weights of their ranks."""
-        assert seen is not None, "significance comes with place `ffn`"
-        rank = tokens.ranks(seen).clamp(max=self.weights.shape[1] - 1)
-        return Choice(torch.ones_like(seen), scale=self.weights[layer][rank])
-
-    def penalty(self) -> Tensor:
-        """Sum over layers j, counted from 1, of j |W_j|: later layers are to keep fewer. 0-d."""
-        order = torch.arange(1, len(self.weights) + 1, device=self.weights.device)
-        return (order * self.weights.abs().sum(1)).sum()
-
-    @torch.no_grad()
-    def clamp_(self) -> None:
-        """Bring the weights back into [0, 1]."""
-        self.weights.clamp_(0, 1)
-
-    def configuration(self) -> list[int]:
-        """Tokens to keep at each layer: the mass of its weights, no more than before, at least 1."""
-        lengths: list[int] = []
-        for mass in self.weights.detach().sum(1).tolist():
-            lengths.append(max(1, min(int(mass + 1e-4), lengths[-1] if lengths else self.weights.shape[1])))
-        return lengths
 
 
 def check_configuration(lengths: Sequence[int]) -> tuple[int, ...]:

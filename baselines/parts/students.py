@@ -1,0 +1,108 @@
+"""Distilled students: DistilBERT-style, and TinyBERT-style without general distillation, cut from the suite's teacher.
+
+A student starts from layers of its teacher, the last of each equal part, so that its layer m stands where the
+teacher's layer m N / M does (TinyBERT, section 3). It goes on without any pre-training of its own.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from baselines.parts.student_losses import StudentLosses
+from vtrans.forecast import TRAINED, Forecast
+from vtrans.methods.base import Job, Stage
+from vtrans.settings import Distillation, Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vtrans.anatomy import Anatomy
+    from vtrans.pruning.masks import Multipliers
+
+
+@dataclass(frozen=True)
+class KeepLayers(Stage):
+    """Keep one layer of every `every`, and the given shares of hidden and FFN units, those of the largest norm."""
+
+    every: int = 2
+    hidden: float = 1.0
+    ffn: float = 1.0
+
+    def run(self, job: Job) -> None:
+        """Set `job.decision`.
+
+        Raises:
+            SuiteError: the model has fewer layers than that.
+        """
+        from vtrans.anatomy import anatomy_of
+
+        anatomy = anatomy_of(job.model)
+        layers = kept_layers(len(anatomy.blocks), self.every)
+        job.decision = student_units(job.model, anatomy, layers, self.hidden, self.ffn)
+        job.report["pruning"] = {"kept": job.decision.kept(), "layers": [layer + 1 for layer in layers]}
+
+    def forecast(self, state: Forecast) -> float:
+        """A decision without training: attention is a third of a layer, the FFN two thirds."""
+        state.decided = self.hidden * (1 / 3 + self.ffn * 2 / 3) / self.every
+        return 0.0
+
+
+@dataclass(frozen=True)
+class DistilStudent(Stage):
+    """Train the student on the losses."""
+
+    schedule: Schedule
+    losses: StudentLosses
+
+    def run(self, job: Job) -> None:
+        """Train `job.model`; its layer transformation stays in `job.transform`."""
+        import torch
+
+        from baselines.parts.student_objective import StudentObjective
+        from vtrans.training.loop import fit
+
+        torch.manual_seed(job.stage_seed)
+        layers = [layer - 1 for layer in job.report["pruning"]["layers"]]
+        objective = StudentObjective(job.model, job.teacher, self.losses, layers, job.transform)
+        with objective.attending():
+            fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
+        job.transform = objective.transform.weight.detach()
+
+    def forecast(self, state: Forecast) -> float:
+        """Passes of the student and its teacher."""
+        return state.training(self.schedule, TRAINED, Distillation())
+
+
+def kept_layers(depth: int, every: int) -> list[int]:
+    """Indices of the last layers of parts of `every` layers.
+
+    Raises:
+        SuiteError: there are fewer layers than that.
+    """
+    from vtrans.errors import SuiteError
+
+    if depth < every:
+        raise SuiteError(f"a student of one layer in {every} needs a teacher of more than {depth}", "prune it instead")
+    return list(range(every - 1, depth, every))
+
+
+def student_units(model: Any, anatomy: "Anatomy", layers: list[int], hidden: float, ffn: float) -> "Multipliers":
+    """The decision that leaves these layers and shares of units."""
+    import torch
+
+    from baselines.parts.unit_scores import keep_share, unit_scores
+    from vtrans.pruning.masks import Multipliers
+
+    heads, units = unit_scores(model, anatomy, "magnitude", None)
+    chosen = keep_share(anatomy, heads, units, 1.0, ffn)
+    on = [torch.tensor(float(layer in layers)) for layer in range(len(anatomy.blocks))]
+    return Multipliers.of(_largest(model, anatomy, hidden), chosen.heads, chosen.ffn, on, on)
+
+
+def _largest(model: Any, anatomy: "Anatomy", share: float) -> "Tensor":
+    """The hidden units of the largest norm in the embedding tables."""
+    import torch
+
+    norms = sum(model.get_submodule(path).weight.detach().square().sum(0) for path in anatomy.embeddings)
+    kept = torch.zeros(anatomy.hidden)
+    kept[torch.as_tensor(norms).cpu().topk(round(share * anatomy.hidden)).indices] = 1.0
+    return kept

@@ -1,0 +1,36 @@
+"""TinyBERT-style student: fewer and narrower layers, without general distillation (Jiao et al. 2020)."""
+
+from dataclasses import dataclass
+
+from baselines.parts.student_losses import StudentLosses
+from baselines.parts.students import DistilStudent, KeepLayers
+from vtrans.methods.base import Method, Stage
+from vtrans.methods.stages import Materialise
+from vtrans.settings import Schedule
+
+TINYBERT_LAYERS = StudentLosses(hidden=1.0, attention=1.0)  # first stage of the task distillation, equation 11
+
+
+TINYBERT_LOGITS = StudentLosses(prediction=1.0)  # its second stage
+
+
+@dataclass(frozen=True)
+class TinyBert(Method):
+    """Fewer and narrower layers (Jiao et al. 2020: 4 of 12, 312 of 768 wide), without general distillation.
+
+    Attributes:
+        layers, logits: schedules of the two stages of the task distillation.
+        every: one layer of so many is kept.
+        hidden, ffn: shares of hidden and FFN units kept; heads are as many as the teacher's, for their attention.
+    """
+
+    layers: Schedule
+    logits: Schedule
+    every: int = 3
+    hidden: float = 312 / 768
+    ffn: float = 1200 / 3072
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Cut, distil the layers, distil the logits."""
+        cut = (KeepLayers(self.every, self.hidden, self.ffn), Materialise())
+        return (*cut, DistilStudent(self.layers, TINYBERT_LAYERS), DistilStudent(self.logits, TINYBERT_LOGITS))

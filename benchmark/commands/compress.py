@@ -1,0 +1,164 @@
+"""Compress a user's own model: fine-tune it where it is not, prune it, measure it, write it."""
+
+import re
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.commands.user_model import check_model_class, check_out, find_model, is_finetuned, publish
+from benchmark.common.digests import key_of
+from benchmark.grid.cells import check_fits
+from benchmark.grid.methods import JOINT, Dense
+from benchmark.grid.rows import build, parse_row, parse_sparsity
+from benchmark.grid.suites import Preset, get_preset, suite_of
+from benchmark.records.schema import Outcome
+from benchmark.tasks.registry import get_task
+from vtrans.errors import SuiteError
+from vtrans.methods.base import Chain, Method, config_of
+from vtrans.settings import Budget
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from benchmark.runs.task_context import Bench
+    from vtrans.training.loop import Desk, Report
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `vtrans-bench compress` was asked for; see its help."""
+
+    model: str
+    task: str
+    method: str
+    sparsity: float | None
+    out: Path
+    preset: str = "quick"
+    data_dir: Path | None = None
+    seed: int = 0
+    quantity: str = "parameters"
+    denominator: str = "encoder"
+
+    @property
+    def scale(self) -> Preset:
+        """The preset, of the suite that has the task."""
+        return get_preset(self.preset, suite_of(get_task(self.task).name))
+
+    def build(self) -> Method:
+        """The method, under the preset's schedules.
+
+        Raises:
+            SuiteError: unknown method, sparsity missing, not wanted or out of range, unknown quantity or denominator.
+        """
+        preset, sparsity = self.scale, 0.5 if self.sparsity is None else self.sparsity
+        start = Budget(sparsity, self.quantity, self.denominator, preset.max_length)  # type: ignore[arg-type]
+        phases = preset.phases(self.task)
+        static, plus, tokens = JOINT.get(self.method, self.method).partition("+")
+        size = ""
+        if self.sparsity is not None:  # its own size takes the place of a joint row's
+            if self.method == static and parse_sparsity(static) not in (None, self.sparsity):
+                raise SuiteError(
+                    f"{static} is not of sparsity {self.sparsity:g}", "leave out --sparsity, or the suffix"
+                )
+            static, size = re.sub(r"-s[\d.]+$", "", static), f"-s{self.sparsity * 100:g}"
+        row = parse_row(static + size + plus + tokens)
+        check_fits(row.name, get_task(self.task))
+        if row.method == "dense":
+            raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-bench list methods`")
+        if row.words:
+            raise SuiteError(f"method {row.method!r} starts from a run on text", "use `run agnostic`")
+        named = parse_row(row.base).sparsity if row.base else row.sparsity
+        if named is None and start != Budget(sparsity, length=start.length):
+            raise SuiteError(f"{row.name} has no size to reach", "leave out --quantity and --denominator")
+        budget = start if self.sparsity is not None or named is None else replace(start, sparsity=named)
+        method = build(row.name, phases, preset.overrides, budget)
+        return Chain(build(row.base, phases, preset.overrides, budget), method) if row.base else method
+
+
+def compress_model(request: Request, report: "Report | None" = None) -> str:
+    """Run a request; write model, tokenizer and `report.json` to its folder and return a summary.
+
+    Checkpoints lie in `OUT/work/KEY` until the end, under a key of everything that the result depends on:
+    the same command goes on after a crash, another one starts anew. Nothing else in OUT is touched.
+
+    Raises:
+        SuiteError: bad input, found before anything is trained.
+        RunFailed: the run broke.
+        RunCancelled: Ctrl-C.
+    """
+    task, preset, method = get_task(request.task), request.scale, request.build()
+    source = find_model(request.model)
+    check_out(request.out, source)
+
+    from benchmark.runs.runner import explain
+    from benchmark.runs.task_context import Bench
+
+    bench = Bench.open(task, source, request.data_dir, "validation", preset.max_length)
+    check_model_class(bench.pretrained(request.seed), task)
+    work = request.out / "work" / request_key(request, bench)
+    try:
+        outcome = _compress(request, method, bench, work, report)
+    except BaseException as error:
+        raise explain(error, work) from None
+    discard(work)
+    return summary(outcome, request.out)
+
+
+def _compress(request: Request, method: Method, bench: "Bench", work: Path, report: "Report | None") -> Outcome:
+    from benchmark.runs.outcome import measure
+    from vtrans.methods.base import Job
+    from vtrans.saving.pruned import save_pruned
+    from vtrans.training.loop import Desk, stop_on_interrupt
+
+    desk = Desk(folder=work, report=report)
+    with stop_on_interrupt(desk):
+        teacher = make_teacher(bench, request, desk)
+        job = Job(teacher, teacher, bench.train, request.seed, desk)
+        small = method.compress(job)
+    outcome = measure(getattr(method, "budget", None), teacher, small, bench, job.report)
+    result = work / "result"
+    save_pruned(small, result)
+    bench.tokenizer.save_pretrained(result)
+    (result / "report.json").write_text(outcome.model_dump_json(indent=1) + "\n")
+    publish(result, request.out)
+    return outcome
+
+
+def discard(work: Path) -> None:
+    """Remove the work folder of one request, and the folder of all if it was the last."""
+    shutil.rmtree(work)
+    if not any(work.parent.iterdir()):
+        work.parent.rmdir()
+
+
+def request_key(request: Request, bench: "Bench") -> str:
+    """Hash of everything that the result of a request depends on."""
+    preset = request.scale
+    finetune = preset.phases(request.task).finetune
+    config = [preset.max_length, request.task, request.seed, bench.data.digest, bench.model_digest]
+    return key_of({"request": config, "method": config_of(request.build()), "teacher": config_of(finetune)})
+
+
+def make_teacher(bench: "Bench", request: Request, desk: "Desk") -> "nn.Module":
+    """The user's model, fine-tuned first where it has no head for the task."""
+    from vtrans.methods.base import Job
+
+    model = bench.pretrained(request.seed)
+    if is_finetuned(bench.source, bench.task):
+        return model.eval()
+    finetune = request.scale.phases(bench.task.name).finetune
+    return Dense(finetune).compress(Job(model, model, bench.train, request.seed, desk))
+
+
+def summary(outcome: Outcome, out: Path) -> str:
+    """A few lines on what came out."""
+    o, p = outcome, outcome.parameters
+    metrics = ", ".join(f"{name} {value:.1f}" for name, value in o.metrics.items())
+    speed = o.macs.dense["batch"] / o.macs.compressed["batch"]
+    return (
+        f"{out}: {metrics} on validation; {p.encoder:,} of {p.dense_encoder:,} encoder parameters, "
+        f"{p.all:,} of {p.dense_all:,} in all; {speed:.2f}x fewer MACs, "
+        f"{o.latency[1]['speedup'][1]:.2f}x faster at batch 32\n"
+        f'load it with: vtrans.pruned.load_pruned("{out}")'
+    )

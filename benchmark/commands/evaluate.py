@@ -1,0 +1,109 @@
+"""Evaluate a model folder as it is, dense or pruned: the metrics of a task, and zero-shot tasks for language models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from benchmark.commands.user_model import check_model_class, find_model, is_finetuned
+from benchmark.common.checkpoints import check_positions, load_tokenizer
+from benchmark.common.device import autocast, device
+from benchmark.grid.suites import get_preset, suite_of
+from benchmark.tasks.kind import kind_of
+from benchmark.tasks.multiple_choice.items import load_items, score_items
+from benchmark.tasks.registry import Task, get_task
+from vtrans.errors import SuiteError
+from vtrans.settings import Precision
+from vtrans.training.precision import check_precision
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vtrans.data.examples import Examples
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `vtrans-bench evaluate` was asked for; see its help."""
+
+    model: str
+    task: str
+    preset: str = "quick"
+    data_dir: Path | None = None
+    length: int = 0
+    stride: int = 0
+    zero_shot: tuple[str, ...] = ()
+    zero_shot_rows: int = 0
+    precision: str = ""
+
+
+def evaluate_model(request: Request) -> dict[str, float]:
+    """Metrics of the task, on all of its validation split (the test split of a text), and of the zero-shot tasks.
+
+    Raises:
+        SuiteError: bad input, or a model without a head for the task.
+    """
+    check_precision(request.precision or "auto", device())
+    task = get_task(request.task)
+    preset = get_preset(request.preset, suite_of(task.name))
+    source = find_model(request.model, pruned=True)
+    length = request.length or preset.max_length
+    check_positions(source, length)
+    tokenizer, kind = load_tokenizer(source), kind_of(task)
+    check_room(length, task, tokenizer)
+    items = {name: load_items(name, request.data_dir, request.zero_shot_rows) for name in request.zero_shot}
+    if items and not kind.decodes:
+        raise SuiteError(f"{task.name} is for a model without zero-shot tasks", "leave out --zero-shot")
+    model = load(source, task).to(device())
+    data = kind.load(task, request.data_dir, "validation")
+    examples = strided(kind.encode(task, data.evaluation, tokenizer, length), request.stride, task)
+    with autocast(cast("Precision", request.precision or preset.evaluation_precision)):
+        metrics = kind.evaluate(task, model, examples).metrics
+        for name, rows in items.items():
+            metrics |= score_items(name, model, tokenizer, rows)
+    return metrics | {f"n ({kind.unit})": float(kind.count(data.evaluation, examples))}
+
+
+def load(source: Path, task: Task) -> "nn.Module":
+    """The model of a folder, pruned or not.
+
+    Raises:
+        SuiteError: it is damaged, or has no head for the task.
+    """
+    from vtrans.saving.pruned import SHAPES, load_pruned
+
+    pruned = (source / SHAPES).exists()
+    model: Any = load_pruned(source) if pruned else None
+    if not is_finetuned(source, task, type(model).__name__ if pruned else ""):
+        raise SuiteError(f"{source} has no head for {task.name}", "`compress` fine-tunes it, or name its own task")
+    model = model if pruned else kind_of(task).pretrained(source, task, 0)
+    check_model_class(model, task)
+    kind_of(task).check_head(task, model.config)
+    return model.eval()
+
+
+def check_room(length: int, task: Task, tokenizer: Any) -> None:
+    """Raise `SuiteError` where sequences of `length` tokens have no room for two beside the special ones."""
+    least = kind_of(task).least_tokens(tokenizer)
+    if length < least:
+        raise SuiteError(f"sequences of {length} tokens hold no text", f"give --length {least} at least")
+
+
+def strided(examples: "Examples", stride: int, task: Task) -> "Examples":
+    """The windows of a text anew, each `stride` tokens after the one before; 0 leaves them without overlap.
+
+    Raises:
+        SuiteError: a stride for a task that is no language modelling, or one outside the window.
+    """
+    from vtrans.data.windows import Windows
+
+    if not stride:
+        return examples
+    if not isinstance(examples, Windows):
+        raise SuiteError(f"{task.name} has no windows to stride over", "leave out --stride")
+    return examples.strided(stride)
+
+
+def lines(metrics: dict[str, float]) -> Sequence[str]:
+    """One line a metric."""
+    return [f"{name:24} {value:,.4f}".rstrip("0").rstrip(".") for name, value in metrics.items()]

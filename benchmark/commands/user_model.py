@@ -1,0 +1,106 @@
+"""A model of the user's own: found, checked, and its successor put into place."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.common.files import check_writable
+from benchmark.models.registry import MODELS, locate
+from benchmark.tasks.kind import kind_of
+from benchmark.tasks.registry import TASKS, Task
+from vtrans.errors import SuiteError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def find_model(name: str, pruned: bool = False) -> Path:
+    """Folder of a model given as a folder, which may be `pruned`, a name of the registry or a hub id.
+
+    Raises:
+        SuiteError: there is no such model, or the folder has no safetensors weights.
+    """
+    if not name:
+        raise SuiteError("--model is empty", f"give a folder, a hub id or one of: {', '.join(MODELS)}")
+    if Path(name).is_dir():
+        return check_model(Path(name), pruned)
+    if name in MODELS:
+        return locate(MODELS[name])
+    from huggingface_hub import snapshot_download
+
+    try:
+        return check_model(Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "model*.safetensors"])))
+    except SuiteError:
+        raise
+    except Exception as error:  # the hub client raises its own kinds, requests' and OSError
+        raise SuiteError(
+            f"model {name!r} is no folder and cannot be fetched ({type(error).__name__})",
+            f"give a folder, a hub id that is in reach, or one of: {', '.join(MODELS)}",
+        ) from None
+
+
+def check_model(folder: Path, pruned: bool = False) -> Path:
+    """Raise `SuiteError` where a folder lacks what a safetensors model needs, or is pruned and may not be."""
+    for name in ("config.json", "model*.safetensors"):
+        if not any(folder.glob(name)):
+            raise SuiteError(
+                f"{folder} has no {name}", "save the model with save_pretrained(..., safe_serialization=True)"
+            )
+    if (folder / "pruned.json").exists() and not pruned:
+        raise SuiteError(f"{folder} is pruned already", "compress the dense model, to the sparsity you want")
+    check_family(folder / "config.json")
+    return folder
+
+
+def check_family(config: Path) -> None:
+    """Raise `SuiteError` where a config is damaged or of a family without an anatomy."""
+    from vtrans.anatomy import families, no_anatomy
+
+    try:
+        content = json.loads(config.read_text())
+        kind, classes = content["model_type"], content.get("architectures") or []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise SuiteError(f"{config} names no model_type", "save the model again with save_pretrained") from None
+    if not isinstance(classes, list):
+        raise SuiteError(f"architectures in {config} are no list", "save the model again with save_pretrained")
+    if kind not in families():
+        raise no_anatomy(kind)
+
+
+def check_model_class(model: "nn.Module", task: Task) -> None:
+    """Raise `SuiteError` where a model has no anatomy, decodes where it should not, or does not where it should."""
+    from vtrans.anatomy import anatomy_of
+
+    decodes = getattr(model.config, "is_decoder", False) or not anatomy_of(model).encoder
+    if decodes != kind_of(task).decodes:
+        fitting = [name for name, each in TASKS.items() if decodes == kind_of(each).decodes]
+        raise SuiteError(
+            f"the model is {'a decoder' if decodes else 'an encoder'}, which {task.name} is not for",
+            f"choose one of: {', '.join(fitting)}",
+        )
+
+
+def check_out(out: Path, source: Path) -> None:
+    """Raise `SuiteError` where writing to `out` is impossible or would destroy a model."""
+    if any(out.glob("model*.safetensors")):
+        which = "is the model's own folder" if out.resolve() == source.resolve() else "holds a model already"
+        raise SuiteError(f"{out} {which}", "name another --out")
+    check_writable(out)
+
+
+def is_finetuned(source: Path, task: Task, kind: str = "") -> bool:
+    """Whether the model in `source`, of the class `kind` or those of its config, has the task's head."""
+    config = json.loads((source / "config.json").read_text())
+    names = kind or str(config.get("architectures") or "")
+    outputs = len(config.get("id2label") or {}) or config.get("num_labels", 2)
+    return kind_of(task).has_head(names, outputs, task)
+
+
+def publish(result: Path, out: Path) -> None:
+    """Move the files of a finished result to `out`, weights last.
+
+    Until then `out` holds no model, so that after a crash the same command may go on.
+    """
+    for path in sorted(result.iterdir(), key=lambda path: path.suffix == ".safetensors"):
+        path.replace(out / path.name)
+    result.rmdir()

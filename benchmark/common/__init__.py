@@ -1,0 +1,1 @@
+"""Files, digests, checkpoints and devices: what all rooms use."""

@@ -1,0 +1,1 @@
+"""Grids of runs: methods, rows, suites, presets, cells."""

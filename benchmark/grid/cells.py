@@ -1,0 +1,155 @@
+"""From suite and preset to cells, and from a cell to its run key."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from benchmark.common.digests import key_of
+from benchmark.grid.methods import METHODS
+from benchmark.grid.rows import Row, build, parse_row
+from benchmark.grid.suites import Preset, get_preset, get_suite
+from benchmark.tasks.kind import kind_of
+from benchmark.tasks.registry import Task, get_task
+from vtrans.errors import SuiteError, did_you_mean
+from vtrans.methods.base import Method, config_of
+
+SCHEMA = 1  # of records; a new number makes all records stale
+SPLITS = ("validation", "dev")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: one row of a table, on one task, with one seed."""
+
+    suite: str
+    preset: Preset
+    task: str
+    row: str
+    seed: int
+    split: str = "validation"
+
+    @cached_property
+    def parsed(self) -> Row:
+        """What the row's name says."""
+        return parse_row(self.row)
+
+    @cached_property
+    def method(self) -> Method:
+        """The method of the row, under the preset's schedules."""
+        return build(self.row, self.preset.phases(self.task), self.preset.overrides)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Everything that the result depends on, as JSON values."""
+        teacher = None if self.parsed.method == "dense" else self.teacher.config["method"]
+        base = {"base": self.base.config["method"]} if self.base != self.teacher else {}
+        if self.base.task != self.task:
+            base = {"base": self.base.config}
+        return base | {
+            "schema": SCHEMA,
+            "model": self.preset.model,
+            "task": self.task,
+            "split": self.split,
+            "max_length": self.preset.max_length,
+            "seed": self.seed,
+            "method": config_of(self.method),
+            "teacher": teacher,
+            **self.preset.scope,
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the config: names the record."""
+        return key_of(self.config)
+
+    @property
+    def home(self) -> str:
+        """Suite of the cells that this one starts from."""
+        return get_suite(self.suite).home or self.suite
+
+    @property
+    def teacher(self) -> "Cell":
+        """The dense cell of the same task and seed."""
+        return Cell(self.home, self.preset, self.task, self.parsed.teacher, self.seed, self.split)
+
+    @property
+    def base(self) -> "Cell":
+        """The cell whose model the row's method starts from: the dense one, that of a static method, or one on text."""
+        row = self.parsed.base
+        if words := self.parsed.words:
+            text = get_preset(self.preset.name, "mlm")
+            return Cell("mlm", text, text.tasks[0], words, self.seed, self.split)
+        return Cell(self.home, self.preset, self.task, row, self.seed, self.split) if row else self.teacher
+
+    @property
+    def name(self) -> str:
+        """Name for people and files; without the key it is the same for all configs of the row."""
+        return f"{self.task}--{self.row}--{self.split}--seed{self.seed}"
+
+
+def plan(
+    suite: str,
+    preset: str,
+    rows: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    split: str = "validation",
+    precision: str = "auto",
+) -> list[Cell]:
+    """Cells of a suite in the order they run: task by task, seed by seed, the dense row first.
+
+    Args:
+        suite, preset: names.
+        rows, tasks, seeds: narrow the preset's; any sparsity may be asked for, as `VTrans-s70`, and a
+            method's bare name stands for all its rows of the preset.
+        split: `validation`, or `dev` to select on rows held out of train.
+        precision: that all training is forced to; `auto` leaves the choice to the device.
+
+    Raises:
+        SuiteError: an unknown name.
+    """
+    chosen = get_preset(preset, suite)
+    if split not in SPLITS:
+        raise did_you_mean("split", split, list(SPLITS))
+    names = [get_task(task).name for task in tasks] or list(chosen.tasks)
+    known = (*chosen.tasks, *chosen.more_tasks)
+    foreign = [t for t in names if t not in known]
+    if foreign:
+        raise SuiteError(f"task {foreign[0]} is not in preset {preset}", f"its tasks: {', '.join(known)}")
+    of_suite: tuple[str, ...] = getattr(chosen, get_suite(suite).rows)
+    wanted = [name for row in rows for name in _expand(row, of_suite)] or list(of_suite)
+    for name in names:
+        for row in wanted:
+            check_fits(row, get_task(name))
+    if precision != "auto":
+        wanted = [parse_row(f"{row}[precision={precision}]").name for row in wanted]
+    return [
+        Cell(suite, chosen, task, row, seed, split)
+        for task in names
+        for seed in (seeds or chosen.seeds)
+        for row in dict.fromkeys(wanted)
+    ]
+
+
+def check_fits(row: str, task: Task) -> None:
+    """Raise `SuiteError` where a row's method cannot serve a task."""
+    kind = kind_of(task)
+    if METHODS[parse_row(row).method].tokens and not kind.allows_token_dropping:
+        model = "decoder" if kind.decodes else "masked language model"
+        raise SuiteError(
+            f"{row} drops tokens, which a {model} cannot do without: {task.name} asks for words at any of them",
+            "choose a static method, VTrans-s60 for example",
+        )
+    if METHODS[parse_row(row).method].decodes and not kind.decodes:
+        raise SuiteError(f"{row} is for language models, which {task.name} has none for", "choose Faster-VTrans-s60")
+    if parse_row(row).words and not kind.has_labels:
+        raise SuiteError(f"{row} is fine-tuned on a task with labels, which {task.name} has not", "choose VTrans-s60")
+
+
+def _expand(row: str, known: Sequence[str]) -> list[str]:
+    of_method = [r for r in known if re.sub(r"-s[\d.]+$", "", r).lower() == row.lower() != r.lower()]
+    if of_method:
+        return of_method
+    return [parse_row(row).name]

@@ -1,0 +1,86 @@
+"""What a grid will take, before anything is loaded: FLOPs, GPU or CPU hours at a stated throughput, memory, disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark.grid.cells import Cell
+from benchmark.models.registry import ACTIVATIONS, GIB, Shape, get_model
+from benchmark.tasks.kind import kind_of
+from benchmark.tasks.registry import Task, get_task
+from vtrans.forecast import Forecast
+
+LATENCY_BATCHES = 33  # of each size that latency is measured at, per model
+ADAM = 16  # bytes per parameter in training: weight, gradient and two moments in fp32
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Forward passes of the dense model over one sequence; a backward pass counts two."""
+
+    training: float
+    evaluation: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What some cells take.
+
+    Attributes:
+        flops: two per multiply-accumulate, evaluation included.
+        memory: bytes on the device in training, at most.
+        disk: bytes of the models that are kept, and of the largest checkpoint.
+    """
+
+    flops: float
+    memory: float
+    disk: float
+
+
+def passes(cell: Cell, rows: int, evaluation_rows: int) -> Passes:
+    """What a cell computes on so many sequences, without the cells that it starts from."""
+    start = Forecast(rows)
+    if cell.base != cell.teacher:
+        cell.base.method.forecast(start)
+    state = Forecast(rows, start.kept)
+    training = cell.method.forecast(state)
+    timed = LATENCY_BATCHES * sum(cell.preset.latency) * (1 + state.kept)
+    return Passes(training, evaluation_rows * state.kept + timed)
+
+
+def sequences(task: Task, max_length: int, rows: int) -> int:
+    """Sequences that so many rows make, or so many tokens of a text."""
+    return max(1, rows // max_length) if kind_of(task).running_text else rows
+
+
+def cost(cells: Sequence[Cell]) -> Cost:
+    """What cells take by the declared extents of their tasks and shapes of their models."""
+    flops, disk, largest = 0.0, 0.0, 0.0
+    for cell in cells:
+        task, shape = get_task(cell.task), get_model(cell.preset.model).shape
+        train, evaluated = (sequences(task, cell.preset.max_length, n) for n in (task.train_rows, task.evaluation_rows))
+        found = passes(cell, train, min(evaluated, cell.preset.evaluation_rows or evaluated))
+        length = cell.preset.max_length if kind_of(task).running_text else min(task.mean_tokens, cell.preset.max_length)
+        flops += 2 * shape.macs(length) * (found.training + found.evaluation)
+        disk += 4 * shape.parameters
+        largest = max(largest, device_bytes(cell, shape))
+    return Cost(flops, largest, disk + ADAM * max(get_model(c.preset.model).shape.parameters for c in cells))
+
+
+def device_bytes(cell: Cell, shape: Shape) -> float:
+    """Memory of training a cell: Adam's states, a teacher in bf16, and activations of the longest batch in bf16."""
+    schedules = cell.preset.phases(cell.task).schedules()
+    rows = max(-(-s.batch // s.accumulate) for s in schedules)
+    inside = shape.layers * (ACTIVATIONS * shape.hidden + 3 * shape.ffn) * 2
+    logits = 3 * 4 * shape.vocabulary if shape.decoder else 0
+    return (ADAM + 2) * shape.parameters + rows * cell.preset.max_length * (inside + logits)
+
+
+def lines(found: Cost, preset: str, tflops: float, on_gpu: bool) -> list[str]:
+    """The cost for people, at a throughput in TFLOP/s."""
+    hours = found.flops / (tflops * 1e12) / 3600
+    return [
+        f"estimate for {preset}: {found.flops:.2e} FLOPs, {hours:,.1f} {'GPU' if on_gpu else 'machine'}-hours "
+        f"at {tflops:g} TFLOP/s (--tflops for another throughput)",
+        f"memory on the device {found.memory / GIB:.1f} GiB at most, disk {found.disk / GIB:.1f} GiB; "
+        "sequences at their mean length",
+    ]

@@ -1,0 +1,1 @@
+"""Presets, suite by suite. Every number in them enters the run keys."""

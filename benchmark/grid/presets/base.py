@@ -1,0 +1,63 @@
+"""What a preset says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmark.grid.schedules import Phases
+from vtrans.settings import Precision
+
+SCOPE = ("evaluation_rows", "evaluation_precision", "zero_shot", "zero_shot_rows")
+
+
+@dataclass(frozen=True, eq=False)  # one object a preset, so that cells can be hashed
+class Preset:
+    """A scale at which a suite runs.
+
+    Attributes:
+        name: as in `--preset`.
+        summary: one line on what it is.
+        model: name in `benchmark.models.registry`.
+        tasks: tasks of the suite.
+        more_tasks: tasks that run where they are asked for by name.
+        seeds: seeds of each row.
+        rows: rows of each table, the dense one first.
+        ablations, embeddings, agnostic: rows of the suites of these names.
+        latency: batches that latency is measured at.
+        evaluation_rows: sequences that are evaluated, the first ones; 0 for all.
+        evaluation_precision: of the metrics; `auto` is bf16 where the device has units for it.
+        zero_shot, zero_shot_rows: zero-shot tasks, and questions of each, the first ones; 0 for all.
+        max_length: tokens that sequences are truncated to.
+        phases: schedules of a task, by its name.
+        overrides: fields of methods to replace, by method name.
+        tflops: throughput that `plan` reckons with, in TFLOP/s.
+        gpu: whether it is meant for a GPU.
+    """
+
+    name: str
+    summary: str
+    model: str
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rows: tuple[str, ...]
+    max_length: int
+    phases: Callable[[str], Phases]
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    more_tasks: tuple[str, ...] = ()
+    ablations: tuple[str, ...] = ()
+    embeddings: tuple[str, ...] = ()
+    agnostic: tuple[str, ...] = ()
+    latency: tuple[int, int] = (1, 32)
+    evaluation_rows: int = 0
+    evaluation_precision: Precision = "auto"
+    zero_shot: tuple[str, ...] = ()
+    zero_shot_rows: int = 0
+    tflops: float = 0.05
+    gpu: bool = False
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What is particular to the evaluation, where something is: a part of the run key."""
+        named = {name: getattr(self, name) for name in SCOPE}
+        changed = {name: value for name, value in named.items() if value != getattr(type(self), name)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}

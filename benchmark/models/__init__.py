@@ -1,0 +1,1 @@
+"""Pretrained models: where they come from and how they are made."""

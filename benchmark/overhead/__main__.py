@@ -1,0 +1,5 @@
+"""`python -m benchmark.overhead`."""
+
+from benchmark.overhead.steps import main
+
+main()

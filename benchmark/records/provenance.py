@@ -1,0 +1,91 @@
+"""Who, where and with what a run was made."""
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from benchmark.records.schema import Provenance
+
+PACKAGES = ("torch", "transformers", "datasets", "evaluate", "fvcore", "numpy", "scikit-learn", "scipy", "safetensors")
+
+
+def now() -> str:
+    """UTC time, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@cache
+def code() -> tuple[str, bool]:
+    """Commit of the code that runs, and whether it was changed since. Asked first when a process begins its work:
+
+    later, the folder may hold another commit than the one that was loaded.
+    """
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "vtrans", "baselines", "benchmark")
+    return _git("rev-parse", "HEAD") or "unknown", bool(changed)
+
+
+def provenance(started: str) -> Provenance:
+    """Provenance of a run that started at `started` and ends now."""
+    commit, dirty = code()
+    return Provenance(
+        git_commit=commit,
+        git_dirty=dirty,
+        versions={"python": platform.python_version(), **{name: installed_version(name) for name in PACKAGES}},
+        hardware=hardware(),
+        started=started,
+        finished=now(),
+    )
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, accelerator and threads."""
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _processor() -> str:
+    try:
+        with Path("/proc/cpuinfo").open() as stream:
+            return next(line.split(":", 1)[1].strip() for line in stream if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _git(*arguments: str) -> str:
+    """Output of git in the folder of this package, empty where there is no git."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def installed_version(name: str) -> str:
+    """Version of an installed distribution, or `not installed`."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,131 @@
+"""Records on disk: one JSON a run key, written atomically, read strictly."""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from benchmark.common.digests import key_of
+from benchmark.common.files import write_atomically
+from benchmark.grid.cells import SCHEMA, Cell
+from benchmark.records.schema import Record
+from vtrans.errors import SuiteError
+
+
+class Store:
+    """Records and working files under one results folder, `RESULTS/PRESET/SUITE/{runs,work}`."""
+
+    def __init__(self, root: Path, suite: str, preset: str) -> None:
+        self.root, self.preset = root, preset
+        self.folder = root / preset / suite
+        self.runs = self.folder / "runs"
+        self._names: list[str] | None = None
+
+    def of(self, cell: Cell) -> "Store":
+        """The store of a cell's own suite: models that other suites start from lie in that of `glue`."""
+        store = Store(self.root, cell.suite, self.preset)
+        return self if store.folder == self.folder else store
+
+    def path(self, cell: Cell) -> Path:
+        """File of a cell's record."""
+        return self.runs / f"{cell.name}--{cell.key}.json"
+
+    def work(self, cell: Cell) -> Path:
+        """Folder of a cell's checkpoints, logs and weights."""
+        return self.folder / "work" / f"{cell.name}--{cell.key}"
+
+    def read(self, cell: Cell) -> Record | None:
+        """The cell's record, None where there is none.
+
+        Raises:
+            SuiteError: the file is damaged (it is set aside) or belongs to another run.
+        """
+        path = self.path(cell)
+        if not path.exists():
+            return None
+        record = _read_or_set_aside(path)
+        if record.key != cell.key or record.config != cell.config:
+            raise SuiteError(f"{path} holds the record of another run ({record.key})", "move it away and run again")
+        return record
+
+    def write(self, cell: Cell, record: Record) -> Path:
+        """Write a record atomically. A complete one is never replaced."""
+        old = self.path(cell)
+        if old.exists() and _read_or_set_aside(old).status == "complete":
+            return old
+        write_atomically(old, record.model_dump_json(indent=1) + "\n")
+        return old
+
+    def state(self, cell: Cell) -> str:
+        """`done`, `failed`, `cancelled`, `stale` (a record of the row under another config) or `missing`."""
+        if self._names is None:
+            self._names = sorted(p.name for p in self.runs.glob("*.json"))
+        if self.path(cell).name in self._names:
+            record = self.read(cell)
+            assert record is not None
+            return {"complete": "done"}.get(record.status, record.status)
+        return "stale" if any(name.startswith(f"{cell.name}--") for name in self._names) else "missing"
+
+    def complete(self, cells: list[Cell]) -> dict[Cell, Record]:
+        """Complete records of the given cells; the others are left out."""
+        records = {cell: self.read(cell) for cell in cells}
+        return {cell: r for cell, r in records.items() if r is not None and r.status == "complete"}
+
+    @contextmanager
+    def claim(self, cell: Cell, wait: bool = False) -> Iterator[bool]:
+        """Hold the cell against other processes; freed even by a crash.
+
+        Yields False where another one holds it, or waits for that one to end.
+        """
+        folder = self.work(cell)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except OSError:
+                yield False
+                return
+            yield True
+
+
+def read_record(path: Path) -> Record:
+    """Read and validate one record.
+
+    Raises:
+        SuiteError: it is damaged, foreign (its key is not that of its config and file) or of another schema.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be read ({error.strerror})", "move it away and run the cell again") from None
+    except (ValueError, UnicodeDecodeError):
+        raise DamagedRecord(f"{path} is no JSON", "restore the file, or remove it and run the cell again") from None
+    if isinstance(content, dict) and content.get("schema_version", SCHEMA) != SCHEMA:
+        raise SuiteError(f"{path} has schema {content['schema_version']}, not {SCHEMA}", "move it away and run again")
+    try:
+        record = Record.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        cause = f"{path} does not fit the schema ({where}: {first['msg']})"
+        raise DamagedRecord(cause, "restore the file, or remove it and run the cell again") from None
+    if record.key != key_of(record.config) or not path.stem.endswith(record.key):
+        raise SuiteError(f"{path} holds the record of another run ({record.key})", "move it away and run again")
+    return record
+
+
+class DamagedRecord(SuiteError):
+    """A file in the place of a record that is none."""
+
+
+def _read_or_set_aside(path: Path) -> Record:
+    """Read a record; a damaged one is renamed to `*.corrupt`, so that the cell can run again."""
+    try:
+        return read_record(path)
+    except DamagedRecord as error:
+        target = path.with_suffix(".corrupt")
+        path.replace(target)
+        raise SuiteError(error.parts[0], f"it is now {target.name}; run the cell again or restore the file") from None

@@ -1,0 +1,1 @@
+"""Where kept and pruned heads look."""

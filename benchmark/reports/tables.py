@@ -1,0 +1,322 @@
+"""Tables from complete records, and from nothing else: markdown, CSV and LaTeX (booktabs)."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from tabulate import tabulate
+
+from benchmark.common.files import write_atomically
+from benchmark.grid.cells import Cell, plan
+from benchmark.grid.suites import get_preset
+from benchmark.records.schema import REGIMES, Outcome, Record
+from benchmark.records.store import Store
+from benchmark.tasks.kind import kind_of
+from benchmark.tasks.metrics import digits
+from benchmark.tasks.registry import TASKS, get_task
+from vtrans.errors import SuiteError
+
+MISSING = "–"
+REFERENCES = ("VTrans", "VTrans-total", "VTrans-agnostic")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number over seeds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds."""
+        return mean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over seeds; None with one seed."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+    def text(self, digits: int, suffix: str = "", spread: bool = False) -> str:
+        """Formatted mean, with `± deviation` where asked for and there is one."""
+        deviation = f" ± {self.deviation:.{digits}f}" if spread and self.deviation is not None else ""
+        return f"{self.mean:.{digits}f}{suffix}{deviation}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table: the records of one method at one size on one task, over seeds.
+
+    `dense` and `reference` are the records of the dense row, and of VTrans at the same sparsity, with the
+    same seeds; either may be empty.
+    """
+
+    row: str
+    records: tuple[Record, ...]
+    dense: tuple[Record, ...]
+    reference: tuple[Record, ...]
+    expected: int
+
+    @property
+    def label(self) -> str:
+        """Row name; a dagger marks a row that lacks seeds."""
+        return self.row if len(self.records) >= self.expected else f"{self.row} †"
+
+    def over(self, function: Callable[[Outcome], float]) -> Value | None:
+        """`function` of each seed's outcome; None without records."""
+        values = tuple(function(r.outcome) for r in self.records if r.outcome is not None)
+        return Value(values) if values else None
+
+    def metric(self, name: str) -> Value | None:
+        """A metric over seeds; None where no record has it."""
+        values = tuple(r.outcome.metrics[name] for r in self.records if r.outcome and name in r.outcome.metrics)
+        return Value(values) if values else None
+
+    def cost(self, against: tuple[Record, ...]) -> Value | None:
+        """Ratio of training wall-clock to that of `against`, seed by seed."""
+        base = {r.seed: sum(r.outcome.seconds.values()) for r in against if r.outcome}
+        pairs = [
+            (sum(r.outcome.seconds.values()), base[r.seed]) for r in self.records if r.outcome and base.get(r.seed)
+        ]
+        return Value(tuple(a / b for a, b in pairs)) if pairs else None
+
+
+def lines(records: dict[Cell, Record], cells: Sequence[Cell], teachers: Sequence[Record] = ()) -> list[Line]:
+    """Lines of one task, in the order of the cells; rows without any record are kept, and show as missing.
+
+    `teachers` are the records of the dense row, which may be those of another suite.
+    """
+    by_row: dict[str, list[Record]] = {cell.row: [] for cell in cells}
+    for cell in cells:
+        if cell in records:
+            by_row[cell.row].append(records[cell])
+    seeds = len(cells[0].preset.seeds) if cells else 0
+    return [
+        Line(row, tuple(found), tuple(teachers), tuple(_reference(row, by_row)), seeds) for row, found in by_row.items()
+    ]
+
+
+def _reference(row: str, by_row: dict[str, list[Record]]) -> list[Record]:
+    """Records of VTrans at the same sparsity: of the plain one, or of the suite's own."""
+    size = row.rpartition("-s")[2]
+    return next((by_row[n] for n in (f"{name}-s{size}" for name in REFERENCES) if n in by_row), [])
+
+
+def metrics_of(task: str, table: Sequence[Line]) -> list[str]:
+    """The task's metrics, and those of further tasks that some record has."""
+    found = [name for line in table for r in line.records if r.outcome for name in r.outcome.metrics]
+    return list(dict.fromkeys([*get_task(task).columns, *found]))
+
+
+def columns(task: str, lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
+    """Headings and what stands under them."""
+
+    def show(value: Value | None, digits: int, suffix: str = "", spread: bool = False) -> str:
+        """The value, or a dash."""
+        return MISSING if value is None else value.text(digits, suffix, spread)
+
+    table: dict[str, Callable[[Line], str]] = {"method": lambda line: line.label}
+    for metric in metrics_of(task, lines):
+        table[metric] = lambda line, m=metric, d=digits(metric): show(line.metric(m), d, spread=True)  # type: ignore[misc]
+    table["encoder %"] = lambda line: show(line.over(_share("encoder")), 1)
+    table["all %"] = lambda line: show(line.over(_share("all")), 1)
+    # Windows of running text all have one length: no padding regime differs from another.
+    for regime in REGIMES if not kind_of(get_task(task)).running_text else REGIMES[:1]:
+        table[f"MACs ÷ {regime}"] = lambda line, r=regime: show(line.over(_speedup(r)), 2, "×")  # type: ignore[misc]
+    batches = _batches(lines)
+    for index, batch in enumerate(batches):
+        table[f"time ÷ b{batch}"] = lambda line, i=index: show(line.over(_latency(i)), 2, "×")  # type: ignore[misc]
+    for index, (batch, regime) in enumerate(zip(batches, ("unpadded", "batch"), strict=True)):
+        table[f"efficiency b{batch}"] = lambda line, i=index, r=regime: show(line.over(_efficiency(i, r)), 2)  # type: ignore[misc]
+    if any(line.cost(line.dense) for line in lines):
+        table["cost ÷ fine-tuning"] = lambda line: show(line.cost(line.dense), 2, "×", spread=True)
+    table["cost ÷ VTrans"] = lambda line: show(line.cost(line.reference), 2, "×", spread=True)
+    return table
+
+
+def _batches(lines: Sequence[Line]) -> tuple[int, int]:
+    """Batches that latency was measured at."""
+    measured = [r.outcome.latency for line in lines for r in line.records if r.outcome]
+    return (measured[0][0]["batch"], measured[0][1]["batch"]) if measured else (1, 32)
+
+
+def _share(which: str) -> Callable[[Outcome], float]:
+    return lambda o: 100 * getattr(o.parameters, which) / getattr(o.parameters, f"dense_{which}")
+
+
+def _speedup(regime: str) -> Callable[[Outcome], float]:
+    return lambda o: o.macs.dense[regime] / o.macs.compressed[regime]
+
+
+def _latency(index: int) -> Callable[[Outcome], float]:
+    return lambda o: o.latency[index]["speedup"][1]
+
+
+def _efficiency(index: int, regime: str) -> Callable[[Outcome], float]:
+    return lambda o: _latency(index)(o) / _speedup(regime)(o)
+
+
+LEGEND = (
+    "Metrics in percent, perplexity and bits a byte as they are; mean ± sample standard deviation over seeds. "
+    "encoder %, all %: parameters kept, without and "
+    "with embeddings, pooler and head; predictors of token methods count. MACs ÷: multiply-accumulates of the dense "
+    "model over the row's, by fvcore on the materialised model, unpadded, padded to the longest of 32, padded to a "
+    "fixed length; of rows that drop tokens, from the token counts of the evaluation pass. These compute no padding "
+    "but in the scores of attention, so that their batch and sequence columns also gain what the dense model pays "
+    "for it. time ÷: median measured speed-up over dense, timed in turns, fp32, at real lengths, b1 in batches of one "
+    "and the other in larger ones. efficiency: time ÷ over MACs ÷, unpadded for b1 and batch for the other. cost ÷: "
+    "wall-clock of training over that of fine-tuning the dense model (the teacher, which every row needs besides), "
+    "and over VTrans's at the same sparsity, seed by seed; that of the model a row starts from counts, too. Clocks run "
+    "on while other programs share the machine: a cost whose deviation is large tells little. † lacks seeds, – not "
+    "run, or nothing to compare with."
+)
+
+
+def notes(task: str, records: Sequence[Record], teachers: Sequence[Record] = ()) -> str:
+    """What the numbers of a task stand on: model, data, n, seeds, machine, and what the teachers took."""
+    if not records:
+        return "No complete run."
+    kind, first = kind_of(get_task(task)), records[0]
+    assert first.data is not None and first.model is not None and first.outcome is not None
+    hardware = "; ".join(sorted({_machine(r) for r in records}))
+    parts = [
+        f"Model {first.model['name']}" + (f" ({first.model['note']})" if first.model["note"] else ""),
+        f"data {first.data.source}",
+        f"train {first.data.train_rows:,} {kind.unit}, {first.data.split} n = {first.data.evaluation_rows:,}",
+        f"seeds {', '.join(map(str, sorted({r.seed for r in records})))}",
+        f"{'context' if kind.running_text else 'fixed length'} {first.outcome.macs.fixed_length}",
+        hardware,
+    ]
+    parts += _evaluation(first)
+    tuning = [sum(r.outcome.seconds.values()) for r in teachers if r.outcome]
+    if any(tuning):
+        parts.append(f"dense fine-tuning {Value(tuple(tuning)).text(0, ' s', spread=True)}")
+    text = "; ".join(parts) + "."
+    return text + (f" Note: {first.data.caveat}." if first.data.caveat else "")
+
+
+def _evaluation(record: Record) -> list[str]:
+    """What is particular to the evaluation: precision, and questions of zero-shot tasks."""
+    assert record.outcome is not None
+    rows: dict[str, int] = record.outcome.report.get("zero_shot_rows", {})
+    precision = record.outcome.report.get("evaluation_precision", "fp32")
+    found = [f"metrics in {precision}"] if precision != "fp32" else []
+    return [*found, "zero-shot n = " + ", ".join(f"{n} ({name})" for name, n in rows.items())] if rows else found
+
+
+def _machine(record: Record) -> str:
+    h = record.provenance.hardware
+    return h.get("gpu") or f"{h['processor']}, {h['threads']} of {h['cores']} cores"
+
+
+def grid(task: str, table: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
+    """Headings and formatted cells."""
+    heads = columns(task, table)
+    return list(heads), [[render(line) for render in heads.values()] for line in table]
+
+
+def markdown(suite: str, preset: str, tables: dict[str, list[Line]]) -> str:
+    """All tasks as one markdown document."""
+    parts = [f"# {suite}, {preset}: {get_preset(preset, suite).summary}", LEGEND]
+    for task, table in tables.items():
+        heads, rows = grid(task, table)
+        records = [r for line in table for r in line.records]
+        about = notes(task, records, table[0].dense)
+        parts += [f"## {task}", about, tabulate(rows, heads, "github", disable_numparse=True)]
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(tables: dict[str, list[Line]]) -> str:
+    """All tasks as booktabs tabulars."""
+    parts = []
+    for task, table in tables.items():
+        heads, rows = grid(task, table)
+        parts.append(f"% {task}\n" + str(tabulate(rows, heads, "latex_booktabs", disable_numparse=True)))
+    text = "\n\n".join(parts) + "\n"
+    for sign, command in {"÷": "$\\div$", "×": "$\\times$", "±": "$\\pm$", "†": "$\\dagger$", "–": "--"}.items():
+        text = text.replace(sign, command)
+    return text
+
+
+def csv_text(tables: dict[str, list[Line]]) -> str:
+    """One line a record, unrounded: for other programs."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    heads = ["task", "row", "seed", "metric", "value", "encoder_kept", "all_kept", "sparsity_target", "sparsity_real"]
+    times = [f"time_b{batch}" for batch in _batches([line for table in tables.values() for line in table])]
+    writer.writerow([*heads, *(f"macs_speedup_{r}" for r in REGIMES), *times, "seconds", "key"])
+    for task, table in tables.items():
+        for record in (r for line in table for r in line.records):
+            writer.writerows(_csv_rows(task, record))
+    return stream.getvalue()
+
+
+def _csv_rows(task: str, record: Record) -> list[list]:
+    o = record.outcome
+    assert o is not None
+    target = [o.sparsity.target, o.sparsity.real] if o.sparsity else ["", ""]
+    shares = [round(_share(which)(o), 4) for which in ("encoder", "all")]
+    speeds = [round(_speedup(r)(o), 4) for r in REGIMES] + [_latency(0)(o), _latency(1)(o)]
+    tail = [*shares, *target, *speeds, round(sum(o.seconds.values()), 2), record.key]
+    return [[task, record.row, record.seed, metric, value, *tail] for metric, value in o.metrics.items()]
+
+
+def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[Line]]:
+    """Lines of each task that has a complete record.
+
+    Raises:
+        SuiteError: there is no complete record at all.
+    """
+    records = store.complete(list(cells))
+    if not records:
+        again = f"vtrans-bench run {store.folder.name} --preset {store.preset}"
+        raise SuiteError(f"no complete record in {store.runs}", f"run the suite first: {again}")
+    tasks = list(dict.fromkeys(cell.task for cell in cells))
+    for task in tasks:
+        refuse_mixed(task, [r for cell, r in records.items() if cell.task == task])
+    teachers = teachers_of(store, cells)
+    tables = {task: lines(records, [c for c in cells if c.task == task], teachers[task]) for task in tasks}
+    return {task: table for task, table in tables.items() if any(line.records for line in table)}
+
+
+def teachers_of(store: Store, cells: Sequence[Cell]) -> dict[str, list[Record]]:
+    """Complete records of the dense models that cells start from, by task; in a suite of its own or another."""
+    found: dict[str, list[Record]] = {cell.task: [] for cell in cells}
+    for teacher in dict.fromkeys(cell.teacher for cell in cells):
+        found[teacher.task] += store.of(teacher).complete([teacher]).values()
+    return found
+
+
+def refuse_mixed(task: str, records: Sequence[Record]) -> None:
+    """Raise `SuiteError` where records of one task come from different data or models."""
+    sources = {(r.data.digest, r.model["sha256"]) for r in records if r.data and r.model}
+    if len(sources) > 1:
+        raise SuiteError(
+            f"records of {task} come from {len(sources)} different data sets or models", "keep those of one"
+        )
+
+
+def recorded_cells(store: Store, suite: str, preset: str, split: str = "validation") -> list[Cell]:
+    """The preset's cells, and those of further rows and seeds that have a record under the current config."""
+    cells = plan(suite, preset, split=split)
+    known = {(cell.task, cell.row, cell.seed) for cell in cells}
+    for path in sorted(store.runs.glob("*.json")):
+        match = re.fullmatch(r"(.+?)--(.+?)--(\w+)--seed(\d+)--(\w+)", path.stem)
+        if match and match[3] == split and (match[1], match[2], int(match[4])) not in known and match[1] in TASKS:
+            cell = Cell(suite, get_preset(preset, suite), match[1], match[2], int(match[4]), split)
+            cells += [cell] if cell.key == match[5] else []
+    return cells
+
+
+def write(store: Store, preset: str, cells: Sequence[Cell]) -> list[Path]:
+    """Write `table.md`, `table.csv` and `table.tex` (`table-dev.*` for held-out rows) and return their paths."""
+    tables = build(store, cells)
+    name = "table" if cells[0].split == "validation" else f"table-{cells[0].split}"
+    texts = {"md": markdown(cells[0].suite, preset, tables), "csv": csv_text(tables), "tex": latex(tables)}
+    paths = [store.folder / f"{name}.{suffix}" for suffix in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        write_atomically(path, text)
+    return paths

@@ -1,0 +1,1 @@
+"""Running cells: what they run on, what they do, what they measure."""

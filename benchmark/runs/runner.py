@@ -1,0 +1,231 @@
+"""Run cells: teacher, method, measurement, record; whatever becomes of a cell, its record says it."""
+
+import json
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.common.device import device
+from benchmark.common.files import write_atomically
+from benchmark.grid.cells import SCHEMA, Cell
+from benchmark.grid.methods import Dense
+from benchmark.models.registry import get_model
+from benchmark.records.provenance import code, now, provenance
+from benchmark.records.schema import Data, Outcome, Record
+from benchmark.records.store import Store
+from benchmark.runs.outcome import measure
+from benchmark.runs.task_context import Bench
+from benchmark.tasks.kind import kind_of
+from benchmark.tasks.registry import get_task
+from vtrans.errors import RunCancelled, RunFailed, SuiteError
+from vtrans.methods.adapters import check_installed
+from vtrans.methods.agnostic import move_encoder
+from vtrans.methods.base import Job
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from benchmark.runs.timing import Estimate
+    from vtrans.training.loop import Report
+
+Watch = Callable[[str], AbstractContextManager["Report | None"]]
+
+
+def run_cell(cell: Cell, store: Store, bench: Bench, report: "Report | None" = None) -> Record:
+    """Run a cell and write its record, whatever becomes of it.
+
+    Raises:
+        RunFailed: the run broke; its `failed` record is written.
+        RunCancelled: Ctrl-C; its `cancelled` record is written.
+    """
+    started = now()
+    code()
+    try:
+        outcome = _run(cell, store, bench, report)
+    except BaseException as error:
+        failure = explain(error, store.work(cell))
+        status = "cancelled" if isinstance(failure, RunCancelled) else "failed"
+        store.write(cell, _record(cell, bench, started, status=status, error=str(failure)))
+        raise failure from None
+    record = _record(cell, bench, started, status="complete", outcome=outcome)
+    store.write(cell, record)
+    for checkpoint in store.work(cell).glob("*.ckpt"):
+        checkpoint.unlink()
+    return record
+
+
+def explain(error: BaseException, work: Path) -> SuiteError:
+    """The error of a broken run as one line; the traceback of an unforeseen one goes to `WORK/traceback.txt`."""
+    if isinstance(error, (RunFailed, RunCancelled)):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return RunCancelled("interrupted", "run the same command to go on")
+    if isinstance(error, SuiteError):
+        return RunFailed(*error.parts)
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "traceback.txt").write_text("".join(traceback.format_exception(error)))
+    first = str(error).splitlines()[0] if str(error) else ""
+    return RunFailed(f"{type(error).__name__}: {first}", f"see {work / 'traceback.txt'}")
+
+
+def _record(cell: Cell, bench: Bench, started: str, **fields: Any) -> Record:
+    data = bench.data
+    return Record(
+        schema_version=SCHEMA,
+        key=cell.key,
+        suite=cell.suite,
+        preset=cell.preset.name,
+        task=cell.task,
+        row=cell.row,
+        seed=cell.seed,
+        config=cell.config,
+        data=Data(
+            source=data.source,
+            digest=data.digest,
+            train_rows=bench.kind.count(data.train, bench.train),
+            evaluation_rows=bench.kind.count(data.evaluation, bench.evaluation),
+            split=data.split,
+            caveat=bench.task.caveat,
+            label_check="; ".join(filter(None, (data.label_check, bench.kind.remark(bench.train)))),
+        ),
+        model={"name": cell.preset.model, "sha256": bench.model_digest, "note": get_model(cell.preset.model).note},
+        provenance=provenance(started),
+        **fields,
+    )
+
+
+def _run(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> Outcome:
+    from vtrans.saving.pruned import save_pruned
+    from vtrans.training.loop import Desk, stop_on_interrupt
+
+    if getattr(cell.method, "lora", None):
+        check_installed()  # now, and not after the pruning
+    desk = Desk(folder=store.work(cell), report=report)
+    with stop_on_interrupt(desk):
+        if isinstance(cell.method, Dense):
+            start = dense = bench.pretrained(cell.seed)
+        else:
+            start = dense = obtain(cell.teacher, store, bench, report)
+        if cell.base != cell.teacher:
+            start = obtain(cell.base, store, bench, report)
+        if cell.base.task != cell.task:
+            start = move_encoder(start, bench.pretrained(cell.seed))
+        job = Job(start, start, bench.train, cell.seed, desk)
+        small = cell.method.compress(job)
+    if isinstance(cell.method, Dense):
+        dense = small
+    save_pruned(small, store.work(cell) / "model")
+    job.report["seconds"] |= seconds_of_base(cell, store)
+    budget = getattr(cell.base.method, "budget", None) if cell.base != cell.teacher else None
+    return measure(budget or getattr(cell.method, "budget", None), dense, small, bench, job.report)
+
+
+def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:
+    """Seconds that the model cost which a cell starts from, by its row; empty where that is the dense one.
+
+    Of one that was pruned on text, also those of the dense model with a head for words.
+    """
+    if cell.base == cell.teacher:
+        return {}
+    needed = [cell.base] if cell.base.task == cell.task else [cell.base.teacher, cell.base]
+    records = {each: store.of(each).read(each) for each in needed}
+    names = {each: each.row if each.task == cell.task else f"{each.task} {each.row}" for each in needed}
+    return {names[c]: sum(r.outcome.seconds.values()) for c, r in records.items() if r and r.outcome}
+
+
+def obtain(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> "nn.Module":
+    """The model that other cells start from: loaded where its weights are kept, else trained, with its record."""
+    from vtrans.saving.pruned import load_pruned
+
+    store = store.of(cell)
+    folder = store.work(cell) / "model"
+    with store.claim(cell, wait=True):
+        if not (folder / "pruned.json").exists():
+            if cell.task != bench.task.name:
+                data = bench.folder if get_task(cell.task).source.takes_folder else None
+                bench = Bench.load(cell, data, store.folder / "work", report)
+            run_cell(cell, store, bench, report)
+    return load_pruned(folder).to(device())
+
+
+def check_inputs(cell: Cell, store: Store, bench: Bench) -> None:
+    """Raise `SuiteError` where the cell was begun, or its teacher finished, on other data or another model.
+
+    The work folder keeps the digests of the data and model that its checkpoints and weights come from.
+    """
+    digests = {"data": bench.data.digest, "model": bench.model_digest}
+    for each in (cell, cell.base, cell.teacher):
+        if each.task != cell.task:
+            continue
+        note = store.of(each).work(each) / "inputs.json"
+        record = store.of(each).read(each)
+        known = json.loads(note.read_text()) if note.exists() else digests
+        if record and record.data and record.model:
+            known = {"data": record.data.digest, "model": record.model["sha256"]}
+        if known != digests:
+            raise SuiteError(
+                f"{each.name} in {store.folder} was made from other data or another model",
+                "give the same --data-dir, or another --results folder",
+            )
+    write_atomically(store.work(cell) / "inputs.json", json.dumps(digests) + "\n")
+
+
+@contextmanager
+def no_watch(name: str) -> "Iterator[None]":
+    """Report nothing."""
+    yield None
+
+
+def run_cells(
+    cells: list[Cell],
+    store: Store,
+    folder: Path | None,
+    watch: Watch = no_watch,
+    announce: "Callable[[Estimate], None] | None" = None,
+) -> int:
+    """Run the cells that have no complete record, going on past failed ones; return how many ran.
+
+    `watch` opens, for the name of a cell, the function that its steps are reported to. `announce` is told what the
+    cells will take, by a few timed steps, before any of them trains.
+
+    Raises:
+        RunFailed: at least one cell failed; the others are done.
+        RunCancelled: Ctrl-C.
+    """
+    for task in dict.fromkeys(cell.task for cell in cells):
+        if get_task(task).source.takes_folder:
+            kind_of(get_task(task)).check_source(get_task(task), folder)  # now, and not after hours of other tasks
+    benches: dict[str, Bench] = {}
+
+    def bench_of(cell: Cell) -> Bench:
+        """The cell's bench, loaded once a task."""
+        if cell.task not in benches:
+            with watch(cell.preset.model) if get_model(cell.preset.model).prepared else nullcontext() as report:
+                benches[cell.task] = Bench.load(cell, folder, store.folder / "work", report)
+        return benches[cell.task]
+
+    if announce:
+        from benchmark.runs.timing import estimate
+
+        announce(estimate(cells, store, {cell.task: bench_of(cell) for cell in cells}))
+    failures: list[str] = []
+    ran = 0
+    for cell in cells:
+        with store.claim(cell) as mine:
+            if not mine or store.complete([cell]):  # another process has it, or has just ended it
+                continue
+            bench = bench_of(cell)
+            check_inputs(cell, store, bench)
+            try:
+                with watch(cell.name) as report:
+                    run_cell(cell, store, bench, report)
+                ran += 1
+            except RunCancelled:
+                raise
+            except RunFailed as error:
+                failures.append(f"{cell.name}: {error}")
+    if failures:
+        raise RunFailed(f"{len(failures)} of {len(cells)} cells failed: {failures[0]}", "`plan` lists them all")
+    return ran

@@ -1,0 +1,136 @@
+"""What a grid will take on this machine, by a few steps timed before it trains."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import TYPE_CHECKING
+
+import torch
+
+from benchmark.common.device import autocast, device
+from benchmark.grid.cells import Cell
+from benchmark.grid.cost import passes
+from benchmark.records.provenance import hardware
+from benchmark.records.store import Store
+from benchmark.runs.progress import duration
+from benchmark.runs.task_context import Bench
+from vtrans.data.examples import Batches, unlabelled
+from vtrans.forecast import TRAINED
+from vtrans.objectives.base import TaskObjective
+from vtrans.settings import Precision, Schedule
+from vtrans.training.loop import Loop
+from vtrans.training.precision import resolve
+
+if TYPE_CHECKING:
+    from torch import nn
+
+QUANTILES = (0.5, 0.1, 0.3, 0.5, 0.7, 0.9)  # of the batches by length; the first one warms up
+EVALUATION_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds that cells will take; `steps` is the mean time of a training step per task."""
+
+    cells: dict[Cell, float]
+    steps: dict[str, float]
+    precision: str
+
+    @property
+    def total(self) -> float:
+        """All cells together."""
+        return sum(self.cells.values())
+
+    def lines(self) -> list[str]:
+        """One line per row and task, and one on all."""
+        found = [f"training runs in {self.precision} on {machine()}"]
+        for (task, row), seconds in self._by_row().items():
+            found.append(f"  {task} {row}: {duration(mean(seconds))}" + (f" x {len(seconds)}" if seconds[1:] else ""))
+        steps = ", ".join(f"{task} {seconds:.2f} s" for task, seconds in self.steps.items())
+        whole = f"estimate: about {duration(self.total)} for {len(self.cells)} cells; a training step takes {steps}"
+        return [*found, whole]
+
+    def _by_row(self) -> dict[tuple[str, str], list[float]]:
+        rows: dict[tuple[str, str], list[float]] = {}
+        for cell, seconds in self.cells.items():
+            rows.setdefault((cell.task, cell.row), []).append(seconds)
+        return rows
+
+
+def machine() -> str:
+    """The device and how much of it is used."""
+    found = hardware()
+    return found["gpu"] or f"{found['processor']} ({found['capability']}, {found['threads']} threads)"
+
+
+def estimate(cells: Sequence[Cell], store: Store, benches: dict[str, Bench]) -> Estimate:
+    """Time a few steps per task and say what cells, and those they start from and that are missing, will take."""
+    needed = with_missing(cells, store, benches)
+    seconds: dict[Cell, float] = {}
+    steps: dict[str, float] = {}
+    for task in dict.fromkeys(cell.task for cell in needed):
+        bench, first = benches[task], next(cell for cell in needed if cell.task == task)
+        phases = first.preset.phases(task)
+        schedule = phases.finetune or phases.prune
+        step, evaluated = time_passes(first, bench, schedule, finetunes=phases.finetune is not None)
+        steps[task] = step * TRAINED * schedule.batch
+        for cell in (cell for cell in needed if cell.task == task):
+            found = passes(cell, len(bench.train), len(bench.evaluation))
+            seconds[cell] = found.training * step + found.evaluation * evaluated
+    return Estimate(seconds, steps, resolve(schedule.precision, device()))
+
+
+def with_missing(cells: Sequence[Cell], store: Store, benches: dict[str, Bench]) -> list[Cell]:
+    """The cells, and before them those that they start from and that have no weights yet, on the same tasks."""
+    found: dict[Cell, None] = {}
+    for cell in cells:
+        for each in (cell.teacher, cell.base):
+            kept = (store.of(each).work(each) / "model" / "pruned.json").exists()
+            if not kept and each.task in benches:
+                found[each] = None
+        found[cell] = None
+    return list(found)
+
+
+def time_passes(cell: Cell, bench: Bench, schedule: Schedule, finetunes: bool) -> tuple[float, float]:
+    """Seconds per forward pass over one sequence, in training and in evaluation.
+
+    In training it is a third of a step per row; of a model that no row trains whole, a forward pass alone is timed.
+    """
+    model = bench.pretrained(cell.seed)
+    evaluated = _time_forward(model, bench, min(EVALUATION_BATCH, len(bench.evaluation)), bench.precision)
+    if finetunes:
+        return _time_steps(model, bench, schedule), evaluated
+    return _time_forward(model, bench, schedule.batch, resolve(schedule.precision, device())), evaluated
+
+
+def _time_steps(model: "nn.Module", bench: Bench, schedule: Schedule) -> float:
+    loop = Loop(TaskObjective(model), bench.train, schedule, 0, "timing")
+    times = [_seconds(lambda step=step: loop.step(step)) for step in spread_steps(loop.batches)]  # type: ignore[misc]
+    return mean(times[1:]) / TRAINED / schedule.batch
+
+
+def spread_steps(batches: Batches) -> list[int]:
+    """Steps of the first epoch whose batches are short, middling and long."""
+    longest = {step: max(batches.lengths[row] for row in batches[step]) for step in range(batches.per_epoch)}
+    order = sorted(longest, key=longest.__getitem__)
+    return [order[int(share * len(order))] for share in QUANTILES]
+
+
+@torch.no_grad()
+def _time_forward(model: "nn.Module", bench: Bench, batch: int, precision: Precision) -> float:
+    model.eval()
+    rows = [range(start, min(start + batch, len(bench.evaluation))) for start in (0, 0, batch)]
+    inputs = [{k: v.to(device()) for k, v in unlabelled(bench.evaluation.batch(r)).items()} for r in rows if len(r)]
+    with autocast(precision):
+        times = [_seconds(lambda each=each: model(**each)) for each in inputs]  # type: ignore[misc]
+    return mean(times[1:]) / batch
+
+
+def _seconds(function: object) -> float:
+    start = time.perf_counter()
+    function()  # type: ignore[operator]
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start

@@ -1,0 +1,67 @@
+"""Perplexity of a language model over windows of a text, causal or with tokens masked."""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from vtrans.data.examples import Examples, unlabelled
+from vtrans.data.masked_lm import MaskedWindows
+from vtrans.data.windows import IGNORED, Windows
+
+TOKENS = 2048  # run at a time: with a vocabulary of 50,000 their logits take 400 MB
+HIGHEST = 700.0  # of a mean NLL in nats, before exp overflows
+
+
+def _parts(windows: Examples) -> list[range]:
+    size = max(1, TOKENS // max(windows.lengths))
+    return [range(start, min(start + size, len(windows))) for start in range(0, len(windows), size)]
+
+
+def _nll(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    """Summed negative log-likelihood of each sequence, `(batch,)`, from `(batch, length, vocabulary)`."""
+    loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none")
+    return loss.view(labels.shape).double().sum(1).cpu().numpy()
+
+
+@torch.no_grad()
+def window_nll(model: nn.Module, windows: Windows) -> np.ndarray:
+    """Negative log-likelihood of the scored tokens of each window, in nats, `(windows,)`; in evaluation mode."""
+    model.eval()
+    device, found = next(model.parameters()).device, []
+    for part in _parts(windows):
+        batch = windows.batch(part)
+        labels, inputs = batch["labels"][:, 1:].to(device), unlabelled(batch)
+        logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits[:, :-1].float()
+        found.append(_nll(logits, labels))
+    return np.concatenate(found)
+
+
+def metrics_of(nll: np.ndarray, windows: Windows) -> dict[str, float]:
+    """`perplexity`, exp of the mean NLL per token, and `bits_per_byte`, that mean in bits over bytes per token."""
+    mean = float(nll.sum()) / windows.scored
+    bits = mean / math.log(2) / windows.bytes_per_token
+    return {"perplexity": round(math.exp(min(mean, HIGHEST)), 4), "bits_per_byte": round(bits, 5)}
+
+
+@torch.no_grad()
+def masked_hits(model: nn.Module, windows: MaskedWindows) -> tuple[np.ndarray, np.ndarray]:
+    """Of the masked tokens of each window: negative log-likelihood in nats, and how many are guessed, `(windows,)`."""
+    model.eval()
+    device = next(model.parameters()).device
+    nll, hits = [], []
+    for part in _parts(windows):
+        batch = windows.batch(part)
+        labels, inputs = batch["labels"].to(device), unlabelled(batch)
+        logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits.float()
+        nll.append(_nll(logits, labels))
+        hits.append(((logits.argmax(-1) == labels) & (labels != IGNORED)).sum(1).cpu().numpy())
+    return np.concatenate(nll), np.concatenate(hits)
+
+
+def masked_metrics(nll: np.ndarray, hits: np.ndarray, count: int) -> dict[str, float]:
+    """`masked_perplexity`, exp of the mean NLL of `count` masked tokens, and `masked_accuracy` in percent."""
+    perplexity = math.exp(min(float(nll.sum()) / count, HIGHEST))
+    return {"masked_perplexity": round(perplexity, 4), "masked_accuracy": round(100 * int(hits.sum()) / count, 4)}

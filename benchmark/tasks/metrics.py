@@ -1,0 +1,78 @@
+"""The metrics by name: how each is computed, and how its numbers are to be read. Libraries come in when one is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Numbers = Sequence[float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is computed and printed.
+
+    Attributes:
+        function: from truth and predictions of a classification or regression; None where its kind computes it.
+        percent: whether it is a share, which records and tables give in percent.
+        digits: after the point, in tables.
+        higher_is_better: which way it improves.
+    """
+
+    function: Callable[[Numbers, Numbers], float] | None = None
+    percent: bool = True
+    digits: int = 1
+    higher_is_better: bool = True
+
+
+def _accuracy(truth: Numbers, guess: Numbers) -> float:
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(truth, guess))
+
+
+def _f1(truth: Numbers, guess: Numbers) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(truth, guess, zero_division=0))
+
+
+def _matthews(truth: Numbers, guess: Numbers) -> float:
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(truth, guess))
+
+
+def _pearson(truth: Numbers, guess: Numbers) -> float:
+    from scipy.stats import pearsonr
+
+    return float(pearsonr(truth, guess).statistic) if _vary(truth, guess) else 0.0
+
+
+def _spearman(truth: Numbers, guess: Numbers) -> float:
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(truth, guess).statistic) if _vary(truth, guess) else 0.0
+
+
+def _vary(truth: Numbers, guess: Numbers) -> bool:
+    """Whether neither is constant: a constant correlates with nothing, and scipy would give NaN."""
+    return min(guess) < max(guess) and min(truth) < max(truth)
+
+
+METRICS = {
+    "accuracy": Metric(_accuracy),
+    "f1": Metric(_f1),
+    "matthews_correlation": Metric(_matthews),
+    "pearson": Metric(_pearson),
+    "spearman": Metric(_spearman),
+    "exact_match": Metric(),
+    "masked_accuracy": Metric(),
+    "perplexity": Metric(percent=False, digits=2, higher_is_better=False),
+    "masked_perplexity": Metric(percent=False, digits=2, higher_is_better=False),
+    "lambada_perplexity": Metric(percent=False, digits=2, higher_is_better=False),
+    "bits_per_byte": Metric(percent=False, digits=3, higher_is_better=False),
+}
+
+
+def digits(name: str) -> int:
+    """Digits after the point of a metric in tables; 1 for percentages that have no entry."""
+    return METRICS[name].digits if name in METRICS else Metric().digits

@@ -1,0 +1,1 @@
+"""Zero-shot multiple choice for language models."""

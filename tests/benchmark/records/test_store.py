@@ -1,0 +1,104 @@
+"""Records: strict, atomic, never overwritten when complete; corrupt ones are set aside and named."""
+
+import json
+
+import pytest
+from made_records import make_record
+
+from benchmark.common.files import write_atomically
+from benchmark.grid.cells import plan
+from benchmark.records.store import Store, read_record
+from vtrans.errors import SuiteError
+
+
+@pytest.fixture
+def cell():
+    return plan("glue", "quick", ["VTrans-s60"])[0]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, "glue", "quick")
+
+
+def test_round_trip(store, cell):
+    record = make_record(cell)
+    path = store.write(cell, record)
+    assert store.read(cell) == record
+    assert path.parent == store.runs
+    assert cell.key in path.name
+
+
+def test_complete_records_are_never_replaced(store, cell):
+    store.write(cell, make_record(cell, accuracy=80.0))
+    store.write(cell, make_record(cell, accuracy=90.0))
+    assert store.read(cell).outcome.metrics == {"accuracy": 80.0}
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_other_records_give_way(store, cell, status):
+    store.write(cell, make_record(cell, status=status))
+    assert store.state(cell) == status
+    assert not store.complete([cell])
+    store.write(cell, make_record(cell))
+    fresh = Store(store.folder.parents[1], "glue", "quick")
+    assert fresh.state(cell) == "done"
+
+
+def test_states(tmp_path, cell):
+    assert Store(tmp_path, "glue", "quick").state(cell) == "missing"
+    store = Store(tmp_path, "glue", "quick")
+    path = store.write(cell, make_record(cell))
+    assert store.state(cell) == "done"
+    path.rename(path.with_name(path.name.replace(cell.key, "0" * 16)))
+    assert Store(tmp_path, "glue", "quick").state(cell) == "stale"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 1, "key": 3}', "\x00\xff"])
+def test_corrupt_record_is_set_aside_and_named(store, cell, text):
+    path = store.write(cell, make_record(cell))
+    path.write_text(text)
+    with pytest.raises(SuiteError, match="it is now .*corrupt"):
+        store.read(cell)
+    assert path.with_suffix(".corrupt").exists()
+    assert store.read(cell) is None
+
+
+def test_unknown_field_is_refused(store, cell):
+    path = store.write(cell, make_record(cell))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "extra": 1}))
+    with pytest.raises(SuiteError, match="extra"):
+        read_record(path)
+
+
+def test_foreign_record_and_foreign_schema(store, cell):
+    other = plan("glue", "quick", ["VTrans-s95"])[0]
+    path = store.write(cell, make_record(cell))
+    path.write_text(make_record(other).model_dump_json())
+    with pytest.raises(SuiteError, match="record of another run"):
+        store.read(cell)
+    path.write_text(json.dumps({"schema_version": 99}))
+    with pytest.raises(SuiteError, match="schema 99"):
+        store.read(cell)
+    assert path.exists()
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "record.json"
+    write_atomically(path, "old")
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("benchmark.common.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_a_claimed_cell_is_left_to_its_owner(store, cell):
+    with store.claim(cell) as mine, store.claim(cell) as theirs:
+        assert mine and not theirs
+    with store.claim(cell) as again:
+        assert again

@@ -1,0 +1,122 @@
+"""Attention probing: kinds of tokens, shares that sum to one, correlations, and the command's work end to end."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.common.checkpoints import load_tokenizer
+from benchmark.grid.cells import plan
+from benchmark.records.store import Store
+from benchmark.reports.attention.probe import Heads, collect, correlation, flat, probe, within_layers
+from benchmark.reports.attention.shares import TARGETS, attention_shares, targets, token_kinds
+from benchmark.runs.runner import run_cells
+from vtrans.data.examples import Examples
+from vtrans.errors import SuiteError
+
+
+class Words:
+    """A tokenizer whose ids are indices into a list."""
+
+    pieces = ("[CLS]", "[SEP]", "the", "film", "un", "##believ", "##able", ".", "th", "##e")
+    all_special_ids = (0, 1)
+
+    def convert_ids_to_tokens(self, ids):
+        return [self.pieces[i] for i in ids]
+
+
+def test_pieces_are_of_the_kind_of_their_word():
+    # [CLS] the film unbelievable th##e . [SEP]
+    assert token_kinds([0, 2, 3, 4, 5, 6, 8, 9, 7, 1], Words()) == [0, 4, 3, 3, 3, 3, 4, 4, 4, 0]
+
+
+def test_pieces_of_byte_level_bpe_make_words():
+    tokenizer = Words()
+    tokenizer.pieces = ("<s>", "</s>", "The", "Ġwas", "Ġdin", "os", "aur", "Ġ,")
+    assert token_kinds([0, 2, 3, 4, 5, 6, 7, 1], tokenizer) == [0, 4, 4, 3, 3, 3, 4, 0]
+
+
+def test_punctuation_without_a_space_is_a_word_of_its_own():
+    tokenizer = Words()
+    tokenizer.pieces = ("<s>", "</s>", "The", "Ġfilm", ",", "Ġwonder", "ful", ".", "Ġco", "-", "star")
+    kinds = token_kinds([0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1], tokenizer)
+    assert kinds == [0, 4, 3, 4, 3, 3, 4, 4, 4, 3, 0]  # "co" is a stop word
+
+
+@given(st.lists(st.sampled_from([0, 3, 4]), min_size=1, max_size=12))
+def test_every_token_is_one_target_of_every_query(kinds):
+    found = targets(torch.tensor(kinds))
+    for query in range(len(kinds)):
+        for key in range(len(kinds)):
+            target = TARGETS[found[query, key]]
+            if kinds[key] == 0:
+                assert target == "special"
+            elif query == key:
+                assert target == "self"
+            elif abs(query - key) == 1:
+                assert target == "neighbour"
+            else:
+                assert target == {3: "content", 4: "function"}[kinds[key]]
+
+
+def test_shares_of_uniform_attention_are_those_of_the_tokens(model):
+    for name, parameter in model.named_parameters():
+        if ".query." in name:
+            torch.nn.init.zeros_(parameter)
+    ids = [0, 3, 3, 2, 1]
+    examples = Examples([ids, ids[:4]], [[0] * 5, [0] * 4], torch.zeros(2, dtype=torch.long), 0)
+    shares = attention_shares(model, examples, Words())
+    assert shares.shape == (3, 4, len(TARGETS))
+    np.testing.assert_allclose(shares.sum(-1), 1, atol=1e-6)
+    counts = [
+        np.bincount(targets(torch.tensor(k)).flatten(), minlength=5) / len(k) for k in ([0, 3, 3, 4, 0], [0, 3, 3, 4])
+    ]
+    np.testing.assert_allclose(shares[1, 2], (counts[0] + counts[1]) / 9, atol=1e-6)
+
+
+def test_correlation_by_hand():
+    share, kept = np.array([0.1, 0.2, 0.3, 0.8, 0.9, 1.0]), np.array([0, 0, 0, 1, 1, 1], dtype=bool)
+    rho, low, high = correlation(share, kept)
+    assert rho == pytest.approx(0.8783, abs=1e-3) and low <= rho <= high
+    assert correlation(-share, kept)[0] == pytest.approx(-rho)
+    assert correlation(np.ones(6), kept)[0] == 0
+
+
+def test_layers_of_different_runs_are_apart_and_their_means_go():
+    one = flat(np.arange(12.0).reshape(2, 3, 2), [[0, 2], []])
+    assert one.kept.tolist() == [True, False, True, False, False, False]
+    both = collect([one, one])
+    assert both.layer.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert within_layers(both.shares[:, 0], both.layer).tolist() == [-2, 0, 2] * 4
+    with pytest.raises(SuiteError, match="all heads were kept"):
+        collect([Heads(one.shares, np.ones(6, dtype=bool), one.layer)])
+
+
+def test_a_run_is_probed_and_its_files_lie_beside_the_records(tiny_preset, data_dir, tmp_path, monkeypatch):
+    cells = plan("glue", "tiny", ["dense", "VTrans-s50"], ["sst2"], [0, 1])
+    store = Store(tmp_path, "glue", "tiny")
+    run_cells(cells, store, data_dir)
+    runs = [store.path(cell) for cell in cells if cell.row == "VTrans-s50"]
+    monkeypatch.chdir(runs[0].parent)
+    paths = probe([Path(run.name) for run in runs], data_dir)
+    text = paths[0].read_text()
+    assert paths[0] == tmp_path / "tiny" / "glue" / "probe" / "sst2--VTrans-s50.md"
+    assert "seeds 0, 1; 16 heads" in text and all(target in text for target in TARGETS)
+    assert paths[1].read_text().startswith("<?xml")
+    kept = store.read(cells[1]).outcome.report["pruning"]
+    assert [len(layer) for layer in kept["heads_kept"]] == kept["kept"]["heads"]
+    with pytest.raises(SuiteError, match="does not say which heads were kept"):
+        probe([store.path(cells[0])], data_dir)
+    with pytest.raises(SuiteError, match="of one seed"):
+        probe([runs[0], runs[0]], data_dir)
+    with pytest.raises(SuiteError, match="is no file"):
+        probe([tmp_path / "none.json"], data_dir)
+
+
+def test_kinds_of_a_real_tokenizer(model_dir):
+    tokenizer = load_tokenizer(model_dir)
+    ids = tokenizer("the film is good")["input_ids"]
+    assert token_kinds(ids, tokenizer) == [0, 4, 3, 4, 3, 0]

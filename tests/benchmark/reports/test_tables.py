@@ -1,0 +1,93 @@
+"""Tables read what runs wrote, and nothing else."""
+
+import csv
+import io
+
+import pytest
+from made_records import make_record
+
+from benchmark.grid.cells import plan
+from benchmark.records.store import Store
+from benchmark.reports import tables
+from vtrans.errors import SuiteError
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A store with dense and VTrans-s60 of three seeds, CoFi-s60 of one, and a failed run."""
+    cells = plan("glue", "small", ["dense", "VTrans-s60", "CoFi-s60", "random-s60"], ["sst2"])
+    store = Store(tmp_path, "glue", "small")
+    for cell in cells:
+        if cell.row == "dense":
+            store.write(cell, make_record(cell, 90 + cell.seed, seconds=5))
+        elif cell.row == "VTrans-s60":
+            store.write(cell, make_record(cell, 88 + cell.seed, seconds=10))
+        elif cell.row == "CoFi-s60" and cell.seed == 1:
+            store.write(cell, make_record(cell, 87, seconds=20))
+        elif cell.row == "random-s60" and cell.seed == 0:
+            store.write(cell, make_record(cell, status="failed"))
+    return store, cells
+
+
+def test_markdown(filled):
+    store, cells = filled
+    tables.write(store, "small", cells)
+    text = (store.folder / "table.md").read_text()
+    rows = {
+        line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1]]
+        for line in text.splitlines()
+        if line.startswith("|")
+    }
+    assert rows["dense"][0] == "91.0 ± 1.0"
+    assert rows["VTrans-s60"] == [
+        "89.0 ± 1.0",
+        "40.0",
+        "50.0",
+        "2.00×",
+        "4.00×",
+        "2.50×",
+        "1.50×",
+        "2.50×",
+        "0.75",
+        "0.62",
+        "2.00× ± 0.00",
+        "1.00× ± 0.00",
+    ]
+    assert rows["CoFi-s60 †"][0] == "87.0"
+    assert rows["CoFi-s60 †"][-2:] == ["4.00×", "2.00×"]
+    assert set(rows["random-s60 †"]) == {"–"}
+    assert "n = 5" in text
+    assert "seeds 0, 1, 2" in text
+
+
+def test_csv_has_every_complete_record_unrounded(filled):
+    store, cells = filled
+    tables.write(store, "small", cells)
+    rows = list(csv.DictReader(io.StringIO((store.folder / "table.csv").read_text())))
+    assert len(rows) == 7
+    assert {row["value"] for row in rows if row["row"] == "dense"} == {"90.0", "91.0", "92.0"}
+
+
+def test_latex_is_booktabs_and_ascii_signs(filled):
+    store, cells = filled
+    tables.write(store, "small", cells)
+    text = (store.folder / "table.tex").read_text()
+    assert "\\toprule" in text and "$\\pm$" in text and "÷" not in text
+
+
+def test_no_records_is_an_error(tmp_path):
+    with pytest.raises(SuiteError, match="run the suite first"):
+        tables.write(Store(tmp_path, "glue", "small"), "small", plan("glue", "small"))
+
+
+def test_costs_are_over_the_dense_model_of_another_suite(tmp_path):
+    store = Store(tmp_path, "embeddings", "small")
+    cells = plan("embeddings", "small", ["VTrans-total-s40", "CoFi-layers-total-s40"], ["sst2"], [0])
+    store.of(cells[0].teacher).write(cells[0].teacher, make_record(cells[0].teacher, seconds=5))
+    for cell, seconds in zip(cells, (20, 30), strict=True):
+        store.write(cell, make_record(cell, seconds=seconds))
+    tables.write(store, "small", cells)
+    text = (store.folder / "table.md").read_text()
+    costs = [[c.strip() for c in line.split("|")[-3:-1]] for line in text.splitlines() if "total-s40" in line]
+    assert costs == [["4.00×", "1.00×"], ["6.00×", "1.50×"]]
+    assert "dense fine-tuning 5 s" in text

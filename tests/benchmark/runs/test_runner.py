@@ -1,0 +1,199 @@
+"""A whole grid on a tiny model: records, tables, resume, failures."""
+
+import json
+import signal
+import threading
+
+import pytest
+import torch
+
+from benchmark.grid.cells import plan
+from benchmark.grid.methods import METHODS
+from benchmark.grid.rows import parse_row
+from benchmark.records.store import Store
+from benchmark.reports.tables import build
+from benchmark.runs import runner
+from benchmark.runs.runner import run_cell, run_cells
+from benchmark.runs.task_context import Bench
+from vtrans.errors import RunCancelled, RunFailed
+from vtrans.pruning.size import Size
+from vtrans.saving.pruned import load_pruned
+from vtrans.tokens.macs import selector_parameters
+
+
+def grid(tmp_path, **kwargs):
+    cells = plan("glue", "tiny", tasks=["sst2"], **kwargs)
+    return cells, Store(tmp_path / "results", "glue", "tiny")
+
+
+def test_grid_from_data_to_tables(tiny_preset, data_dir, tmp_path):
+    cells, store = grid(tmp_path, seeds=[0])
+    assert run_cells(cells, store, data_dir) == len(cells)
+    records = [store.read(cell) for cell in cells]
+    for record, cell in zip(records, cells, strict=True):
+        check_record(record, store.work(cell))
+    assert [line.row for line in build(store, cells)["sst2"]] == [cell.row for cell in cells]
+
+
+def check_record(record, work) -> None:
+    outcome, small = record.outcome, load_pruned(work / "model")
+    assert record.status == "complete"
+    assert outcome.parameters.all == sum(p.numel() for p in small.parameters())
+    size = Size.of(small)
+    assert outcome.parameters.encoder == int(size.parameters(size.dense)) + selector_parameters(small)
+    assert set(outcome.metrics) == {"accuracy"}
+    assert record.data.evaluation_rows == 20
+    assert [entry["batch"] for entry in outcome.latency] == [1, 32]
+    assert all(entry["timed"] >= 30 for entry in outcome.latency)
+    if METHODS[parse_row(record.row).method].tokens:
+        assert len(outcome.tokens) == 2 and all(0 < share <= 1 for share in outcome.tokens)
+        assert outcome.macs.compressed["batch"] == outcome.macs.compressed["sequence"]
+    elif record.row == "dense":
+        assert outcome.sparsity is None
+        assert outcome.macs.compressed == outcome.macs.dense
+    else:
+        assert outcome.sparsity.real == pytest.approx(0.5, abs=0.01)
+        assert all(outcome.macs.compressed[k] < outcome.macs.dense[k] for k in outcome.macs.dense)
+
+
+def test_a_joint_row_starts_from_the_static_model_and_costs_what_both_cost(tiny_preset, data_dir, tmp_path):
+    cells = plan("ablations", "tiny", tasks=["sst2"], seeds=[0])
+    store = Store(tmp_path / "results", "ablations", "tiny")
+    run_cells(cells, store, data_dir)
+    record, base = store.read(cells[0]), store.of(cells[0].base).read(cells[0].base)
+    assert base.row == "VTrans-s50" and base.suite == "glue"
+    assert record.outcome.seconds["VTrans-s50"] == pytest.approx(sum(base.outcome.seconds.values()), abs=0.01)
+    assert record.outcome.sparsity == base.outcome.sparsity
+    folders = [store.of(cell).work(cell) / "model" for cell in (cells[0], cells[0].base)]
+    joint, static = map(load_pruned, folders)
+    assert {n: p.shape for n, p in static.named_parameters()}.items() <= {
+        n: p.shape for n, p in joint.named_parameters()
+    }.items()
+
+
+def test_finished_grid_trains_nothing(tiny_preset, data_dir, tmp_path, monkeypatch):
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense", "VTrans-s50"])
+    run_cells(cells, store, data_dir)
+    before = {cell: store.path(cell).read_bytes() for cell in cells}
+    monkeypatch.setattr(runner, "run_cell", lambda *a: pytest.fail("trained"))
+    assert run_cells(cells, Store(tmp_path / "results", "glue", "tiny"), data_dir) == 0
+    assert before == {cell: store.path(cell).read_bytes() for cell in cells}
+
+
+def test_a_row_brings_its_teacher_along(tiny_preset, data_dir, tmp_path):
+    cells, store = grid(tmp_path, seeds=[1], rows=["random-s50"])
+    run_cells(cells, store, data_dir)
+    assert store.read(cells[0].teacher).status == "complete"
+
+
+def test_lost_teacher_weights_are_made_again_without_touching_the_record(tiny_preset, data_dir, tmp_path):
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense", "random-s50"])
+    run_cells(cells[:1], store, data_dir)
+    record = store.path(cells[0]).read_bytes()
+    weights = store.work(cells[0]) / "model" / "model.safetensors"
+    before = weights.read_bytes()
+    weights.parent.joinpath("pruned.json").unlink()
+    weights.unlink()
+    run_cells(cells, store, data_dir)
+    assert store.path(cells[0]).read_bytes() == record
+    assert weights.read_bytes() == before
+
+
+def test_the_same_run_gives_the_same_weights(tiny_preset, data_dir, tmp_path):
+    weights = []
+    for name in ("a", "b"):
+        cells, store = grid(tmp_path / name, seeds=[0], rows=["dense", "VTrans-s50"])
+        run_cells(cells, store, data_dir)
+        weights.append((store.work(cells[1]) / "model" / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_a_broken_loss_leaves_a_failed_record_and_the_other_cells_done(tiny_preset, data_dir, tmp_path, monkeypatch):
+    from vtrans.objectives.distillation import Distiller
+
+    original = Distiller.terms
+
+    def broken(self, student, batch, values=None):
+        terms = original(self, student, batch, values)
+        return {**terms, "layer": terms["layer"] * float("nan")} if values is not None else terms
+
+    monkeypatch.setattr(Distiller, "terms", broken)
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense", "VTrans-s50", "random-s50"])
+    with pytest.raises(RunFailed, match="1 of 3 cells failed.*'layer' is nan at step 0 of 0-prune"):
+        run_cells(cells, store, data_dir)
+    states = [store.read(cell).status for cell in cells]
+    assert states == ["complete", "failed", "complete"]
+    assert "'layer'" in store.read(cells[1]).error
+    monkeypatch.setattr(Distiller, "terms", original)
+    assert run_cells(cells, Store(tmp_path / "results", "glue", "tiny"), data_dir) == 1
+
+
+def test_ctrl_c_leaves_a_cancelled_record_and_the_next_run_ends_as_if_never_stopped(tiny_preset, data_dir, tmp_path):
+    cells, store = grid(tmp_path / "stopped", seeds=[0], rows=["dense", "VTrans-s50"])
+    bench = Bench.load(cells[0], data_dir, tmp_path)
+    run_cell(cells[0], store, bench)
+
+    def interrupt(stage, step, total, numbers):
+        if (stage, step) == ("0-prune", 5):
+            assert threading.current_thread() is threading.main_thread()
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(RunCancelled, match="stopped at step 5 of 8"):
+        run_cell(cells[1], store, bench, interrupt)
+    assert store.read(cells[1]).status == "cancelled"
+    resumed = run_cell(cells[1], store, bench)
+    whole_cells, whole_store = grid(tmp_path / "whole", seeds=[0], rows=["dense", "VTrans-s50"])
+    run_cells(whole_cells, whole_store, data_dir)
+    models = [load_pruned(s.work(c[1]) / "model") for s, c in ((store, cells), (whole_store, whole_cells))]
+    state = models[1].state_dict()
+    assert all(torch.equal(v, state[k]) for k, v in models[0].state_dict().items())
+    assert resumed.outcome.metrics == whole_store.read(whole_cells[1]).outcome.metrics
+
+
+def test_dev_split_never_mixes_with_validation(tiny_preset, data_dir, tmp_path):
+    validation, dev = grid(tmp_path, rows=["dense"])[0][0], grid(tmp_path, rows=["dense"], split="dev")[0][0]
+    assert validation.key != dev.key
+    bench = Bench.load(dev, data_dir, tmp_path)
+    assert len(bench.train) + len(bench.evaluation) <= 60
+
+
+def test_record_says_where_it_came_from(tiny_preset, data_dir, tmp_path):
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense"])
+    run_cells(cells, store, data_dir)
+    content = json.loads(store.path(cells[0]).read_text())
+    assert {"torch", "transformers", "python"} <= set(content["provenance"]["versions"])
+    assert content["provenance"]["hardware"]["threads"] >= 1
+    assert len(content["data"]["digest"]) == len(content["model"]["sha256"]) == 64
+    assert content["config"]["method"]["finetune"]["steps"] == 8
+
+
+def test_an_unforeseen_error_is_one_line_with_its_traceback_on_file(tiny_preset, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "measure", lambda *a: 1 / 0)
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense"])
+    with pytest.raises(RunFailed, match="ZeroDivisionError: division by zero; see .*traceback.txt"):
+        run_cells(cells, store, data_dir)
+    assert store.read(cells[0]).status == "failed"
+    assert "ZeroDivisionError" in (store.work(cells[0]) / "traceback.txt").read_text()
+
+
+def test_interrupted_outside_training_is_cancelled_too(tiny_preset, data_dir, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "measure", interrupt)
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense"])
+    with pytest.raises(RunCancelled, match="run the same command"):
+        run_cells(cells, store, data_dir)
+    assert store.read(cells[0]).status == "cancelled"
+
+
+def test_a_record_names_the_commit_that_its_process_began_with(tiny_preset, data_dir, tmp_path, monkeypatch):
+    from benchmark.records import provenance
+
+    heads = iter(["changed", "first", "changed", "second"])
+    monkeypatch.setattr(provenance, "_git", lambda *arguments: next(heads))
+    provenance.code.cache_clear()
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense", "random-s50"])
+    run_cells(cells, store, data_dir)
+    assert {store.read(cell).provenance.git_commit for cell in cells} == {"first"}
+    provenance.code.cache_clear()

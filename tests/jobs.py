@@ -1,0 +1,21 @@
+"""Methods on a tiny model."""
+
+from tiny import tiny_bert, tiny_examples
+
+from vtrans.methods.base import Job
+from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
+from vtrans.settings import Budget, Schedule
+from vtrans.training.loop import Desk
+
+SCHEDULE = Schedule(steps=12, batch=8, lr=1e-3, precision="fp32")
+
+METHODS = {
+    "VTrans": VTrans(Budget(0.5), SCHEDULE, SCHEDULE, noise="sample"),
+    "Fast-VTrans": FastVTrans(Budget(0.5), SCHEDULE, SCHEDULE, fraction=0.5),
+    "Faster-VTrans": FasterVTrans(Budget(0.5), SCHEDULE, SCHEDULE, fraction=0.5),
+}
+
+
+def job(desk: Desk | None = None) -> Job:
+    teacher = tiny_bert()
+    return Job(teacher, teacher, tiny_examples(), 3, desk or Desk())

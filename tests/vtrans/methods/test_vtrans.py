@@ -1,0 +1,72 @@
+"""Each method on a tiny model: reaches its size, trains what it should, reports what it did."""
+
+import pytest
+import torch
+from jobs import METHODS, job
+from tiny import tiny_bert, tiny_examples
+
+from vtrans.anatomy import anatomy_of
+from vtrans.methods.base import Job, config_of
+from vtrans.methods.stages import VariationalGates
+from vtrans.methods.vtrans import VTrans
+from vtrans.pruning.size import Size
+from vtrans.settings import Budget, GateRates, Schedule
+from vtrans.training.loop import Desk
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_reaches_its_size_and_reports(name):
+    work = job()
+    small = METHODS[name].compress(work)
+    size, dense = Size.of(small), Size.of(work.teacher)
+    real = 1 - float(size.parameters(size.dense) / dense.parameters(dense.dense))
+    assert real == pytest.approx(0.5, abs=0.01)
+    report = work.report["pruning"]
+    assert {"expected_sparsity", "threshold", "kept", "lambda1"} <= set(report)
+    assert report["kept"]["heads"] == list(anatomy_of(small).heads)
+    assert set(work.report["seconds"]) == {f"{i}-{stage.name}" for i, stage in enumerate(METHODS[name].stages())}
+
+
+@pytest.mark.parametrize("name", ["Fast-VTrans", "Faster-VTrans"])
+def test_subset_rows_are_recorded(name):
+    work = job()
+    METHODS[name].compress(work)
+    subset = work.report["subset"]
+    assert subset["of"] == 48
+    assert len(subset["rows"]) == len(work.train) == 24
+
+
+def test_faster_leaves_the_weights_as_they_are():
+    work = job()
+    small = METHODS["Faster-VTrans"].compress(work)
+    dense, kept = work.teacher.bert.embeddings.word_embeddings.weight, small.bert.embeddings.word_embeddings.weight
+    columns = (work.decision.hidden.detach() != 0).nonzero().flatten()
+    assert torch.equal(dense[:, columns], kept)
+    assert torch.equal(work.teacher.classifier.weight, small.classifier.weight)
+
+
+def test_teacher_is_never_changed():
+    work = job()
+    before = {k: v.clone() for k, v in work.teacher.state_dict().items()}
+    METHODS["VTrans"].compress(work)
+    assert all(torch.equal(v, work.teacher.state_dict()[k]) for k, v in before.items())
+
+
+def test_config_names_every_field():
+    config = config_of(METHODS["Fast-VTrans"])
+    assert config["class"] == "FastVTrans"
+    assert config["budget"]["sparsity"] == config["fraction"] == 0.5
+    assert config["gates"]["class"] == "VariationalGates"
+
+
+@pytest.mark.parametrize("sparsity", [0.2, 0.5, 0.8, 0.9, 0.95])
+def test_any_target_is_met_and_attention_survives(sparsity):
+    schedule = Schedule(steps=25, batch=8, lr=1e-3, precision="fp32")
+    teacher = tiny_bert(hidden_size=48, intermediate_size=160)
+    work = Job(teacher, teacher, tiny_examples(), 0, Desk())
+    gates = VariationalGates(rates=GateRates(0.4, 0.01, 0.25))
+    small = VTrans(Budget(sparsity), schedule, schedule, gates=gates).compress(work)
+    size, dense = Size.of(small), Size.of(teacher)
+    real = 1 - float(size.parameters(size.dense) / dense.parameters(dense.dense))
+    assert real == pytest.approx(sparsity, abs=0.01)
+    assert sum(anatomy_of(small).heads) > 0

@@ -1,0 +1,64 @@
+"""Adapters beside a model: nothing at the start, and merged into files they give what they gave beside it."""
+
+import pytest
+import torch
+from tiny import DECODERS, inputs, random_decision
+
+from vtrans.data.windows import Windows
+from vtrans.methods.adapters import projections
+from vtrans.objectives.lora_sharded import LowRank, LowRankObjective, merge_files
+from vtrans.pruning.surgery import materialise
+from vtrans.saving.pruned import load_pruned, save_pruned
+from vtrans.settings import Schedule
+from vtrans.training.loop import Desk, fit
+
+
+def pruned(family):
+    model = DECODERS[family]()
+    return materialise(model, random_decision(model, 2, 1.0)).eval()
+
+
+def beside(model, seed: int = 0) -> LowRank:
+    torch.manual_seed(seed)
+    return LowRank(model, projections(model), rank=3, alpha=6, dropout=0.0)
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_adapters_add_nothing_at_the_start_and_leave_nothing_behind(family):
+    model = pruned(family)
+    adapters = beside(model)
+    with torch.no_grad():
+        plain = model(**inputs()).logits
+        with adapters.beside(model):
+            assert torch.equal(model(**inputs()).logits, plain)
+            for matrix in adapters.up:
+                torch.nn.init.normal_(matrix)
+            assert not torch.allclose(model(**inputs()).logits, plain)
+        assert torch.equal(model(**inputs()).logits, plain)
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_merged_equals_beside(family, tmp_path):
+    model = pruned(family)
+    adapters = beside(model)
+    for matrix in adapters.up:
+        torch.nn.init.normal_(matrix, std=0.3)
+    save_pruned(model, tmp_path / "pruned")
+    merge_files(tmp_path / "pruned", adapters, model, tmp_path / "out")
+    with torch.no_grad(), adapters.beside(model):
+        expected = model(**inputs()).logits
+    with torch.no_grad():
+        torch.testing.assert_close(load_pruned(tmp_path / "out")(**inputs()).logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_training_moves_the_adapters_alone_and_lowers_the_loss():
+    model = pruned("llama")
+    adapters, windows = beside(model), Windows.of(list(range(5, 55)) * 4, 20, pad=0)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    losses = []
+    desk = Desk(report=lambda stage, step, total, numbers: losses.append(numbers["task"]))
+    with adapters.beside(model):
+        schedule = Schedule(steps=30, batch=4, lr=3e-2, precision="fp32")
+        fit(LowRankObjective(model, adapters), windows, schedule, 0, "adapters", desk)
+    assert losses[-1] < 0.8 * losses[0]
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())

@@ -1,0 +1,91 @@
+"""The Lagrangian ascends, the ramp rises, and the threshold meets the budget."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import tiny_bert
+
+from vtrans.anatomy import anatomy_of
+from vtrans.errors import SuiteError
+from vtrans.pruning.constraint import Lagrangian, bisect, calibrate, ramp
+from vtrans.pruning.counts import Counts
+from vtrans.pruning.gates import GateSet, VariationalGate
+from vtrans.pruning.size import Size, removed
+from vtrans.pruning.surgery import materialise
+from vtrans.settings import Budget, Constraint
+
+
+def test_multipliers_ascend_and_push_towards_the_target():
+    lagrangian = Lagrangian(Constraint(rate=0.1, quadratic=0.0))
+    optimizer = lagrangian.optimizer()
+    sparsity = torch.tensor(0.2, requires_grad=True)
+    for _ in range(3):
+        optimizer.zero_grad()
+        lagrangian(sparsity, 0.6).backward()
+        optimizer.step()
+    assert lagrangian.linear.item() == pytest.approx(-0.3, abs=1e-3)
+    assert lagrangian.quadratic.item() == pytest.approx(0.3, abs=1e-3)
+    sparsity.grad = None
+    lagrangian(sparsity, 0.6).backward()
+    assert sparsity.grad < 0  # descent raises the sparsity
+
+
+def test_multipliers_stay_within_their_bound():
+    lagrangian = Lagrangian(Constraint(bound=1.0))
+    lagrangian.linear.data.fill_(-7)
+    lagrangian.clamp_()
+    assert lagrangian.linear.item() == -1
+    assert lagrangian.quadratic.item() == 1
+
+
+def test_ramp():
+    assert ramp(0, 100, 0.6, 0.5) == pytest.approx(0.6 / 50)
+    assert ramp(49, 100, 0.6, 0.5) == ramp(99, 100, 0.6, 0.5) == 0.6
+    assert ramp(0, 100, 0.6, 0.0) == 0.6
+
+
+@given(
+    st.integers(0, 1000),
+    st.floats(0.1, 0.9),
+    st.sampled_from(["parameters", "macs"]),
+    st.sampled_from(["encoder", "all"]),
+)
+def test_calibrated_decision_meets_the_budget_as_materialised(seed, sparsity, quantity, denominator):
+    torch.manual_seed(seed)
+    model = tiny_bert()
+    gates, size = GateSet(anatomy_of(model), lambda s, n: VariationalGate(n, 1.0, jitter=2.0)), Size.of(model)
+    budget = Budget(sparsity, quantity, denominator, length=16)
+    try:
+        decision, _ = calibrate(gates, size, budget, tolerance=0.03)  # a tiny model has few units to choose from
+    except SuiteError:
+        return
+    small = Size.of(materialise(model, decision))
+    n = small.dense
+    total = {"parameters": size.parameters(size.dense, denominator), "macs": size.macs(size.dense, 16, denominator)}
+    left = {"parameters": small.parameters(n, denominator), "macs": small.macs(n, 16, denominator)}
+    assert abs(1 - float(left[quantity] / total[quantity]) - sparsity) <= 0.03
+
+
+def test_out_of_reach_is_said():
+    model = tiny_bert()
+    gates = GateSet(anatomy_of(model), lambda s, n: VariationalGate(n), sites=("heads",))
+    with pytest.raises(SuiteError, match="out of reach"):
+        calibrate(gates, Size.of(model), Budget(0.9))
+
+
+@given(st.floats(-5, 5), st.floats(0.1, 3))
+def test_bisect_finds_the_closest(root, slope):
+    assert bisect(lambda x: slope * (x - root), 0.0, -20, 20) == pytest.approx(root, abs=1e-4)
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 1.0, -0.1, 60.0, float("nan")])
+def test_sparsity_outside_0_1_is_refused(sparsity):
+    with pytest.raises(SuiteError, match="outside"):
+        Budget(sparsity)
+
+
+def test_dense_counts_remove_nothing():
+    size = Size.of(tiny_bert())
+    assert float(removed(Budget(0.5), size, size.dense)) == 0
+    assert isinstance(size.dense, Counts)

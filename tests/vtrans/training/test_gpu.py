@@ -1,0 +1,30 @@
+"""The methods on a GPU: nothing of a model, its gates or its losses stays behind on the CPU."""
+
+import pytest
+import torch
+from jobs import METHODS, SCHEDULE
+from tiny import inputs, tiny_bert, tiny_examples
+
+from baselines.cofi import CoFi, HardConcreteGates
+from baselines.one_shot import OneShot
+from vtrans.methods.base import Job
+from vtrans.settings import Budget, GateRates
+from vtrans.training.loop import Desk
+
+ALL = {
+    **METHODS,
+    "CoFi": CoFi(Budget(0.5), SCHEDULE, SCHEDULE, gates=HardConcreteGates(rates=GateRates(0.3))),
+    "random": OneShot(Budget(0.4), SCHEDULE, "random"),
+    "magnitude": OneShot(Budget(0.4), SCHEDULE, "magnitude"),
+}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ALL)
+def test_compresses_on_a_gpu(name):
+    teacher = tiny_bert(hidden_size=48, intermediate_size=256).cuda()
+    small = ALL[name].compress(Job(teacher, teacher, tiny_examples(), 0, Desk()))
+    assert all(p.is_cuda for p in small.parameters())
+    with torch.no_grad():
+        on_gpu = small(**{k: v.cuda() for k, v in inputs().items()}).logits.cpu()
+        torch.testing.assert_close(on_gpu, small.cpu()(**inputs()).logits, atol=1e-4, rtol=1e-3)

@@ -1,0 +1,174 @@
+"""The loop: resume is bit-equal, broken losses are named, Ctrl-C leaves a checkpoint."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from jobs import METHODS, SCHEDULE, job
+from tiny import tiny_bert
+
+from vtrans.errors import RunCancelled, RunFailed
+from vtrans.methods.stages import Finetune
+from vtrans.settings import Schedule
+from vtrans.training.loop import Desk, check_finite, fit, parts, stop_on_interrupt
+
+
+def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
+    state = two.state_dict()
+    return all(torch.equal(value, state[name]) for name, value in one.state_dict().items())
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("stop_at", [("prune", 7), ("recover", 5)])
+def test_stopped_and_resumed_equals_uninterrupted(name, stop_at, tmp_path):
+    stage, step = stop_at
+    if name == "Faster-VTrans" and stage == "recover":
+        stage = "tunescales"
+    whole = METHODS[name].compress(job())
+    desk = Desk(tmp_path)
+
+    def stop(label: str, done: int, total: int, numbers: dict) -> None:
+        desk.stop = label.endswith(stage) and done == step
+
+    desk.report = stop
+    with pytest.raises(RunCancelled, match=f"step {step} of 12"):
+        METHODS[name].compress(job(desk))
+    resumed = METHODS[name].compress(job(Desk(tmp_path)))
+    assert same(whole, resumed)
+
+
+CHILD = """
+import sys, torch
+sys.path += [{tests!r}, {tests!r} + "/vtrans"]
+from jobs import METHODS, job
+from vtrans.saving.pruned import save_pruned
+from vtrans.training.loop import Desk
+def slow(label, done, total, numbers):
+    print(label, done, flush=True)
+    import time; time.sleep(0.05)
+from pathlib import Path
+small = METHODS["VTrans"].compress(job(Desk(Path({folder!r}), report=slow, every=0.0)))
+save_pruned(small, {folder!r} + "/out")
+"""
+
+
+def test_killed_in_the_middle_of_pruning_and_run_again_ends_bit_equal(tmp_path):
+    tests = str(Path(__file__).parents[2])
+    command = [sys.executable, "-W", "ignore", "-c", CHILD.format(tests=tests, folder=str(tmp_path))]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.split() == ["0-prune", "6"]:
+                child.send_signal(signal.SIGKILL)
+                break
+    assert child.returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    again = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    first = int(again.stdout.split()[1])
+    assert 1 < first <= 8  # it went on, and did not start over
+    from vtrans.saving.pruned import load_pruned
+
+    assert same(METHODS["VTrans"].compress(job()), load_pruned(tmp_path / "out"))
+
+
+def test_log_has_every_term_and_no_step_twice(tmp_path):
+    desk = Desk(tmp_path)
+    desk.report = lambda label, done, total, numbers: setattr(
+        desk, "stop", done == 11 and not (tmp_path / "seen").exists()
+    )
+    with pytest.raises(RunCancelled):
+        METHODS["VTrans"].compress(job(desk))
+    METHODS["VTrans"].compress(job(Desk(tmp_path)))
+    lines = [json.loads(line) for line in (tmp_path / "0-prune.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 10, 11]
+    assert {"prediction", "layer", "constraint", "information", "expected", "real", "lambda1"} <= set(lines[-1])
+
+
+def test_damaged_checkpoint_is_set_aside_and_training_starts_over(tmp_path):
+    whole = METHODS["VTrans"].compress(job(Desk(tmp_path)))
+    (tmp_path / "0-prune.ckpt").write_bytes(b"not a checkpoint")
+    again = METHODS["VTrans"].compress(job(Desk(tmp_path)))
+    assert (tmp_path / "0-prune.corrupt").exists()
+    assert same(whole, again)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_non_finite_term_is_named(value):
+    with pytest.raises(RunFailed, match="'layer' is .* at step 5 of prune") as caught:
+        check_finite({"prediction": torch.tensor(1.0), "layer": torch.tensor(value)}, 5, "prune")
+    assert caught.value.exit_code == 1
+
+
+def test_non_finite_loss_stops_before_it_reaches_a_weight():
+    broken = job()
+    with torch.no_grad():
+        broken.teacher.classifier.weight[0, 0] = float("inf")
+    before = {k: v.clone() for k, v in broken.model.state_dict().items()}
+    with pytest.raises(RunFailed, match="'task'"):
+        Finetune(SCHEDULE).run(broken)
+    after = broken.model.state_dict()
+    assert all(torch.equal(v, after[k]) or not torch.isfinite(v).all() for k, v in before.items())
+
+
+def test_accumulation_changes_nothing_but_rounding():
+    def train(accumulate: int) -> torch.nn.Module:
+        schedule = Schedule(steps=3, batch=12, lr=1e-4, precision="fp32", accumulate=accumulate)
+        work = job()
+        for module in work.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        work.model.config._attn_implementation = "eager"
+        Finetune(schedule).run(work)
+        return work.model
+
+    one, three = train(1).state_dict(), train(3).state_dict()
+    for name, value in one.items():
+        torch.testing.assert_close(value, three[name], atol=1e-4, rtol=1e-2)
+
+
+def test_first_interrupt_sets_the_flag_and_the_second_interrupts():
+    desk = Desk()
+    with stop_on_interrupt(desk):
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.01)
+        assert desk.stop
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_schedule():
+    schedule = Schedule(epochs=2, batch=10, warmup=0.2)
+    assert schedule.total(50) == 10
+    assert [round(schedule.lr_factor(i, 10), 2) for i in (0, 1, 2, 9)] == [0.5, 1.0, 1.0, 0.12]
+    assert Schedule(steps=4, decay="constant").lr_factor(3, 4) == 1.0
+
+
+def test_fit_trains(examples):
+    from vtrans.objectives.base import TaskObjective
+
+    model, seen = tiny_bert(seed=5), []
+    desk = Desk(report=lambda label, done, total, numbers: seen.append(numbers["task"]))
+    schedule = Schedule(steps=60, batch=16, lr=3e-3, precision="fp32", embeddings=True)
+    fit(TaskObjective(model), examples, schedule, 0, "finetune", desk)
+    assert sum(seen[-5:]) < 0.5 * sum(seen[:5])
+
+
+@given(st.integers(1, 40), st.integers(1, 8), st.integers(1, 6))
+def test_ranks_share_a_step_row_by_row_in_equally_many_parts(count, accumulate, ranks):
+    rows = list(range(100, 100 + count))
+    shared = [parts(rows, accumulate, rank, ranks) for rank in range(ranks)]
+    assert len({len(cut) for cut in shared}) == 1
+    assert len(shared[0]) <= accumulate
+    computed = [row for cut in shared for part, share in cut if share for row in part]
+    assert sorted(computed) == rows
+    assert sum(share for cut in shared for _, share in cut) == pytest.approx(1)
+    assert all(part for cut in shared for part, _ in cut)

@@ -1,0 +1,1 @@
+"""Tokenised data of the kinds that stages train on."""

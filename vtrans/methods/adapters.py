@@ -1,0 +1,73 @@
+"""Recovery by low-rank adapters, which are merged into the weights at the end (peft)."""
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+from vtrans.errors import SuiteError
+from vtrans.forecast import FROZEN, Forecast
+from vtrans.methods.base import Job, Stage
+from vtrans.settings import Distillation, Schedule
+
+
+@dataclass(frozen=True)
+class RecoverLora(Stage):
+    """Train adapters of all projections on the text itself, with a little of the teacher's distribution.
+
+    Attributes:
+        schedule: of the training.
+        rank, alpha, dropout: of the adapters (TVA-prune: 128, 4 x rank, 0.05).
+        distillation: TVA-prune: cross-entropy and 0.01 KL at temperature 1, no layers.
+    """
+
+    schedule: Schedule
+    rank: int = 128
+    alpha: int = 512
+    dropout: float = 0.05
+    distillation: Distillation = Distillation(prediction=0.01, layer=0.0, task=1.0, temperature=1.0)
+
+    def run(self, job: Job) -> None:
+        """Fine-tune `job.model` through adapters.
+
+        Raises:
+            SuiteError: peft is not installed.
+        """
+        import torch
+
+        from vtrans.methods.stages import make_distiller
+        from vtrans.objectives.base import AdapterObjective
+        from vtrans.training.loop import fit
+
+        check_installed()
+        from peft import LoraConfig, get_peft_model
+
+        torch.manual_seed(job.stage_seed)
+        distiller = make_distiller(job, self.distillation, self.schedule)
+        settings = LoraConfig(
+            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=projections(job.model)
+        )
+        adapted: Any = get_peft_model(job.model, settings)  # type: ignore[arg-type]
+        objective = AdapterObjective(adapted, distiller)
+        fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
+        job.model = adapted.merge_and_unload()
+
+    def forecast(self, state: Forecast) -> float:
+        """Passes of the model, its weights frozen but for the adapters, and its teacher."""
+        return state.training(self.schedule, FROZEN, self.distillation)
+
+
+def check_installed() -> None:
+    """Raise `SuiteError` where peft is missing."""
+    if importlib.util.find_spec("peft") is None:
+        raise SuiteError("package peft is not installed, which adapters need", "run `pip install peft`")
+
+
+def projections(model: Any) -> list[str]:
+    """Paths of all projections of the layers that are left."""
+    from vtrans.anatomy import anatomy_of
+
+    paths: list[str] = []
+    for block in anatomy_of(model).blocks:
+        attention = (block.query, block.key, block.value, block.out) if block.heads else ()
+        paths += dict.fromkeys((*attention, *((*block.up, block.down) if block.ffn else ())))
+    return paths

@@ -1,0 +1,135 @@
+"""A method is a frozen dataclass whose fields are its hyper-parameters and whose stages read as its algorithm box."""
+
+import copy
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from vtrans.forecast import Forecast
+
+if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line lists methods
+    from torch import nn
+
+    from vtrans.data.examples import Examples
+    from vtrans.pruning.gates import GateSet
+    from vtrans.pruning.masks import Multipliers
+    from vtrans.settings import Budget
+    from vtrans.training.loop import Desk
+
+
+@dataclass
+class Job:
+    """One model under compression: what stages read and change.
+
+    Attributes:
+        model: starts as a copy of the teacher, ends as the smaller model.
+        teacher: the dense, fine-tuned model; never changed.
+        train: rows to train on; a stage may narrow them.
+        seed: of everything random.
+        desk: files and reporting.
+        report: what stages found, for the run's record; JSON values only.
+        decision: the hard decision over the model's units, once there is one.
+        gates: the trained gates, once there are any.
+        transform: the layer transformation that distillation trained, cut along with the model.
+        stage: index of the stage that runs.
+    """
+
+    model: "nn.Module"
+    teacher: "nn.Module"
+    train: "Examples"
+    seed: int
+    desk: "Desk"
+    report: dict[str, Any] = field(default_factory=dict)
+    decision: "Multipliers | None" = None
+    gates: "GateSet | None" = None
+    transform: Any = None
+    stage: int = 0
+
+    @property
+    def stage_seed(self) -> int:
+        """Seed of the running stage, the same however often the run was interrupted."""
+        return self.seed * 1000 + self.stage
+
+    def label(self, stage: "Stage") -> str:
+        """Name of the files and log lines of the running stage."""
+        return f"{self.stage}-{stage.name}"
+
+
+class Stage(ABC):
+    """One step of a method."""
+
+    @abstractmethod
+    def run(self, job: Job) -> None:
+        """Change `job`. Run again after a crash, it must end in the same state."""
+
+    def forecast(self, state: Forecast) -> float:
+        """Forward passes of the dense model over one sequence that the stage computes; changes `state` as it would."""
+        return 0.0
+
+    @property
+    def name(self) -> str:
+        """Name in logs and records."""
+        return type(self).__name__.lower()
+
+
+class Method(ABC):
+    """A way to make a model smaller."""
+
+    @abstractmethod
+    def stages(self) -> tuple[Stage, ...]:
+        """The algorithm, stage by stage."""
+
+    def compress(self, job: Job) -> "nn.Module":
+        """Run all stages on a copy of the teacher; seconds of each, resumed ones included, go to the report.
+
+        Returns:
+            The smaller model, in evaluation mode.
+        """
+        job.model = copy.deepcopy(job.teacher)
+        run_stages(job, self.stages())
+        return job.model.eval().requires_grad_(False)
+
+    def forecast(self, state: Forecast) -> float:
+        """Forward passes of the dense model over one sequence that all stages compute."""
+        return sum(stage.forecast(state) for stage in self.stages())
+
+
+def run_stages(job: Job, stages: Sequence[Stage]) -> None:
+    """Run stages in their order; seconds of each, resumed ones included, go to the report."""
+    seconds = job.report.setdefault("seconds", {})
+    for job.stage, stage in enumerate(stages):
+        start = time.monotonic()
+        stage.run(job)
+        label = job.label(stage)
+        seconds[label] = max(time.monotonic() - start, job.desk.elapsed.get(label, 0.0))
+    job.report["precision"] = dict(job.desk.precisions)
+
+
+@dataclass(frozen=True)
+class Chain(Method):
+    """One method after the other, on the model that the first one leaves."""
+
+    first: Method
+    then: Method
+
+    @property
+    def budget(self) -> "Budget | None":
+        """The static size that either asks for."""
+        return getattr(self.first, "budget", None) or getattr(self.then, "budget", None)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages of both."""
+        return self.first.stages() + self.then.stages()
+
+
+def config_of(thing: Any) -> Any:
+    """A dataclass tree as JSON values with class names: the part of a run's key that a method contributes."""
+    if is_dataclass(thing):
+        return {"class": type(thing).__name__, **{f.name: config_of(getattr(thing, f.name)) for f in fields(thing)}}
+    if isinstance(thing, (list, tuple)):
+        return [config_of(item) for item in thing]
+    if isinstance(thing, dict):
+        return {key: config_of(value) for key, value in thing.items()}
+    return thing

@@ -1,0 +1,1 @@
+"""What stages train: losses and the optimisers of their parameters."""

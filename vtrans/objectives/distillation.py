@@ -1,0 +1,142 @@
+"""Distillation from the dense teacher: of its logits, and of its hidden states layer by layer."""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vtrans.anatomy import anatomy_of
+from vtrans.data.examples import unlabelled
+from vtrans.data.windows import IGNORED
+from vtrans.pruning.masks import Multipliers
+from vtrans.settings import Distillation
+
+Batch = dict[str, Tensor]
+NEVER = -1e4  # logit of padding; finite, because KL knows no 0 * inf
+
+
+class Distiller(nn.Module):
+    """Loss terms of a student under its teacher; holds the layer transformation, which trains along.
+
+    Args:
+        teacher: dense model; frozen here.
+        student: model with the same inputs and labels; its hidden width may be smaller.
+        settings: weights, temperature and matching rule.
+        transform: `(teacher width, student width)` start of the layer transformation; identity by default.
+    """
+
+    def __init__(
+        self, teacher: nn.Module, student: nn.Module, settings: Distillation, transform: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self._teacher = (teacher.eval().requires_grad_(False),)  # in a tuple: not a part of this module's state
+        self.layers = settings.layers or default_layers(len(anatomy_of(teacher).blocks))
+        start = torch.eye(anatomy_of(teacher).hidden, anatomy_of(student).hidden) if transform is None else transform
+        self.transform = nn.Linear(start.shape[1], start.shape[0])
+        with torch.no_grad():
+            self.transform.weight.copy_(start)
+            self.transform.bias.zero_()
+
+    def terms(self, model: nn.Module, batch: Batch, values: Multipliers | None = None) -> dict[str, Tensor]:
+        """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each."""
+        s = self.settings
+        inputs = batch if s.task else unlabelled(batch)  # without labels no loss is computed in vain
+        ours = model(**inputs, output_hidden_states=bool(s.layer))
+        terms: dict[str, Tensor] = {}
+        if s.prediction or s.layer:
+            theirs = self._teach(batch)
+            asked = asked_tokens(batch)
+            student, teacher = distributions(ours, asked), distributions(theirs, asked)
+            terms["prediction"] = s.prediction * prediction_loss(student, teacher, s.temperature)
+        if s.layer:
+            terms["layer"] = s.layer * self.layer_loss(ours, theirs, batch["attention_mask"], values)
+        if s.task:
+            terms["task"] = s.task * ours.loss
+        return terms
+
+    @torch.no_grad()
+    def _teach(self, batch: Batch) -> Any:
+        return self._teacher[0](**unlabelled(batch), output_hidden_states=bool(self.settings.layer))
+
+    def teacher_layers(self) -> tuple[int, ...]:
+        """Teacher layers of this step, counted from 1: fixed, or under `random` one of each part."""
+        if self.settings.match != "random":
+            return self.layers
+        edges = (0, *self.layers)
+        return tuple(int(torch.randint(low + 1, high + 1, ())) for low, high in pairwise(edges))
+
+    def layer_loss(self, ours: Any, theirs: Any, mask: Tensor, values: Multipliers | None) -> Tensor:
+        """Sum over teacher layers of the error of the student layer matched to each, padding left out."""
+        targets = [theirs.hidden_states[i] for i in self.teacher_layers()]
+        if self.settings.match == "same":
+            pairs = [(self.transform(ours.hidden_states[i]), h) for i, h in zip(self.layers, targets, strict=True)]
+            return torch.stack([masked_mse(a, b, mask) for a, b in pairs]).sum()
+        mapped = [self.transform(h) for h in ours.hidden_states[1:]]
+        errors = torch.stack([torch.stack([masked_mse(h, t, mask) for h in mapped]) for t in targets])
+        rule = "ordered" if self.settings.match == "ordered" else "argmin"
+        chosen = match_layers(errors.detach(), rule, alive_layers(values, len(mapped)))
+        return torch.stack([errors[row, column] for row, column in enumerate(chosen)]).sum()
+
+
+def default_layers(depth: int) -> tuple[int, ...]:
+    """Teacher layers, counted from 1, at the end of four (or three, or one) equal parts of the depth."""
+    parts = next(n for n in (4, 3, 1) if depth % n == 0)
+    return tuple(depth // parts * (i + 1) for i in range(parts))
+
+
+def asked_tokens(batch: Batch) -> Tensor:
+    """Tokens that a model is asked about, `(batch, length)`: those with a label of their own, else all real ones."""
+    labels = batch.get("labels")
+    return batch["attention_mask"] if labels is None or labels.ndim < 2 else labels != IGNORED
+
+
+def distributions(outputs: Any, mask: Tensor) -> Tensor:
+    """Logits of all that a model's outputs are distributions over, `(distributions, classes)`.
+
+    One a sequence for a classifier, one for each token of `mask` `(batch, length)` for a language model, and
+    for extractive answers two a sequence, over the tokens where the answer starts and ends.
+    """
+    if hasattr(outputs, "start_logits"):
+        spans = torch.cat([outputs.start_logits, outputs.end_logits])
+        return spans.masked_fill(torch.cat([mask, mask]) == 0, NEVER)
+    return outputs.logits[mask.bool()] if outputs.logits.ndim == 3 else outputs.logits
+
+
+def prediction_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(teacher || student), mean over the distributions; mean squared error where there is one logit."""
+    student, teacher = student.float(), teacher.float()
+    if student.shape[-1] == 1:
+        return F.mse_loss(student, teacher)
+    log_p, log_q = ((x / temperature).log_softmax(-1) for x in (teacher, student))
+    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
+
+
+def masked_mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error over real tokens and hidden units; `(batch, length, hidden)` each."""
+    error = F.mse_loss(student.float(), teacher.float(), reduction="none").mean(-1)
+    return (error * mask).sum() / mask.sum()
+
+
+def alive_layers(values: Multipliers | None, depth: int) -> list[bool]:
+    """Layers with at least one sub-layer left: the rule that CoFi's author names as the right one."""
+    if values is None:
+        return [True] * depth
+    return [a or f for a, f in zip(values.attention_alive, values.ffn_alive, strict=True)]
+
+
+def match_layers(errors: Tensor, rule: str, alive: list[bool]) -> list[int]:
+    """Student layer (from 0) for each teacher layer, from `errors` `(teacher layers, student layers)`."""
+    rows, depth = errors.shape
+    if rule == "argmin":
+        return errors.argmin(1).tolist()
+    chosen: list[int] = []
+    limit = depth
+    for row in reversed(range(rows)):
+        candidates = [i for i in range(limit) if alive[i]]
+        # With no layer left below, the one above is used again, the topmost to start with.
+        limit = min(candidates, key=lambda i: float(errors[row, i])) if candidates else min(limit, depth - 1)
+        chosen.insert(0, limit)
+    return chosen

@@ -1,0 +1,104 @@
+"""Low-rank adapters that lie beside a model, not in it: the form that fits a backbone in shards.
+
+`W x + (alpha / rank) B A x` (Hu et al. 2021, equation 3). Every process holds A and B whole, outside the shards, as it
+does gates; in the end their product is added to the weights in the model's files, one file at a time.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from transformers.pytorch_utils import Conv1D
+
+from vtrans.objectives.base import TaskObjective, training, weight_optimizer
+from vtrans.pruning.surgery import shape_of
+from vtrans.settings import Schedule
+
+
+class LowRank(nn.Module):
+    """A and B of each projection; B starts at 0, and with it what is added.
+
+    Args:
+        model: has the projections.
+        paths: of the projections, Linear or Conv1D.
+        rank, alpha, dropout: of the adapters.
+    """
+
+    def __init__(self, model: nn.Module, paths: Sequence[str], rank: int, alpha: float, dropout: float) -> None:
+        super().__init__()
+        self.paths, self.scale, self.dropout = tuple(paths), alpha / rank, dropout
+        shapes = [shape_of(model.get_submodule(path)) for path in paths]
+        self.down = nn.ParameterList([nn.Parameter(torch.empty(rank, into)) for into, _ in shapes])
+        self.up = nn.ParameterList([nn.Parameter(torch.zeros(out, rank)) for _, out in shapes])
+        for matrix in self.down:
+            nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
+
+    @contextmanager
+    def beside(self, model: nn.Module) -> Iterator[None]:
+        """Add to what the projections of `model` give, inside the context."""
+        with ExitStack() as stack:
+            for index, path in enumerate(self.paths):
+                stack.enter_context(model.get_submodule(path).register_forward_hook(self._hook(index)))
+            yield
+
+    def _hook(self, index: int) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
+        def add(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
+            """The output with the adapter's share."""
+            x = F.dropout(args[0], self.dropout, module.training)
+            down, up = (matrix.to(x.dtype) for matrix in (self.down[index], self.up[index]))
+            return output + self.scale * F.linear(F.linear(x, down), up).to(output.dtype)
+
+        return add
+
+    @torch.no_grad()
+    def product(self, path: str) -> Tensor:
+        """What is added to the weight of a Linear `(out, in)`, fp32."""
+        index = self.paths.index(path)
+        return self.scale * self.up[index].float() @ self.down[index].float()
+
+
+class LowRankObjective(TaskObjective):
+    """The model's own loss; adapters train, the model stays as it is."""
+
+    def __init__(self, model: nn.Module, adapters: LowRank) -> None:
+        self.modules = {"model": model, "adapters": adapters}
+
+    def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
+        """One for the adapters."""
+        self.modules["model"].requires_grad_(False)
+        return {"weights": weight_optimizer({"adapters": self.modules["adapters"]}, schedule)}
+
+    def terms(self, batch: dict[str, Tensor], step: int, total: int) -> dict[str, Tensor]:
+        """Cross-entropy of the text."""
+        return {"task": training(self.modules["model"])(**batch).loss.float()}
+
+
+@torch.no_grad()
+def merge_files(folder: Path, adapters: LowRank, model: nn.Module, out: Path) -> None:
+    """Write the weights of a pruned model's files with the adapters added to `out`, one file at a time.
+
+    Args:
+        folder: what `materialise_files` or `save_pruned` wrote.
+        adapters: trained.
+        model: the kinds of its projections; weights are not looked at.
+        out: another folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.glob("model*.safetensors")):
+        tensors = load_file(path)
+        for name in adapters.paths:
+            if (weight := tensors.get(f"{name}.weight")) is not None:
+                kind: Any = model.get_submodule(name)
+                product = adapters.product(name).cpu()
+                product = product.T if isinstance(kind, Conv1D) else product
+                tensors[f"{name}.weight"] = (weight.float() + product).to(weight.dtype).contiguous()
+        save_file(tensors, out / path.name)
+    for path in folder.glob("*.json"):
+        (out / path.name).write_bytes(path.read_bytes())

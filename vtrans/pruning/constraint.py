@@ -1,0 +1,103 @@
+"""Lagrangian constraint on a model's size, and the threshold that makes the real size meet it."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from vtrans.errors import SuiteError
+from vtrans.pruning.counts import Counts
+from vtrans.pruning.gates import GateSet
+from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.size import Size, removed
+from vtrans.settings import Budget, Constraint
+
+
+class Lagrangian(nn.Module):
+    """l1 (s - t) + l2 (s - t)^2 with multipliers that ascend (CoFi section 3; TVA section 2.3).
+
+    The equality constraint leaves l1 free in sign: it is negative while the model is too large.
+    """
+
+    def __init__(self, settings: Constraint) -> None:
+        super().__init__()
+        self.settings = settings
+        self.linear = nn.Parameter(torch.zeros(()))
+        self.quadratic = nn.Parameter(torch.tensor(settings.quadratic))
+
+    def forward(self, sparsity: Tensor, target: float) -> Tensor:
+        """The constraint's term of the loss, 0-d."""
+        gap = sparsity - target
+        return self.linear * gap + self.quadratic * gap**2
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Adam that ascends."""
+        return torch.optim.Adam(self.parameters(), lr=self.settings.rate, maximize=True)
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Keep the multipliers within their bound."""
+        if self.settings.bound:
+            self.linear.clamp_(-self.settings.bound, self.settings.bound)
+            self.quadratic.clamp_(-self.settings.bound, self.settings.bound)
+
+
+def ramp(step: int, total: int, sparsity: float, warmup: float) -> float:
+    """Target of the expected sparsity at `step`: linear from 0 over the share `warmup` of `total` steps."""
+    rise = max(1, round(warmup * total))
+    return sparsity * min(1.0, (step + 1) / rise)
+
+
+def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.01) -> tuple[Multipliers, float]:
+    """Decide so that the real size, counted as materialised, meets the budget.
+
+    One log-odds threshold for all gates is searched for. Heads and sub-layers are coarse: what they leave
+    open is made up with FFN units, in the order of their log-odds.
+
+    Returns:
+        The decision and the threshold.
+
+    Raises:
+        SuiteError: nothing comes within `tolerance` of the budget.
+    """
+
+    def real(decision: Multipliers) -> float:
+        """Sparsity of a decision as materialised."""
+        return float(removed(budget, size, Counts.of(decision)))
+
+    threshold = bisect(lambda t: real(gates.decide(t)), budget.sparsity, -20.0, 20.0)
+    decision = gates.decide(threshold)
+    if "ffn" in gates.gates and abs(real(decision) - budget.sparsity) > tolerance / 10:
+        units = bisect(lambda k: real(_with_ffn(gates, decision, -k)), budget.sparsity, -float(gates["ffn"].n), 0.0)
+        decision = _with_ffn(gates, decision, -units)
+    if abs(real(decision) - budget.sparsity) > tolerance:
+        raise SuiteError(
+            f"sparsity {budget.sparsity} of {budget.counted} is out of reach (closest {real(decision):.3f})",
+            "ask for another sparsity, gate more sites or train longer",
+        )
+    return decision, threshold
+
+
+def _with_ffn(gates: GateSet, decision: Multipliers, units: float) -> Multipliers:
+    """`decision` with that many FFN units instead: the likeliest ones of the layers that it keeps."""
+    keep = gates.kept_by(decision)
+    odds = gates["ffn"].log_odds().clone()
+    parts = odds.split(gates.groups["ffn"])
+    for part, alive in zip(parts, decision.ffn_alive, strict=True):
+        part.add_(0.0 if alive else float("-inf"))
+    keep["ffn"] = torch.zeros_like(keep["ffn"])
+    best = odds.argsort(descending=True, stable=True)[: round(units)]
+    keep["ffn"][best[odds[best] > float("-inf")]] = True
+    return gates.fixed(keep)
+
+
+def bisect(function: Callable[[float], float], target: float, low: float, high: float, rounds: int = 40) -> float:
+    """Argument in [low, high] where a rising step function comes closest to `target`."""
+    best, distance = low, abs(function(low) - target)
+    for _ in range(rounds):
+        middle = (low + high) / 2
+        value = function(middle)
+        if abs(value - target) < distance:
+            best, distance = middle, abs(value - target)
+        low, high = (middle, high) if value < target else (low, middle)
+    return best

@@ -1,0 +1,146 @@
+"""Parameters and MACs of a pruned model as closed forms of the units it keeps, differentiable in them.
+
+Two denominators run through the suite. `all` counts every parameter. `encoder` leaves out embeddings,
+pooler and output head and is what CoFi reports (BERT-base: 85,054,464). MACs are multiply-accumulates of
+the matrix products: `sum_layers (2 + 2/g) d a L + 2 a L^2 + (u + 1) d f L` for hidden width d, attention
+width a, g query heads that share keys and values, FFN width f with u projections into it and length L, plus,
+under `all`, the pooler and the output head.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor, nn
+
+from vtrans.anatomy import Anatomy, anatomy_of
+from vtrans.pruning.counts import Counts
+from vtrans.pruning.surgery import untied_readers
+from vtrans.settings import Budget
+
+if TYPE_CHECKING:
+    from vtrans.pruning.latency_table import LatencyTable
+
+Denominator = Literal["encoder", "all"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """What of a model's size depends on no gate, so that counts of units become parameters and MACs.
+
+    Attributes:
+        dense: counts of the model that this was read from.
+        head_size: columns of a head's output: of all its queries where keys and values are grouped.
+        shared: columns of its keys or values over those of its queries.
+        ups: projections into the FFN, 2 where it is gated.
+        biases: 1 or 0 for those of the attention's inputs and output and of the FFN's inputs and output.
+        rows: rows of all embedding tables.
+        stem_norms: norms outside the layers.
+        norm: parameters of a norm a hidden unit (2 for LayerNorm, 1 for RMSNorm).
+        reader: output columns of the Linears that read the residual stream.
+        owned: those of them whose weight is not an embedding table's.
+        mixers: square Linears on the residual stream, with their biases.
+        rest: parameters that depend on no unit.
+        tail_macs: MACs after the readers.
+        pooled: whether readers and tail run once a sequence.
+        latency: prices of the units on some device, where a budget counts milliseconds.
+    """
+
+    dense: Counts
+    head_size: int
+    shared: float
+    ups: int
+    biases: tuple[int, int, int, int]
+    rows: int
+    stem_norms: int
+    norm: int
+    reader: int
+    owned: int
+    mixers: int
+    rest: int
+    tail_macs: int
+    pooled: bool
+    latency: "LatencyTable | None" = None
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "Size":
+        """Read the constants from a model, dense or pruned."""
+        anatomy = anatomy_of(model)
+        module: Callable[[str], Any] = model.get_submodule
+        readers = [module(path) for path in anatomy.readers]
+        stem = [module(path) for path in anatomy.stem_norms]
+        tail = [module(path) for path in anatomy.tail]
+        group, ups, biases = _layer_make(model, anatomy)
+        own = [module(path) for path in untied_readers(anatomy)]
+        partial = cls(
+            dense=Counts.dense(anatomy),
+            head_size=anatomy.head_size * group,
+            shared=1 / group,
+            ups=ups,
+            biases=biases,
+            rows=sum(module(path).num_embeddings for path in anatomy.embeddings),
+            stem_norms=len(stem),
+            norm=len(list(stem[0].parameters())) if stem else 2,
+            reader=sum(m.out_features for m in readers),
+            owned=sum(m.out_features for m in own),
+            mixers=len(anatomy.mixers),
+            rest=0,
+            tail_macs=sum(m.in_features * m.out_features for m in tail),
+            pooled=anatomy.pooled,
+        )
+        total = sum(getattr(p, "ds_numel", p.numel()) for p in model.parameters())  # of the whole, where in shards
+        return partial._with_rest(total - int(partial.parameters(partial.dense, "all")))
+
+    def _with_rest(self, rest: int) -> "Size":
+        return Size(**{**self.__dict__, "rest": rest})
+
+    def linear_parameters(self, n: Counts) -> Tensor:
+        """Weights and biases of the layers' Linears, norms left out (CoFi's prunable size: 85,017,600)."""
+        width, (into, out, up, down) = self.head_size * n.heads, self.biases
+        projected = width * (1 + 2 * self.shared)  # columns of queries, keys and values
+        attention = n.hidden * (projected + width) + into * projected + out * n.attention * n.hidden
+        ffn = (self.ups + 1) * n.hidden * n.ffn + up * self.ups * n.ffn + down * n.ffn_layer * n.hidden
+        return (attention + ffn).sum()
+
+    def parameters(self, n: Counts, denominator: Denominator = "encoder") -> Tensor:
+        """Number of parameters for `n` units, 0-d."""
+        encoder = self.linear_parameters(n) + self.norm * n.hidden * (n.attention + n.ffn_layer).sum()
+        if denominator == "encoder":
+            return encoder
+        outside = self.rows + self.norm * self.stem_norms + self.owned + self.mixers * (n.hidden + 1)
+        return encoder + n.hidden * outside + self.rest
+
+    def macs(self, n: Counts, length: float, denominator: Denominator = "encoder") -> Tensor:
+        """Multiply-accumulates for one sequence of `length` tokens, 0-d."""
+        width = self.head_size * n.heads
+        linear = n.hidden * width * (2 + 2 * self.shared) + (self.ups + 1) * n.hidden * n.ffn
+        encoder = (linear * length + 2 * width * length**2).sum()
+        if denominator == "encoder":
+            return encoder
+        outside = n.hidden * (self.reader + self.mixers * n.hidden) + self.tail_macs
+        return encoder + outside * (1 if self.pooled else length)
+
+
+def _layer_make(model: nn.Module, anatomy: Anatomy) -> tuple[int, int, tuple[int, int, int, int]]:
+    """Query heads a head, projections into the FFN, and which Linears have biases: of the first that live."""
+    module: Callable[[str], Any] = model.get_submodule
+    attention = next((block for block in anatomy.blocks if block.heads), None)
+    ffn = next((block for block in anatomy.blocks if block.ffn), None)
+    inner = (attention.query, attention.out) if attention else (None, None)
+    outer = (ffn.up[0], ffn.down) if ffn else (None, None)
+    into, out, up, down = (int(path is not None and module(path).bias is not None) for path in (*inner, *outer))
+    return attention.group if attention else 1, len(ffn.up) if ffn else 1, (into, out, up, down)
+
+
+def amount(budget: Budget, size: Size, n: Counts) -> Tensor:
+    """What `budget` counts, for `n` units, 0-d."""
+    if budget.quantity == "macs":
+        return size.macs(n, budget.length, budget.denominator)
+    if size.latency is not None:
+        return size.latency.milliseconds(n)
+    return size.parameters(n, budget.denominator)
+
+
+def removed(budget: Budget, size: Size, n: Counts) -> Tensor:
+    """Share of what `budget` counts that `n` units leave out of the model `size` was read from, 0-d."""
+    return 1 - amount(budget, size, n) / amount(budget, size, size.dense)

@@ -1,0 +1,1 @@
+"""Files of pruned models: written, read, and cut layer by layer."""

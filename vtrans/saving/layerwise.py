@@ -1,0 +1,140 @@
+"""Surgery on a model's files, layer by layer: of the dense model and the small one, one layer is held at a time."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vtrans.anatomy import Anatomy, anatomy_of
+from vtrans.errors import SuiteError
+from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.surgery import cut_block, cut_stem
+from vtrans.saving.pruned import write_shapes
+
+
+class Tensors:
+    """The tensors of a folder's safetensors files, whether one or several, read one by one."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        files = sorted(folder.glob("model*.safetensors"))
+        if not files:
+            raise SuiteError(f"{folder} has no safetensors weights", "save the model with save_pretrained")
+        try:
+            opened = [stack.enter_context(safe_open(path, "pt")) for path in files]
+        except (OSError, SafetensorError) as error:
+            raise SuiteError(f"weights in {folder} are damaged ({error})", "fetch or save them again") from None
+        self.where = {name: stream for stream in opened for name in stream.keys()}  # noqa: SIM118
+
+    def name(self, name: str, prefix: str) -> str:
+        """What the files call a tensor: those of a model without its head lack the prefix, as the hub's GPT-2.
+
+        Raises:
+            SuiteError: they do not have it.
+        """
+        for known in (name, name.removeprefix(f"{prefix}.")):
+            if known in self.where:
+                return known
+        raise SuiteError(f"{self.folder} has no tensor {name}", "fetch or save all its files again")
+
+    def read(self, name: str, prefix: str) -> Tensor:
+        """The tensor."""
+        known = self.name(name, prefix)
+        return self.where[known].get_tensor(known)
+
+
+def check_files(source: Path) -> None:
+    """Raise `SuiteError` where the files of a dense model lack a tensor that `materialise_files` needs."""
+    model = blank(source)
+    with ExitStack() as stack:
+        tensors = Tensors(source, stack)
+        for _, names in _parts(model, anatomy_of(model)):
+            for name in names:
+                tensors.name(name, model.base_model_prefix)
+
+
+@torch.no_grad()
+def materialise_files(source: Path, values: Multipliers, out: Path) -> Path:
+    """Write the smaller model of a decision to `out`, as `materialise` and `save_pruned` would.
+
+    Args:
+        source: folder of a dense model that transformers saved, in one file or several.
+        values: a hard decision over its units.
+        out: folder for the smaller one, in one file for what is outside the layers and one a layer.
+
+    Raises:
+        SuiteError: a file or tensor is missing or damaged.
+    """
+    model = blank(source)
+    anatomy, values = anatomy_of(model), values.to(torch.device("cpu"))
+    out.mkdir(parents=True, exist_ok=True)
+    parts = list(_parts(model, anatomy))
+    with ExitStack() as stack:
+        tensors = Tensors(source, stack)
+        for number, (index, names) in enumerate(parts):
+            model.load_state_dict(
+                {name: tensors.read(name, model.base_model_prefix) for name in names}, strict=False, assign=True
+            )
+            if index < 0:
+                model.tie_weights()
+                cut_stem(model, anatomy, values)
+            else:
+                cut_block(model, anatomy, index, values)
+            _write_part(model, out / f"model-{number + 1:05}-of-{len(parts):05}.safetensors")
+    write_shapes(model, out)
+    return out
+
+
+def blank(source: Path) -> Any:
+    """The model of a folder's config, on the meta device: shapes without weights."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(source, local_files_only=True)
+    with torch.device("meta"):
+        return getattr(transformers, config.architectures[0])(config)
+
+
+def _parts(model: nn.Module, anatomy: Anatomy) -> Iterator[tuple[int, list[str]]]:
+    """Names of the tensors outside the layers, under -1, and of each layer; what is tied is in the files once."""
+    every, own = (dict(model.named_parameters(remove_duplicate=once)) for once in (False, True))
+    names = [name for name in model.state_dict() if name in own or name not in every]
+    heads = [f"{block.path}." for block in anatomy.blocks]
+    yield -1, [name for name in names if not name.startswith(tuple(heads))]
+    for index, head in enumerate(heads):
+        yield index, [name for name in names if name.startswith(head)]
+
+
+def _write_part(model: nn.Module, path: Path) -> None:
+    """Write what is real and let it go."""
+    real = {name: tensor for name, tensor in model.state_dict().items() if not tensor.is_meta}
+    save_file({name: tensor.detach().clone().contiguous() for name, tensor in real.items()}, path)
+    for name, parameter in list(model.named_parameters(remove_duplicate=False)):
+        if not parameter.is_meta:
+            owner, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(owner), leaf, nn.Parameter(parameter.to("meta"), requires_grad=False))
+
+
+def save_decision(values: Multipliers, path: Path) -> None:
+    """Write a decision's multipliers to a safetensors file."""
+    save_file({name: tensor.detach().float().cpu().contiguous() for name, tensor in _named(values).items()}, path)
+
+
+def _named(values: Multipliers) -> dict[str, Tensor]:
+    layers = {f"{site}.{i}": z for site in ("heads", "ffn") for i, z in enumerate(getattr(values, site))}
+    stacked = {site: torch.stack(list(getattr(values, site))) for site in ("attention_layer", "ffn_layer")}
+    return {"hidden": values.hidden, **layers, **stacked}
+
+
+def load_decision(path: Path) -> Multipliers:
+    """Read what `save_decision` wrote."""
+    with safe_open(path, "pt") as stream:
+        found = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    depth = len(found["attention_layer"])
+    heads, ffn = ([found[f"{site}.{i}"] for i in range(depth)] for site in ("heads", "ffn"))
+    attention, ffn_layer = (list(found[site].unbind()) for site in ("attention_layer", "ffn_layer"))
+    return Multipliers.of(found["hidden"], heads, ffn, attention, ffn_layer)

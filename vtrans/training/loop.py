@@ -1,0 +1,250 @@
+"""The one training loop: several optimisers, named loss terms, checkpoints and bit-equal resume."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vtrans.data.examples import Batches, Examples
+from vtrans.errors import RunCancelled, RunFailed
+from vtrans.settings import Schedule
+from vtrans.training.checkpoint import StageFiles
+from vtrans.training.engine import Engine, LocalEngine
+from vtrans.training.precision import DTYPES, resolve
+
+LOG_EVERY = 10  # steps
+Report = Callable[[str, int, int, dict[str, float]], None]
+
+
+class Objective(Protocol):
+    """What a stage trains: parameters with their optimisers, and the loss of a batch as named terms."""
+
+    modules: dict[str, nn.Module]
+
+    def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
+        """Optimisers by name; the one called `weights` follows the schedule's learning rate.
+
+        A parameter group of it may carry a `share`, a factor on that rate.
+        """
+        ...
+
+    def terms(self, batch: dict[str, Tensor], step: int, total: int) -> dict[str, Tensor]:
+        """Weighted terms of the loss, which is their sum; 0-d each."""
+        ...
+
+    def after_step(self) -> None:
+        """Called once the optimisers have stepped."""
+        ...
+
+    def watch(self) -> dict[str, float]:
+        """Numbers to be logged beside the terms."""
+        ...
+
+
+@dataclass
+class Desk:
+    """Where a run keeps its files and to whom it reports. Changes no result.
+
+    Attributes:
+        folder: for checkpoints and logs; None to keep nothing.
+        report: called after each step with stage name, step, total and the numbers of the step.
+        every: seconds between checkpoints.
+        stop: set to True from a signal handler, it ends the run at the next step.
+        engine: where steps run; of several ranks, the first alone writes files.
+        elapsed: seconds of each stage that has ended, resumed parts included.
+        precisions: what each of them was computed in; two where it went on on a machine of another kind.
+    """
+
+    folder: Path | None = None
+    report: Report | None = None
+    every: float = 30.0
+    stop: bool = False
+    elapsed: dict[str, float] = field(default_factory=dict)
+    precisions: dict[str, str] = field(default_factory=dict)
+    engine: Engine = field(default_factory=LocalEngine)
+
+
+def fit(objective: Objective, examples: Examples, schedule: Schedule, seed: int, name: str, desk: Desk) -> None:
+    """Train `objective` for the whole schedule, from the last checkpoint where there is one.
+
+    Args:
+        objective: what to train.
+        examples: training rows.
+        schedule: length and rates.
+        seed: of batches, dropout and gate noise.
+        name: of the stage; names its files.
+        desk: files, reporting and the stop flag.
+
+    Raises:
+        RunFailed: a loss term is not finite; names term and step.
+        RunCancelled: the stop flag was set; the checkpoint is written.
+    """
+    loop = Loop(objective, examples, schedule, seed, name, desk.engine)
+    first = loop.restore(StageFiles(desk.folder, name).read())
+    files = StageFiles(desk.folder if desk.engine.rank == 0 else None, name)
+    files.trim_log(first)
+    started = saved = time.monotonic()
+    for step in range(first, loop.total):
+        numbers = loop.step(step)
+        loop.elapsed += time.monotonic() - started
+        started = time.monotonic()
+        _log(loop, files, desk, step, numbers)
+        if desk.stop or step + 1 == loop.total or started - saved > desk.every:
+            files.write(loop.state(step + 1))
+            saved = time.monotonic()
+        if desk.stop:
+            raise RunCancelled(f"stopped at step {step + 1} of {loop.total} of {name}", "run the same command to go on")
+    desk.elapsed[name], desk.precisions[name] = loop.elapsed, " and ".join(loop.precisions)
+
+
+def _log(loop: "Loop", files: StageFiles, desk: Desk, step: int, numbers: dict[str, float]) -> None:
+    if step % LOG_EVERY == 0 or step + 1 == loop.total:
+        numbers = {**numbers, **loop.objective.watch()}
+        files.append_log({"step": step, **numbers})
+    if desk.report:
+        desk.report(loop.name, step + 1, loop.total, numbers)
+
+
+class Loop:
+    """One stage in training: everything that has to be the same after a resume, and how a step is made."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        examples: Examples,
+        schedule: Schedule,
+        seed: int,
+        name: str,
+        engine: Engine | None = None,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.objective, self.examples, self.schedule, self.name = objective, examples, schedule, name
+        self.total, self.elapsed = schedule.total(len(examples)), 0.0
+        self.batches = Batches(examples.lengths, schedule.batch, seed)
+        self.optimizers = objective.optimizers(schedule)
+        self.engine = engine or LocalEngine()
+        self.device = self.engine.device(objective.modules["model"])
+        self.precision = resolve(schedule.precision, self.device)
+        self.precisions = [self.precision]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        objective.modules["model"] = self.engine.wrap(objective.modules["model"])
+
+    def step(self, step: int) -> dict[str, float]:
+        """Make one optimiser step and return its loss terms.
+
+        Raises:
+            RunFailed: a term is not finite.
+        """
+        self._prepare(step)
+        rows, sums = self.batches[step], dict[str, float]()
+        for part, share in parts(rows, self.schedule.accumulate, self.engine.rank, self.engine.ranks):
+            terms = self._terms(part, step)
+            check_finite(terms, step, self.name)
+            self.engine.backward(self.scaler.scale(torch.stack([*terms.values()]).sum() * share))
+            for key, value in terms.items():
+                sums[key] = sums.get(key, 0.0) + float(value.detach()) * share
+        self._apply()
+        return sums
+
+    def _prepare(self, step: int) -> None:
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        for group in self.optimizers["weights"].param_groups if "weights" in self.optimizers else ():
+            group["lr"] = group.get("share", 1.0) * self.schedule.lr * self.schedule.lr_factor(step, self.total)
+
+    def _terms(self, rows: list[int], step: int) -> dict[str, Tensor]:
+        batch = {k: v.to(self.device) for k, v in self.examples.batch(rows).items()}
+        enabled = self.precision != "fp32"
+        with torch.autocast(self.device.type, dtype=DTYPES[self.precision] if enabled else None, enabled=enabled):
+            return self.objective.terms(batch, step, self.total)
+
+    def _apply(self) -> None:
+        for name, optimizer in self.optimizers.items():
+            self.engine.reduce(p for group in optimizer.param_groups for p in group["params"])
+            self.scaler.unscale_(optimizer)
+            if name == "weights" and self.schedule.clip:
+                weights = [p for group in optimizer.param_groups for p in group["params"]]
+                nn.utils.clip_grad_norm_(weights, self.schedule.clip)
+            self.scaler.step(optimizer)
+        self.scaler.update()
+        self.objective.after_step()
+
+    def _trained(self) -> dict[str, dict[str, Tensor]]:
+        modules = self.objective.modules.items()
+        return {k: {n: p.data for n, p in m.named_parameters() if p.requires_grad} for k, m in modules}
+
+    def state(self, step: int) -> dict[str, Any]:
+        """Trained parameters, optimisers, random generators, step and time, for a checkpoint."""
+        return {
+            "step": step,
+            "elapsed": self.elapsed,
+            "precisions": self.precisions,
+            "parameters": self._trained(),
+            "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
+            "scaler": self.scaler.state_dict(),
+            "rng": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def restore(self, state: dict[str, Any] | None) -> int:
+        """Take over what `state` returned and return the step to go on from; 0 for None."""
+        if state is None:
+            return 0
+        for key, parameters in self._trained().items():
+            for name, value in parameters.items():
+                value.copy_(state["parameters"][key][name])
+        for key, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][key])
+        self.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["rng"])
+        if state["cuda"]:
+            torch.cuda.set_rng_state_all(state["cuda"])
+        self.elapsed = state["elapsed"]
+        self.precisions = list(dict.fromkeys([*state["precisions"], self.precision]))
+        return state["step"]
+
+
+def parts(rows: list[int], accumulate: int, rank: int = 0, ranks: int = 1) -> list[tuple[list[int], float]]:
+    """The parts of a step that a rank computes one after the other, each with its share of the step's rows.
+
+    Every rank has as many, because all of them compute each part together; one that has no rows left takes the
+    first one with a share of 0.
+    """
+    own, most = rows[rank::ranks], -(-len(rows) // ranks)
+    size = -(-most // accumulate)
+    cut = [own[i : i + size] for i in range(0, most, size)]
+    return [(part or rows[:1], len(part) / len(rows)) for part in cut]
+
+
+def check_finite(terms: dict[str, Tensor], step: int, stage: str) -> None:
+    """Raise `RunFailed` for the first term that is NaN or infinite, before it reaches a weight."""
+    for name, value in terms.items():
+        if not torch.isfinite(value):
+            raise RunFailed(
+                f"loss term {name!r} is {float(value)} at step {step} of {stage}",
+                "lower the learning rate or train in fp32; the last checkpoint is kept",
+            )
+
+
+@contextmanager
+def stop_on_interrupt(desk: Desk) -> Iterator[None]:
+    """Turn the first Ctrl-C into `desk.stop`; the second one interrupts at once."""
+
+    def handler(number: int, frame: object) -> None:
+        """Set the flag, or interrupt."""
+        if desk.stop:
+            raise KeyboardInterrupt
+        desk.stop = True
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
