@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from vtrans.methods.base import Job, Method, Stage
+from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Materialise, Prune, Recover
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
 
@@ -49,9 +49,9 @@ class OfficialPrune(Prune):
         """As of the stage that it stands for."""
         return "prune"
 
-    def objective(self, job: Job) -> "PruningObjective":
+    def objective(self, state: CompressionState) -> "PruningObjective":
         """As of `Prune`, with the official expected sparsity."""
-        objective = super().objective(job)
+        objective = super().objective(state)
         gates, size = objective.gates, objective.size
         objective.sparsity = lambda: official_sparsity(gates, size)  # type: ignore[method-assign]
         return objective
@@ -63,7 +63,7 @@ class CoFi(Method):
 
     Attributes:
         budget: size to reach.
-        prune, recover: schedules of the two phases.
+        prune, recover: schedules of the two schedules.
         gates: settings of the hard-concrete gates.
         distillation: logits at temperature 2 and layers by `argmin` (v3); no hard labels.
         constraint: the Lagrangian (script: rate 0.01, 2 of 20 epochs of warm-up, unbounded).

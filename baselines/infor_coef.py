@@ -31,7 +31,7 @@ class InforCoef(Method):
         """One stage."""
         return (LearnTokens(self.train, self.losses, self.rate, self.temperature, stochastic=self.stochastic),)
 
-    def stronger(self, factor: float) -> "InforCoef":
+    def scaled(self, loss_scale: float) -> "InforCoef":
         """The same with `factor` times the pressure to drop."""
-        losses = replace(self.losses, norm=self.losses.norm * factor, skim=self.losses.skim * factor)
+        losses = replace(self.losses, norm=self.losses.norm * loss_scale, skim=self.losses.skim * loss_scale)
         return replace(self, losses=losses)

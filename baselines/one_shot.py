@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Literal
 
 from baselines.parts.unit_scores import keep_share, unit_scores
 from vtrans.forecast import Forecast
-from vtrans.methods.base import Job, Method, Stage
+from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Materialise, Recover
 from vtrans.settings import Budget, Distillation, Schedule
 
 if TYPE_CHECKING:
-    from vtrans.pruning.masks import Multipliers
+    from vtrans.pruning.masks import Masks
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Choose(Stage):
     budget: Budget
     score: Literal["random", "magnitude"]
 
-    def run(self, job: Job) -> None:
-        """Set `job.decision`."""
+    def run(self, state: CompressionState) -> None:
+        """Set `state.decision`."""
         import torch
 
         from vtrans.anatomy import anatomy_of
@@ -35,13 +35,13 @@ class Choose(Stage):
         from vtrans.pruning.counts import Counts
         from vtrans.pruning.size import removed
 
-        anatomy, size = anatomy_of(job.model), size_for(job, self.budget)
-        generator = torch.Generator().manual_seed(job.stage_seed)
-        heads, ffn = unit_scores(job.model, anatomy, self.score, generator)
+        anatomy, size = anatomy_of(state.model), size_for(state, self.budget)
+        generator = torch.Generator().manual_seed(state.stage_seed)
+        heads, ffn = unit_scores(state.model, anatomy, self.score, generator)
 
         share = 1 - self.budget.sparsity
 
-        def choose(removed_ffn: float) -> "Multipliers":
+        def choose(removed_ffn: float) -> "Masks":
             """Keep the best units of each layer."""
             return keep_share(anatomy, heads, ffn, share, 1 - removed_ffn)
 
@@ -52,12 +52,12 @@ class Choose(Stage):
         # Heads are coarse: their share is that of the budget, rounded, and FFN units make up the difference.
         best = bisect(real, self.budget.sparsity, 0.0, 1.0)
         check_reached(self.budget, real(best))
-        job.decision = choose(best)
-        job.report["pruning"] = {"kept": job.decision.kept()}
+        state.decision = choose(best)
+        state.report["pruning"] = {"kept": state.decision.kept()}
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """A decision without training."""
-        state.decide(self.budget)
+        outlook.decide(self.budget)
         return 0.0
 
 

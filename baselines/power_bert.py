@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from vtrans.forecast import Forecast
-from vtrans.methods.base import Job, Method, Stage
+from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Finetune
 from vtrans.settings import Schedule
 
@@ -15,17 +15,17 @@ class SearchRetention(Stage):
     Attributes:
         schedule: of the model's weights.
         length: ranks of each layer, the fixed length of the task's sequences.
-        strength: lambda of `lambda sum_j j |W_j|`.
+        penalty: lambda of `lambda sum_j j |W_j|`.
         rate: peak learning rate of the retention weights.
     """
 
     schedule: Schedule
     length: int
-    strength: float
+    penalty: float
     rate: float
 
-    def run(self, job: Job) -> None:
-        """Train, then leave the hard selector of the configuration that was found in `job.model`."""
+    def run(self, state: CompressionState) -> None:
+        """Train, then leave the hard selector of the configuration that was found in `state.model`."""
         import torch
 
         from baselines.parts.retention_search import SearchObjective, SoftRetention
@@ -33,18 +33,18 @@ class SearchRetention(Stage):
         from vtrans.tokens import Retention, attach
         from vtrans.training.loop import fit
 
-        torch.manual_seed(job.stage_seed)
-        positions = job.model.config.max_position_embeddings  # type: ignore[union-attr]
-        soft = SoftRetention(len(anatomy_of(job.model).blocks), min(self.length, int(positions)))  # type: ignore[arg-type]
-        encoder = attach(job.model, soft.to(next(job.model.parameters()).device))
-        objective = SearchObjective(job.model, encoder, self.strength, self.rate)
-        fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
+        torch.manual_seed(state.stage_seed)
+        positions = state.model.config.max_position_embeddings  # type: ignore[union-attr]
+        soft = SoftRetention(len(anatomy_of(state.model).blocks), min(self.length, int(positions)))  # type: ignore[arg-type]
+        encoder = attach(state.model, soft.to(next(state.model.parameters()).device))
+        objective = SearchObjective(state.model, encoder, self.penalty, self.rate)
+        fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
         encoder.traces, encoder.selector = [], Retention(soft.configuration())
-        job.report["retention"] = soft.configuration()
+        state.report["retention"] = soft.configuration()
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """Passes over all tokens: none is dropped yet."""
-        return state.training(self.schedule)
+        return outlook.training(self.schedule)
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,20 @@ class PowerBert(Method):
     Attributes:
         search, retrain: schedules.
         length: fixed length of the task's sequences.
-        strength: lambda of the search (README: 1e-4 to 7e-3).
+        penalty: lambda of the search (README: 1e-4 to 7e-3).
         rate: peak learning rate of the retention weights (README: 1e-4 to 3e-3).
     """
 
     search: Schedule
     retrain: Schedule
     length: int
-    strength: float = 2e-4
+    penalty: float = 2e-4
     rate: float = 3e-3
 
     def stages(self) -> tuple[Stage, ...]:
         """Search, retrain."""
-        return (SearchRetention(self.search, self.length, self.strength, self.rate), Finetune(self.retrain))
+        return (SearchRetention(self.search, self.length, self.penalty, self.rate), Finetune(self.retrain))
 
-    def stronger(self, factor: float) -> "PowerBert":
+    def scaled(self, loss_scale: float) -> "PowerBert":
         """The same with `factor` times the penalty."""
-        return replace(self, strength=self.strength * factor)
+        return replace(self, penalty=self.penalty * loss_scale)

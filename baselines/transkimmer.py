@@ -36,6 +36,6 @@ class Transkimmer(Method):
         learn = LearnTokens(self.train, losses, self.rate, self.temperature, self.fidelity, self.stochastic)
         return (learn,)
 
-    def stronger(self, factor: float) -> "Transkimmer":
+    def scaled(self, loss_scale: float) -> "Transkimmer":
         """The same with `factor` times the pressure to skim."""
-        return replace(self, skim=self.skim * factor)
+        return replace(self, skim=self.skim * loss_scale)

@@ -257,10 +257,21 @@ def compress(
     denominator: Annotated[str, typer.Option(help="encoder, or all with embeddings")] = "encoder",
 ) -> None:
     """Compress a model of your own: a model in, a smaller one out, with its measurements."""
-    from benchmark.commands.compress import Request, compress_model
+    from benchmark.commands.compress import CompressRequest, compress_model
     from benchmark.runs.progress import progress
 
-    request = Request(model, task, method, sparsity, out, preset, data_dir, seed, quantity, denominator)
+    request = CompressRequest(
+        model=model,
+        task=task,
+        method=method,
+        sparsity=sparsity,
+        out=out,
+        preset=preset,
+        data_dir=data_dir,
+        seed=seed,
+        quantity=quantity,
+        denominator=denominator,
+    )
     with progress(method) as report:
         echo(compress_model(request, report))
 
@@ -283,12 +294,22 @@ def evaluate(
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32; by default the preset's")] = "",
 ) -> None:
     """Evaluate a model as it is, dense or pruned: metrics of its task, perplexity with or without a stride."""
-    from benchmark.commands.evaluate import Request, evaluate_model, lines
+    from benchmark.commands.evaluate import EvaluateRequest, evaluate_model, lines
 
     names = tuple(_split(zero_shot))
     if precision:
         _check_precision(precision)
-    request = Request(model, task, preset, data_dir, length, stride, names, zero_shot_rows, precision)
+    request = EvaluateRequest(
+        model=model,
+        task=task,
+        preset=preset,
+        data_dir=data_dir,
+        length=length,
+        stride=stride,
+        zero_shot=names,
+        zero_shot_rows=zero_shot_rows,
+        precision=precision,
+    )
     echo("\n".join(lines(evaluate_model(request))))
 
 
@@ -307,12 +328,22 @@ def shard(
     lora: Annotated[bool, typer.Option(help="train low-rank adapters on the smaller model, and merge them")] = False,
 ) -> None:
     """Prune a language model held in shards: start it with torchrun --nproc-per-node N -m benchmark shard ..."""
-    from benchmark.commands.shard import Request, shard_model
+    from benchmark.commands.shard import ShardRequest, shard_model
     from benchmark.runs.progress import progress
     from vtrans.training.engine import Sharding
 
     sharding = Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
-    request = Request(model, task, sparsity, out, sharding, preset, data_dir, seed, lora)
+    request = ShardRequest(
+        model=model,
+        task=task,
+        sparsity=sparsity,
+        out=out,
+        sharding=sharding,
+        preset=preset,
+        data_dir=data_dir,
+        seed=seed,
+        lora=lora,
+    )
     with progress("shard") as report:
         text = shard_model(request, report)
     if text:
@@ -389,7 +420,7 @@ def echo(text: str) -> None:
 
 
 def main() -> None:
-    """Entry point: errors of the suite become one line and their exit code."""
+    """MethodSpec point: errors of the suite become one line and their exit code."""
     try:
         app()
     except SuiteError as error:

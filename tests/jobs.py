@@ -2,10 +2,10 @@
 
 from tiny import tiny_bert, tiny_examples
 
-from vtrans.methods.base import Job
+from vtrans.methods.base import CompressionState
 from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
 from vtrans.settings import Budget, Schedule
-from vtrans.training.loop import Desk
+from vtrans.training.loop import RunContext
 
 SCHEDULE = Schedule(steps=12, batch=8, lr=1e-3, precision="fp32")
 
@@ -16,6 +16,6 @@ METHODS = {
 }
 
 
-def job(desk: Desk | None = None) -> Job:
+def new_state(run_context: RunContext | None = None) -> CompressionState:
     teacher = tiny_bert()
-    return Job(teacher, teacher, tiny_examples(), 3, desk or Desk())
+    return CompressionState(teacher, teacher, tiny_examples(), 3, run_context or RunContext())

@@ -9,20 +9,20 @@ import torch
 from safetensors.torch import save_file
 from tiny import tiny_llama
 
-from benchmark.commands.shard import Request, shard_model
-from benchmark.grid.schedules import Phases
+from benchmark.commands.shard import ShardRequest, shard_model
+from benchmark.grid.schedules import Schedules
 from benchmark.grid.suites import SUITES, Preset
 from vtrans.data.windows import Windows
 from vtrans.errors import RunCancelled
 from vtrans.methods.adapters import projections
-from vtrans.methods.base import Job
+from vtrans.methods.base import CompressionState
 from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.methods.stages import VariationalGates
 from vtrans.objectives.lora_sharded import LowRank, LowRankObjective
 from vtrans.saving.layerwise import save_decision
 from vtrans.settings import Budget, Schedule
 from vtrans.training.engine import LocalEngine, ShardedEngine, Sharding
-from vtrans.training.loop import Desk, fit
+from vtrans.training.loop import RunContext, fit
 
 SCENARIOS = {
     "zero2": Sharding(stage=2),
@@ -37,23 +37,23 @@ def method() -> FasterVTransLLM:
     return FasterVTransLLM(Budget(0.4), short, short, gates=gates, fraction=1.0, noise="batch")
 
 
-def train(engine, folder: Path, stop_at: int = 0) -> Job:
+def train(engine, folder: Path, stop_at: int = 0) -> CompressionState:
     """Train the gates of a tiny LLaMA; interrupted once at step `stop_at`, where that is not 0."""
     ids = torch.randint(5, 60, (400,), generator=torch.Generator().manual_seed(0)).tolist()
     model = tiny_llama(attention="eager")
-    desk = Desk(folder=folder, engine=engine)
+    run_context = RunContext(folder=folder, engine=engine)
 
     def report(stage: str, step: int, total: int, numbers: dict) -> None:
-        desk.stop = step == stop_at
+        run_context.stop = step == stop_at
 
-    desk.report = report
-    job = Job(model, model, Windows.of(ids, 16, pad=0), 0, desk)
-    for job.stage, stage in enumerate(method().gate_stages()):
-        stage.run(job)
-    return job
+    run_context.report = report
+    state = CompressionState(model, model, Windows.of(ids, 16, pad=0), 0, run_context)
+    for state.stage, stage in enumerate(method().gate_stages()):
+        stage.run(state)
+    return state
 
 
-def interrupted(engine, folder: Path) -> Job:
+def interrupted(engine, folder: Path) -> CompressionState:
     """The same, stopped after some steps and started again from the checkpoint."""
     try:
         train(engine, folder, stop_at=5)
@@ -72,26 +72,26 @@ def adapt(engine, folder: Path, path: Path) -> None:
     adapters = LowRank(model, projections(model), rank=2, alpha=4, dropout=0.0)
     schedule = Schedule(steps=6, batch=4, lr=1e-2, precision="fp32")
     with adapters.beside(model):
-        desk = Desk(folder=folder, engine=engine)
-        fit(LowRankObjective(model, adapters), Windows.of(ids, 16, pad=0), schedule, 0, "adapters", desk)
+        run_context = RunContext(folder=folder, engine=engine)
+        fit(LowRankObjective(model, adapters), Windows.of(ids, 16, pad=0), schedule, 0, "adapters", run_context)
     if engine.rank == 0:
         save_file({name: adapters.product(name).contiguous() for name in adapters.paths}, path)
 
 
-def write(job: Job, path: Path) -> None:
-    assert job.decision is not None
-    save_decision(job.decision, path)
-    path.with_suffix(".json").write_text(json.dumps(job.report["pruning"]))
+def write(state: CompressionState, path: Path) -> None:
+    assert state.decision is not None
+    save_decision(state.decision, path)
+    path.with_suffix(".json").write_text(json.dumps(state.report["pruning"]))
 
 
 def command(out: Path, model: Path, data: Path, lora: bool = False) -> None:
     """`vtrans-bench shard` under a preset of a few steps."""
     short = Schedule(steps=6, batch=4, precision="fp32")
-    phases = Phases(None, short, replace(short, lr=1e-2), short, short)
+    schedules = Schedules(None, short, replace(short, lr=1e-2), short, short)
     whole = {"Faster-VTrans-LLM": {"fraction": 1.0}}
-    preset = Preset("tiny", "for tests", "tiny", ("wikitext2",), (0,), ("dense",), 16, lambda task: phases, whole)
+    preset = Preset("tiny", "for tests", "tiny", ("wikitext2",), (0,), ("dense",), 16, lambda task: schedules, whole)
     SUITES["llm"].presets["tiny"] = preset
-    shard_model(Request(str(model), "wikitext2", 0.4, out, Sharding(stage=3), "tiny", data, lora=lora))
+    shard_model(ShardRequest(str(model), "wikitext2", 0.4, out, Sharding(stage=3), "tiny", data, lora=lora))
 
 
 def main() -> None:
@@ -105,9 +105,9 @@ def main() -> None:
         jobs = {name: train(engine, out / "work" / name)}
         if sharding.stage == 3 and not sharding.offload:
             jobs[f"{name}-resumed"] = interrupted(ShardedEngine(sharding), out / "work" / f"{name}-resumed")
-        for label, job in jobs.items():
+        for label, state in jobs.items():
             if engine.rank == 0:
-                write(job, out / f"{label}.safetensors")
+                write(state, out / f"{label}.safetensors")
     torch.distributed.barrier()
 
 

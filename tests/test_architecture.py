@@ -11,11 +11,35 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Each room may import from those before it, and no other: of all packages, and inside each.
 ORDER = {
-    "vtrans": ("errors", "settings", "forecast", "anatomy", "data", "pruning", "tokens", "training", "objectives")
-    + ("saving", "methods", "api"),
-    "baselines": ("parts", "cofi", "distilbert", "infor_coef", "one_shot", "power_bert", "tinybert", "transkimmer"),
-    "benchmark": ("common", "measure", "tasks", "models", "grid", "records", "runs", "reports", "commands", "cli")
-    + ("overhead", "__main__"),
+    "vtrans": [
+        "errors",
+        "settings",
+        "forecast",
+        "anatomy",
+        "data",
+        "pruning",
+        "tokens",
+        "training",
+        "objectives",
+        "saving",
+        "methods",
+        "api",
+    ],
+    "baselines": ["parts", "cofi", "distilbert", "infor_coef", "one_shot", "power_bert", "tinybert", "transkimmer"],
+    "benchmark": [
+        "common",
+        "measure",
+        "tasks",
+        "models",
+        "grid",
+        "records",
+        "runs",
+        "reports",
+        "commands",
+        "cli",
+        "overhead",
+        "__main__",
+    ],
 }
 PACKAGES = tuple(ORDER)
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]

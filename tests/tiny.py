@@ -19,7 +19,7 @@ from transformers import (
 from vtrans.anatomy import anatomy_of
 from vtrans.data.examples import Examples
 from vtrans.pruning.gates import GateSet, VariationalGate
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 from vtrans.tokens import Predictor, Retention, attach
 
 torch.set_num_threads(1)  # the number of threads changes the last bits
@@ -111,7 +111,7 @@ def inputs(batch: int = 3, length: int = 9, seed: int = 0, vocabulary: int = 60)
     return {"input_ids": torch.randint(5, vocabulary, (batch, length), generator=generator), "attention_mask": mask}
 
 
-def random_decision(model, seed: int, log_alpha: float) -> Multipliers:
+def random_decision(model, seed: int, log_alpha: float) -> Masks:
     """A hard decision that keeps some units of each site."""
     torch.manual_seed(seed)
     return GateSet(anatomy_of(model), lambda site, n: VariationalGate(n, log_alpha, jitter=2.0)).decide()

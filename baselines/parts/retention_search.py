@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vtrans.anatomy import Anatomy
 from vtrans.objectives.tokens import TokenObjective
-from vtrans.tokens.encoder import Choice, DroppingEncoder, Tokens, Trace
+from vtrans.tokens.encoder import TokenDecision, TokenPruningEncoder, Tokens, Trace
 
 
 class SoftRetention(nn.Module):
@@ -35,11 +35,11 @@ class SoftRetention(nn.Module):
     def check(self, anatomy: Anatomy, positions: int) -> None:
         """It fits every model it is built for."""
 
-    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> Choice:
+    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> TokenDecision:
         """Keep all tokens, scaled by the weights of their ranks."""
         assert seen is not None, "significance comes with place `ffn`"
         rank = tokens.ranks(seen).clamp(max=self.weights.shape[1] - 1)
-        return Choice(torch.ones_like(seen), scale=self.weights[layer][rank])
+        return TokenDecision(torch.ones_like(seen), scale=self.weights[layer][rank])
 
     def penalty(self) -> Tensor:
         """Sum over layers j, counted from 1, of j |W_j|: later layers are to keep fewer. 0-d."""
@@ -62,9 +62,9 @@ class SoftRetention(nn.Module):
 class SearchObjective(TokenObjective):
     """PoWER-BERT's search: the task's loss under soft retention, and a penalty on what each layer retains."""
 
-    def __init__(self, model: nn.Module, encoder: DroppingEncoder, strength: float, rate: float) -> None:
+    def __init__(self, model: nn.Module, encoder: TokenPruningEncoder, penalty: float, rate: float) -> None:
         super().__init__(model, encoder, self._penalty, rate)
-        self.strength = strength
+        self.penalty = penalty
 
     @property
     def soft(self) -> SoftRetention:
@@ -72,14 +72,14 @@ class SearchObjective(TokenObjective):
         return self.encoder.selector
 
     def _penalty(self, traces: Sequence[Trace], progress: float) -> dict[str, Tensor]:
-        return {"retention": self.strength * self.soft.penalty()}
+        return {"retention": self.penalty * self.soft.penalty()}
 
     def after_step(self) -> None:
         """Bring the retention weights back into [0, 1]."""
         self.soft.clamp_()
 
     @torch.no_grad()
-    def watch(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Tokens that the weights stand for, mean over layers and at the last one."""
         mass = self.soft.weights.sum(1)
         return {"retained": float(mass.mean()), "retained_last": float(mass[-1])}

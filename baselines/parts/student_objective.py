@@ -25,13 +25,18 @@ class StudentObjective(TaskObjective):
     Args:
         model: the student; layers that were cut out are the identity in it.
         teacher: dense model, never changed.
-        losses: weights.
+        coefficients: weights of the losses.
         layers: indices of the layers that the student has, in the teacher and in itself.
         transform: `(teacher width, student width)` start of the layer transformation.
     """
 
     def __init__(
-        self, model: nn.Module, teacher: Any, losses: "StudentLosses", layers: Sequence[int], transform: Tensor | None
+        self,
+        model: nn.Module,
+        teacher: Any,
+        coefficients: "StudentLosses",
+        layers: Sequence[int],
+        transform: Tensor | None,
     ) -> None:
         wide, narrow = anatomy_of(teacher).hidden, anatomy_of(model).hidden
         self.transform = nn.Linear(narrow, wide).to(next(model.parameters()).device)
@@ -42,12 +47,12 @@ class StudentObjective(TaskObjective):
                 self.transform.weight.copy_(transform)
                 self.transform.bias.zero_()
         self.modules = {"model": model, "transform": self.transform}
-        self.teacher, self.losses, self.layers = teacher, losses, layers
+        self.teacher, self.coefficients, self.layers = teacher, coefficients, layers
 
     @contextmanager
     def attending(self) -> Iterator[None]:
         """Let both models give their attention weights, where the losses need them."""
-        models: list[Any] = [self.modules["model"], self.teacher] if self.losses.attention else []
+        models: list[Any] = [self.modules["model"], self.teacher] if self.coefficients.attention else []
         before = [model.config._attn_implementation for model in models]
         for model in models:
             model.set_attn_implementation("eager")
@@ -57,17 +62,17 @@ class StudentObjective(TaskObjective):
             for model, implementation in zip(models, before, strict=True):
                 model.set_attn_implementation(implementation)
 
-    def terms(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """The weighted terms, those of weight 0 left out."""
-        inner = {"output_hidden_states": True, "output_attentions": bool(self.losses.attention)}
-        inputs = batch if self.losses.task else unlabelled(batch)
+        inner = {"output_hidden_states": True, "output_attentions": bool(self.coefficients.attention)}
+        inputs = batch if self.coefficients.task else unlabelled(batch)
         ours = training(self.modules["model"])(**inputs, **inner)
         with torch.no_grad():
             theirs = self.teacher.eval()(**unlabelled(batch), **inner)
         return self._weighted(ours, theirs, batch["attention_mask"])
 
     def _weighted(self, ours: Any, theirs: Any, mask: Tensor) -> dict[str, Tensor]:
-        w = self.losses
+        w = self.coefficients
         terms = {}
         if w.prediction:
             pair = (distributions(ours, mask), distributions(theirs, mask))

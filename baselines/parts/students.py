@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from baselines.parts.student_losses import StudentLosses
 from vtrans.forecast import TRAINED, Forecast
-from vtrans.methods.base import Job, Stage
+from vtrans.methods.base import CompressionState, Stage
 from vtrans.settings import Distillation, Schedule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vtrans.anatomy import Anatomy
-    from vtrans.pruning.masks import Multipliers
+    from vtrans.pruning.masks import Masks
 
 
 @dataclass(frozen=True)
@@ -27,22 +27,22 @@ class KeepLayers(Stage):
     hidden: float = 1.0
     ffn: float = 1.0
 
-    def run(self, job: Job) -> None:
-        """Set `job.decision`.
+    def run(self, state: CompressionState) -> None:
+        """Set `state.decision`.
 
         Raises:
             SuiteError: the model has fewer layers than that.
         """
         from vtrans.anatomy import anatomy_of
 
-        anatomy = anatomy_of(job.model)
+        anatomy = anatomy_of(state.model)
         layers = kept_layers(len(anatomy.blocks), self.every)
-        job.decision = student_units(job.model, anatomy, layers, self.hidden, self.ffn)
-        job.report["pruning"] = {"kept": job.decision.kept(), "layers": [layer + 1 for layer in layers]}
+        state.decision = student_units(state.model, anatomy, layers, self.hidden, self.ffn)
+        state.report["pruning"] = {"kept": state.decision.kept(), "layers": [layer + 1 for layer in layers]}
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """A decision without training: attention is a third of a layer, the FFN two thirds."""
-        state.decided = self.hidden * (1 / 3 + self.ffn * 2 / 3) / self.every
+        outlook.decided = self.hidden * (1 / 3 + self.ffn * 2 / 3) / self.every
         return 0.0
 
 
@@ -53,23 +53,23 @@ class DistilStudent(Stage):
     schedule: Schedule
     losses: StudentLosses
 
-    def run(self, job: Job) -> None:
-        """Train `job.model`; its layer transformation stays in `job.transform`."""
+    def run(self, state: CompressionState) -> None:
+        """Train `state.model`; its layer transformation stays in `state.transform`."""
         import torch
 
         from baselines.parts.student_objective import StudentObjective
         from vtrans.training.loop import fit
 
-        torch.manual_seed(job.stage_seed)
-        layers = [layer - 1 for layer in job.report["pruning"]["layers"]]
-        objective = StudentObjective(job.model, job.teacher, self.losses, layers, job.transform)
+        torch.manual_seed(state.stage_seed)
+        layers = [layer - 1 for layer in state.report["pruning"]["layers"]]
+        objective = StudentObjective(state.model, state.teacher, self.losses, layers, state.transform)
         with objective.attending():
-            fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
-        job.transform = objective.transform.weight.detach()
+            fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+        state.transform = objective.transform.weight.detach()
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """Passes of the student and its teacher."""
-        return state.training(self.schedule, TRAINED, Distillation())
+        return outlook.training(self.schedule, TRAINED, Distillation())
 
 
 def kept_layers(depth: int, every: int) -> list[int]:
@@ -85,17 +85,17 @@ def kept_layers(depth: int, every: int) -> list[int]:
     return list(range(every - 1, depth, every))
 
 
-def student_units(model: Any, anatomy: "Anatomy", layers: list[int], hidden: float, ffn: float) -> "Multipliers":
+def student_units(model: Any, anatomy: "Anatomy", layers: list[int], hidden: float, ffn: float) -> "Masks":
     """The decision that leaves these layers and shares of units."""
     import torch
 
     from baselines.parts.unit_scores import keep_share, unit_scores
-    from vtrans.pruning.masks import Multipliers
+    from vtrans.pruning.masks import Masks
 
     heads, units = unit_scores(model, anatomy, "magnitude", None)
     chosen = keep_share(anatomy, heads, units, 1.0, ffn)
     on = [torch.tensor(float(layer in layers)) for layer in range(len(anatomy.blocks))]
-    return Multipliers.of(_largest(model, anatomy, hidden), chosen.heads, chosen.ffn, on, on)
+    return Masks.of(_largest(model, anatomy, hidden), chosen.heads, chosen.ffn, on, on)
 
 
 def _largest(model: Any, anatomy: "Anatomy", share: float) -> "Tensor":

@@ -34,7 +34,7 @@ class TokenLosses:
     warmup: float = 0.0
     fidelity: Fidelity = "corrected"
 
-    def terms(self, traces: "Sequence[Trace]", progress: float) -> "dict[str, Tensor]":
+    def weighted(self, traces: "Sequence[Trace]", progress: float) -> "dict[str, Tensor]":
         """Weighted terms for the traces of one masked pass at `progress` in [0, 1)."""
         terms: dict[str, Tensor] = {}
         if not traces:  # every layer was pruned whole
@@ -54,7 +54,7 @@ def skim_loss(traces: "Sequence[Trace]", fidelity: Fidelity = "corrected") -> "T
     `official` counts padding in numerator and denominator. Both count the first token, which always stays.
     """
     if fidelity == "official":
-        shares = [keep.mean() for keep in _running([t.choice.keep for t in traces])]
+        shares = [keep.mean() for keep in _running([t.decision.keep for t in traces])]
     else:
         shares = [(t.after.sum(1) / t.real.sum(1)).mean() for t in traces]
     return _mean(shares)
@@ -73,8 +73,8 @@ def entropy_loss(traces: "Sequence[Trace]", fidelity: Fidelity = "corrected") ->
 
 
 def _entropy_of_entering(trace: "Trace") -> "Tensor":
-    assert trace.choice.probability is not None, "a learnt selector gives probabilities"
-    p = trace.choice.probability[:, 1:].clamp(_EPS, 1 - _EPS)
+    assert trace.decision.probability is not None, "a learnt selector gives probabilities"
+    p = trace.decision.probability[:, 1:].clamp(_EPS, 1 - _EPS)
     entering = trace.before[:, 1:].detach()
     negative_entropy = p * p.log() + (1 - p) * (1 - p).log()
     return (negative_entropy * entering).sum() / entering.sum().clamp(min=1)
@@ -107,12 +107,12 @@ def _mean_square(trace: "Trace", chance: "Tensor") -> "Tensor":
 
 
 def _probability(trace: "Trace") -> "Tensor":
-    assert trace.choice.probability is not None, "a learnt selector gives probabilities"
-    return trace.choice.probability
+    assert trace.decision.probability is not None, "a learnt selector gives probabilities"
+    return trace.decision.probability
 
 
 def _soft(traces: "Sequence[Trace]") -> "list[Tensor]":
-    return list(_running([t.choice.soft for t in traces if t.choice.soft is not None]))
+    return list(_running([t.decision.soft for t in traces if t.decision.soft is not None]))
 
 
 def _running(factors: "Sequence[Tensor]") -> "Iterator[Tensor]":

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from baselines.parts.token_losses import Fidelity, TokenLosses
 from vtrans.forecast import Forecast
-from vtrans.methods.base import Job, Stage
+from vtrans.methods.base import CompressionState, Stage
 from vtrans.settings import Schedule
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from vtrans.tokens import DroppingEncoder
+    from vtrans.tokens import TokenPruningEncoder
 
 
 @dataclass(frozen=True)
@@ -36,31 +36,31 @@ class LearnTokens(Stage):
     attention: Fidelity = "corrected"
     stochastic: bool = False
 
-    def run(self, job: Job) -> None:
-        """Attach predictors to `job.model` and train both."""
+    def run(self, state: CompressionState) -> None:
+        """Attach predictors to `state.model` and train both."""
         from vtrans.objectives.tokens import TokenObjective
         from vtrans.training.loop import fit
 
-        encoder = self.attach(job)
-        objective = TokenObjective(job.model, encoder, self.losses.terms, self.rate)
-        fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
+        encoder = self.attach(state)
+        objective = TokenObjective(state.model, encoder, self.losses.weighted, self.rate)
+        fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
         encoder.traces = []
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """Passes over all tokens: dropped ones are masked while the selector learns."""
-        return state.training(self.schedule)
+        return outlook.training(self.schedule)
 
-    def attach(self, job: Job) -> "DroppingEncoder":
-        """Put new predictors, drawn from the stage's seed, into the job's model."""
+    def attach(self, state: CompressionState) -> "TokenPruningEncoder":
+        """Put new predictors, drawn from the stage's seed, into the state's model."""
         import torch
 
         from vtrans.anatomy import anatomy_of
         from vtrans.tokens import Predictor, attach
 
-        torch.manual_seed(job.stage_seed)
+        torch.manual_seed(state.stage_seed)
         settings = {"temperature": self.temperature, "stochastic": self.stochastic, "fidelity": self.attention}
-        selector = Predictor.of(anatomy_of(job.model), **settings)
-        return attach(job.model, selector.to(_device(job.model)))
+        selector = Predictor.of(anatomy_of(state.model), **settings)
+        return attach(state.model, selector.to(_device(state.model)))
 
 
 def _device(model: "nn.Module") -> "torch.device":

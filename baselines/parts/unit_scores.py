@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
     from vtrans.anatomy import Anatomy
     from vtrans.anatomy.base import Block
-    from vtrans.pruning.masks import Multipliers
+    from vtrans.pruning.masks import Masks
 
 
 def unit_scores(
@@ -49,15 +49,15 @@ def _weight(model: Any, path: str) -> "Tensor":
 
 def keep_share(
     anatomy: "Anatomy", heads: list["Tensor"], ffn: list["Tensor"], of_heads: float, of_ffn: float
-) -> "Multipliers":
+) -> "Masks":
     """Keep the given shares of each layer's heads and FFN units, the highest scores first, at least one of each."""
     import torch
 
-    from vtrans.pruning.masks import Multipliers
+    from vtrans.pruning.masks import Masks
 
     ones = [torch.ones(())] * len(anatomy.blocks)
     kept_heads, kept_ffn = [_top(s, of_heads) for s in heads], [_top(s, of_ffn) for s in ffn]
-    return Multipliers.of(torch.ones(anatomy.hidden), kept_heads, kept_ffn, ones, ones)
+    return Masks.of(torch.ones(anatomy.hidden), kept_heads, kept_ffn, ones, ones)
 
 
 def _top(scores: "Tensor", share: float) -> "Tensor":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.commands.user_model import check_model_class, check_out, find_model, is_finetuned, publish
 from benchmark.common.digests import key_of
-from benchmark.grid.cells import check_fits
+from benchmark.grid.cells import check_row_fits
 from benchmark.grid.methods import JOINT, Dense
 from benchmark.grid.rows import build, parse_row, parse_sparsity
 from benchmark.grid.suites import Preset, get_preset, suite_of
@@ -21,13 +21,13 @@ from vtrans.settings import Budget
 if TYPE_CHECKING:
     from torch import nn
 
-    from benchmark.runs.task_context import Bench
-    from vtrans.training.loop import Desk, Report
+    from benchmark.runs.task_context import TaskContext
+    from vtrans.training.loop import Report, RunContext
 
 
 @dataclass(frozen=True)
-class Request:
-    """What `vtrans-bench compress` was asked for; see its help."""
+class CompressRequest:
+    """What `vtrans-context compress` was asked for; see its help."""
 
     model: str
     task: str
@@ -53,7 +53,7 @@ class Request:
         """
         preset, sparsity = self.scale, 0.5 if self.sparsity is None else self.sparsity
         start = Budget(sparsity, self.quantity, self.denominator, preset.max_length)  # type: ignore[arg-type]
-        phases = preset.phases(self.task)
+        schedules = preset.schedules(self.task)
         static, plus, tokens = JOINT.get(self.method, self.method).partition("+")
         size = ""
         if self.sparsity is not None:  # its own size takes the place of a joint row's
@@ -63,20 +63,20 @@ class Request:
                 )
             static, size = re.sub(r"-s[\d.]+$", "", static), f"-s{self.sparsity * 100:g}"
         row = parse_row(static + size + plus + tokens)
-        check_fits(row.name, get_task(self.task))
+        check_row_fits(row.name, get_task(self.task))
         if row.method == "dense":
-            raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-bench list methods`")
+            raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-context list methods`")
         if row.words:
             raise SuiteError(f"method {row.method!r} starts from a run on text", "use `run agnostic`")
         named = parse_row(row.base).sparsity if row.base else row.sparsity
         if named is None and start != Budget(sparsity, length=start.length):
             raise SuiteError(f"{row.name} has no size to reach", "leave out --quantity and --denominator")
         budget = start if self.sparsity is not None or named is None else replace(start, sparsity=named)
-        method = build(row.name, phases, preset.overrides, budget)
-        return Chain(build(row.base, phases, preset.overrides, budget), method) if row.base else method
+        method = build(row.name, schedules, preset.overrides, budget)
+        return Chain(build(row.base, schedules, preset.overrides, budget), method) if row.base else method
 
 
-def compress_model(request: Request, report: "Report | None" = None) -> str:
+def compress_model(request: CompressRequest, report: "Report | None" = None) -> str:
     """Run a request; write model, tokenizer and `report.json` to its folder and return a summary.
 
     Checkpoints lie in `OUT/work/KEY` until the end, under a key of everything that the result depends on:
@@ -92,34 +92,36 @@ def compress_model(request: Request, report: "Report | None" = None) -> str:
     check_out(request.out, source)
 
     from benchmark.runs.runner import explain
-    from benchmark.runs.task_context import Bench
+    from benchmark.runs.task_context import TaskContext
 
-    bench = Bench.open(task, source, request.data_dir, "validation", preset.max_length)
-    check_model_class(bench.pretrained(request.seed), task)
-    work = request.out / "work" / request_key(request, bench)
+    context = TaskContext.open(task, source, request.data_dir, "validation", preset.max_length)
+    check_model_class(context.pretrained(request.seed), task)
+    work = request.out / "work" / request_key(request, context)
     try:
-        outcome = _compress(request, method, bench, work, report)
+        outcome = _compress(request, method, context, work, report)
     except BaseException as error:
         raise explain(error, work) from None
     discard(work)
     return summary(outcome, request.out)
 
 
-def _compress(request: Request, method: Method, bench: "Bench", work: Path, report: "Report | None") -> Outcome:
+def _compress(
+    request: CompressRequest, method: Method, context: "TaskContext", work: Path, report: "Report | None"
+) -> Outcome:
     from benchmark.runs.outcome import measure
-    from vtrans.methods.base import Job
+    from vtrans.methods.base import CompressionState
     from vtrans.saving.pruned import save_pruned
-    from vtrans.training.loop import Desk, stop_on_interrupt
+    from vtrans.training.loop import RunContext, stop_on_interrupt
 
-    desk = Desk(folder=work, report=report)
-    with stop_on_interrupt(desk):
-        teacher = make_teacher(bench, request, desk)
-        job = Job(teacher, teacher, bench.train, request.seed, desk)
-        small = method.compress(job)
-    outcome = measure(getattr(method, "budget", None), teacher, small, bench, job.report)
+    run_context = RunContext(folder=work, report=report)
+    with stop_on_interrupt(run_context):
+        teacher = make_teacher(context, request, run_context)
+        state = CompressionState(teacher, teacher, context.train, request.seed, run_context)
+        small = method.compress(state)
+    outcome = measure(getattr(method, "budget", None), teacher, small, context, state.report)
     result = work / "result"
     save_pruned(small, result)
-    bench.tokenizer.save_pretrained(result)
+    context.tokenizer.save_pretrained(result)
     (result / "report.json").write_text(outcome.model_dump_json(indent=1) + "\n")
     publish(result, request.out)
     return outcome
@@ -132,23 +134,23 @@ def discard(work: Path) -> None:
         work.parent.rmdir()
 
 
-def request_key(request: Request, bench: "Bench") -> str:
+def request_key(request: CompressRequest, context: "TaskContext") -> str:
     """Hash of everything that the result of a request depends on."""
     preset = request.scale
-    finetune = preset.phases(request.task).finetune
-    config = [preset.max_length, request.task, request.seed, bench.data.digest, bench.model_digest]
+    finetune = preset.schedules(request.task).finetune
+    config = [preset.max_length, request.task, request.seed, context.data.digest, context.model_digest]
     return key_of({"request": config, "method": config_of(request.build()), "teacher": config_of(finetune)})
 
 
-def make_teacher(bench: "Bench", request: Request, desk: "Desk") -> "nn.Module":
+def make_teacher(context: "TaskContext", request: CompressRequest, run_context: "RunContext") -> "nn.Module":
     """The user's model, fine-tuned first where it has no head for the task."""
-    from vtrans.methods.base import Job
+    from vtrans.methods.base import CompressionState
 
-    model = bench.pretrained(request.seed)
-    if is_finetuned(bench.source, bench.task):
+    model = context.pretrained(request.seed)
+    if is_finetuned(context.source, context.task):
         return model.eval()
-    finetune = request.scale.phases(bench.task.name).finetune
-    return Dense(finetune).compress(Job(model, model, bench.train, request.seed, desk))
+    finetune = request.scale.schedules(context.task.name).finetune
+    return Dense(finetune).compress(CompressionState(model, model, context.train, request.seed, run_context))
 
 
 def summary(outcome: Outcome, out: Path) -> str:

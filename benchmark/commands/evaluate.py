@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Request:
-    """What `vtrans-bench evaluate` was asked for; see its help."""
+class EvaluateRequest:
+    """What `vtrans-context evaluate` was asked for; see its help."""
 
     model: str
     task: str
@@ -37,7 +37,7 @@ class Request:
     precision: str = ""
 
 
-def evaluate_model(request: Request) -> dict[str, float]:
+def evaluate_model(request: EvaluateRequest) -> dict[str, float]:
     """Metrics of the task, on all of its validation split (the test split of a text), and of the zero-shot tasks.
 
     Raises:

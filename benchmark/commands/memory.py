@@ -37,9 +37,9 @@ def estimate(
     those of all layers, or with checkpointing the input of each and the inside of one. Logits count three times in
     fp32: themselves, log-softmax and gradient.
     """
-    hidden, depth, words = config.hidden_size, config.num_hidden_layers, config.vocab_size
+    hidden, depth, vocab_size = config.hidden_size, config.num_hidden_layers, config.vocab_size
     ffn = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * hidden
-    layer, tables = layer_parameters(config, hidden, ffn), words * hidden
+    layer, tables = layer_parameters(config, hidden, ffn), vocab_size * hidden
     heads = 1 if getattr(config, "tie_word_embeddings", False) else 2
     everything = depth * layer + heads * tables
     if sharding.stage == 2:
@@ -51,7 +51,9 @@ def estimate(
     inside = tokens * (ACTIVATIONS * hidden + 3 * ffn) * width
     kept = depth * tokens * hidden * width + inside if sharding.checkpointing else depth * inside
     gates = (hidden + depth * (config.num_attention_heads + ffn)) * 4 * 8  # value, scale, gradients and Adam's two
-    return Need({"weights": weights, "activations": kept, "logits": 3.0 * tokens * words * 4, "gates": float(gates)})
+    return Need(
+        {"weights": weights, "activations": kept, "logits": 3.0 * tokens * vocab_size * 4, "gates": float(gates)}
+    )
 
 
 def layer_parameters(config: Any, hidden: int, ffn: int) -> int:
@@ -71,7 +73,7 @@ def available() -> float:
     return psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
-def check_fits(need: Need, free: float, sharding: Sharding) -> None:
+def check_memory_fits(need: Need, free: float, sharding: Sharding) -> None:
     """Raise `SuiteError` where a rank has too little memory, and say what would need less."""
     if need.total <= free:
         return
@@ -115,7 +117,7 @@ def config_of_model(name: str) -> Any:
     if Path(name).is_dir():
         return read_config(Path(name))
     if name == "llama-2-7b":
-        return LlamaConfig()  # its defaults are the shape of LLaMA-7B: 32 layers, 4,096, FFN 11,008, 32,000 words
+        return LlamaConfig()  # its defaults are the shape of LLaMA-7B: 32 layers, 4,096, FFN 11,008, 32,000 vocab_size
     spec = MODELS.get(name)
     if spec and not spec.hub:
         raise SuiteError(f"{name} fits any machine, and comes from no hub", "name a folder, a hub id or llama-2-7b")

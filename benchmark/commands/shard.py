@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.commands.memory import available, check_fits, estimate, read_config
+from benchmark.commands.memory import available, check_memory_fits, estimate, read_config
 from benchmark.commands.user_model import check_out, find_model, publish
 from benchmark.common.digests import key_of, weights_digest
 from benchmark.grid.rows import build
@@ -14,7 +14,7 @@ from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import Task, get_task
 from vtrans.errors import SuiteError
 from vtrans.methods.adapters import RecoverLora
-from vtrans.methods.base import Job, config_of, run_stages
+from vtrans.methods.base import CompressionState, config_of, run_stages
 from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.training.engine import Sharding
 
@@ -28,8 +28,8 @@ MASKS = "masks.safetensors"
 
 
 @dataclass(frozen=True)
-class Request:
-    """What `vtrans-bench shard` was asked for; see its help."""
+class ShardRequest:
+    """What `vtrans-context shard` was asked for; see its help."""
 
     model: str
     task: str
@@ -49,12 +49,12 @@ class Request:
     def method(self) -> FasterVTransLLM:
         """Faster-VTrans under the preset's schedules."""
         row = f"Faster-VTrans-LLM{'-LoRA' if self.lora else ''}-s{self.sparsity * 100:g}"
-        method = build(row, self.scale.phases(self.task), self.scale.overrides)
+        method = build(row, self.scale.schedules(self.task), self.scale.overrides)
         assert isinstance(method, FasterVTransLLM)
         return method
 
 
-def shard_model(request: Request, report: "Report | None" = None) -> str:
+def shard_model(request: ShardRequest, report: "Report | None" = None) -> str:
     """Run a request on this rank; the first one writes masks, model, tokenizer and `report.json`.
 
     Checkpoints lie in `OUT/work/KEY`, under a key of everything that the masks depend on: the same command goes on
@@ -76,18 +76,18 @@ def shard_model(request: Request, report: "Report | None" = None) -> str:
         check_out(request.out, source)
         check_files(source)
     check_memory(request, source, engine.ranks)
-    job = train(request, method, task, source, engine, report)
-    assert job.desk.folder is not None
-    result = pruned = job.desk.folder / "pruned"
+    state = train(request, method, task, source, engine, report)
+    assert state.run_context.folder is not None
+    result = pruned = state.run_context.folder / "pruned"
     if engine.rank == 0:
-        cut(job, source, pruned)
+        cut(state, source, pruned)
     if method.lora:
-        result = job.desk.folder / "merged"
-        recover(method.lora, job, engine, pruned, result)
-    return _finish(request, job, source, result) if engine.rank == 0 else ""
+        result = state.run_context.folder / "merged"
+        recover(method.lora, state, engine, pruned, result)
+    return _finish(request, state, source, result) if engine.rank == 0 else ""
 
 
-def check_memory(request: Request, source: Path, ranks: int) -> None:
+def check_memory(request: ShardRequest, source: Path, ranks: int) -> None:
     """Raise `SuiteError` where a rank has less memory than the estimate says it needs."""
     import torch
 
@@ -96,35 +96,38 @@ def check_memory(request: Request, source: Path, ranks: int) -> None:
     need = estimate(
         read_config(source), request.sharding, ranks, batch, request.scale.max_length, 4 if on_host else 2, on_host
     )
-    check_fits(need, available(), request.sharding)
+    check_memory_fits(need, available(), request.sharding)
 
 
 def train(
-    request: Request,
+    request: ShardRequest,
     method: FasterVTransLLM,
     task: Task,
     source: Path,
     engine: "ShardedEngine",
     report: "Report | None" = None,
-) -> Job:
+) -> CompressionState:
     """Train the gates up to the decision."""
     from benchmark.common.checkpoints import load_tokenizer
-    from vtrans.training.loop import Desk
+    from vtrans.training.loop import RunContext
 
     data, tokenizer = kind_of(task).load(task, request.data_dir), load_tokenizer(source)
     windows = kind_of(task).encode(task, data.train, tokenizer, request.scale.max_length)
     model = load(source, request.sharding, engine)
     work = request.out / "work" / request_key(request, source, data.digest)
-    desk = Desk(folder=work, report=report if engine.rank == 0 else None, engine=engine)
-    job = Job(model, model, windows, request.seed, desk)
-    run_stages(job, method.gate_stages())
-    seconds = job.report["seconds"] = {name: round(value, 3) for name, value in job.report["seconds"].items()}
-    job.report |= {"method": config_of(method), "sharding": config_of(request.sharding), "data": data.source}
-    job.report |= {"ranks": engine.ranks, "tokens_per_second": round(_tokens(method, windows) / sum(seconds.values()))}
-    return job
+    run_context = RunContext(folder=work, report=report if engine.rank == 0 else None, engine=engine)
+    state = CompressionState(model, model, windows, request.seed, run_context)
+    run_stages(state, method.gate_stages())
+    seconds = state.report["seconds"] = {name: round(value, 3) for name, value in state.report["seconds"].items()}
+    state.report |= {"method": config_of(method), "sharding": config_of(request.sharding), "data": data.source}
+    state.report |= {
+        "ranks": engine.ranks,
+        "tokens_per_second": round(_tokens(method, windows) / sum(seconds.values())),
+    }
+    return state
 
 
-def request_key(request: Request, source: Path, data: str) -> str:
+def request_key(request: ShardRequest, source: Path, data: str) -> str:
     """Hash of everything that the masks depend on: request, weights and text."""
     method = config_of(request.method())
     config = [request.task, request.seed, request.scale.max_length, weights_digest(source), data]
@@ -149,17 +152,17 @@ def load(source: Path, sharding: Sharding, engine: "ShardedEngine") -> "nn.Modul
     return model if sharding.stage == 3 else model.to(engine.device(model))
 
 
-def cut(job: Job, source: Path, out: Path) -> None:
+def cut(state: CompressionState, source: Path, out: Path) -> None:
     """Cut the model's files to the decision."""
     from vtrans.saving.layerwise import materialise_files, save_decision
 
-    assert job.decision is not None
+    assert state.decision is not None
     out.mkdir(parents=True, exist_ok=True)
-    save_decision(job.decision, out / MASKS)
-    materialise_files(source, job.decision, out)
+    save_decision(state.decision, out / MASKS)
+    materialise_files(source, state.decision, out)
 
 
-def recover(settings: RecoverLora, job: Job, engine: "ShardedEngine", pruned: Path, out: Path) -> None:
+def recover(settings: RecoverLora, state: CompressionState, engine: "ShardedEngine", pruned: Path, out: Path) -> None:
     """Train adapters beside the smaller model, in shards too, and write it with them merged in.
 
     The text alone is the target: a teacher would be a second model in shards.
@@ -173,31 +176,30 @@ def recover(settings: RecoverLora, job: Job, engine: "ShardedEngine", pruned: Pa
 
     engine.release()
     torch.distributed.barrier()  # the first rank has cut the files
-    job.model = job.teacher = model = load_pruned(pruned).to(engine.device(job.model))
-    job.stage += 1
-    torch.manual_seed(job.stage_seed)
+    state.model = state.teacher = model = load_pruned(pruned).to(engine.device(state.model))
+    state.stage += 1
+    torch.manual_seed(state.stage_seed)
     adapters = LowRank(model, projections(model), settings.rank, settings.alpha, settings.dropout)
     objective = LowRankObjective(model, adapters.to(engine.device(model)))
-    name = f"{job.stage}-recoverlora"
+    name = f"{state.stage}-recoverlora"
     with adapters.beside(model):
-        fit(objective, job.train, settings.schedule, job.stage_seed, name, job.desk)
-    job.report["seconds"][name] = round(job.desk.elapsed[name], 3)
+        fit(objective, state.train, settings.schedule, state.stage_seed, name, state.run_context)
+    state.report["seconds"][name] = round(state.run_context.elapsed[name], 3)
     if engine.rank == 0:
         merge_files(pruned, adapters, model, out)
         (out / MASKS).write_bytes((pruned / MASKS).read_bytes())
 
 
-def _finish(request: Request, job: Job, source: Path, result: Path) -> str:
+def _finish(request: ShardRequest, state: CompressionState, source: Path, result: Path) -> str:
     from benchmark.common.checkpoints import load_tokenizer
     from benchmark.records.provenance import peak_memory_bytes
     from vtrans.saving.pruned import load_pruned
 
     load_tokenizer(source).save_pretrained(result)
-    job.report["peak_memory_bytes"] = peak_memory_bytes()
-    (result / "report.json").write_text(json.dumps(job.report, indent=1) + "\n")
+    state.report["peak_memory_bytes"] = peak_memory_bytes()
+    (result / "report.json").write_text(json.dumps(state.report, indent=1) + "\n")
     publish(result, request.out)
     small = sum(p.numel() for p in load_pruned(request.out).parameters())
-    kept = job.report["pruning"]["kept"]
-    return (
-        f"{request.out}: {small:,} parameters, hidden {kept['hidden']}, in {sum(job.report['seconds'].values()):.0f} s"
-    )
+    kept = state.report["pruning"]["kept"]
+    seconds = sum(state.report["seconds"].values())
+    return f"{request.out}: {small:,} parameters, hidden {kept['hidden']}, in {seconds:.0f} s"

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.common.digests import key_of
 from benchmark.grid.methods import METHODS
-from benchmark.grid.rows import Row, build, parse_row
+from benchmark.grid.rows import RowSpec, build, parse_row
 from benchmark.grid.suites import Preset, get_preset, get_suite
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import Task, get_task
@@ -31,14 +31,14 @@ class Cell:
     split: str = "validation"
 
     @cached_property
-    def parsed(self) -> Row:
+    def parsed(self) -> RowSpec:
         """What the row's name says."""
         return parse_row(self.row)
 
     @cached_property
     def method(self) -> Method:
         """The method of the row, under the preset's schedules."""
-        return build(self.row, self.preset.phases(self.task), self.preset.overrides)
+        return build(self.row, self.preset.schedules(self.task), self.preset.overrides)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def plan(
     wanted = [name for row in rows for name in _expand(row, of_suite)] or list(of_suite)
     for name in names:
         for row in wanted:
-            check_fits(row, get_task(name))
+            check_row_fits(row, get_task(name))
     if precision != "auto":
         wanted = [parse_row(f"{row}[precision={precision}]").name for row in wanted]
     return [
@@ -133,7 +133,7 @@ def plan(
     ]
 
 
-def check_fits(row: str, task: Task) -> None:
+def check_row_fits(row: str, task: Task) -> None:
     """Raise `SuiteError` where a row's method cannot serve a task."""
     kind = kind_of(task)
     if METHODS[parse_row(row).method].tokens and not kind.allows_token_dropping:

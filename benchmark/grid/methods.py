@@ -11,7 +11,7 @@ from baselines.one_shot import OneShot
 from baselines.power_bert import PowerBert
 from baselines.tinybert import TinyBert
 from baselines.transkimmer import Transkimmer
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.methods.adapters import RecoverLora
 from vtrans.methods.agnostic import TaskAgnostic
@@ -34,7 +34,7 @@ class Dense(Method):
 
 
 @dataclass(frozen=True)
-class Entry:
+class MethodSpec:
     """A method in the registry: one line about it and how to build it.
 
     Attributes:
@@ -44,18 +44,18 @@ class Entry:
         tokens: whether it drops tokens, and so can follow a static method, as in `CoFi-s60+Infor-Coef`.
         like: method whose overrides it takes over, where it is a variant of it.
         change: what makes the variant, after the overrides.
-        pressed: whether a strength changes it.
+        scalable: whether a loss scale changes it.
         words: method that prunes the encoder on text beforehand, in the suite `mlm`.
         decodes: whether it is for decoders alone.
     """
 
     summary: str
-    build: Callable[[Phases, Budget], Method]
+    build: Callable[[Schedules, Budget], Method]
     sized: bool = True
     tokens: bool = False
     like: str = ""
     change: Callable[[Any], Any] = lambda method: method
-    pressed: bool = True
+    scalable: bool = True
     words: str = ""
     decodes: bool = False
 
@@ -69,89 +69,100 @@ def _total(budget: Budget) -> Budget:
     return replace(budget, denominator="all")
 
 
-def _cofi(phases: Phases, budget: Budget) -> CoFi:
+def _cofi(schedules: Schedules, budget: Budget) -> CoFi:
     return CoFi(
-        budget, phases.prune, phases.recover, constraint=Constraint(rate=0.01, quadratic=0.0, warmup=phases.ramp)
+        budget,
+        schedules.prune,
+        schedules.recover,
+        constraint=Constraint(rate=0.01, quadratic=0.0, warmup=schedules.ramp),
     )
 
 
-def _decoder(phases: Phases, budget: Budget, **more: Any) -> Method:
-    return FasterVTransLLM(budget, phases.fast_prune, phases.fast_recover, **more)
+def _decoder(schedules: Schedules, budget: Budget, **more: Any) -> Method:
+    return FasterVTransLLM(budget, schedules.fast_prune, schedules.fast_recover, **more)
 
 
-def _agnostic(phases: Phases, budget: Budget) -> Method:
-    if phases.finetune is None:
+def _agnostic(schedules: Schedules, budget: Budget) -> Method:
+    if schedules.finetune is None:
         raise SuiteError("task-agnostic pruning is followed by fine-tuning, which this preset has not", "choose VTrans")
-    return TaskAgnostic(phases.finetune)
+    return TaskAgnostic(schedules.finetune)
 
 
-def _infor_coef(phases: Phases, budget: Budget) -> Method:
-    return InforCoef(phases.tokens)
+def _infor_coef(schedules: Schedules, budget: Budget) -> Method:
+    return InforCoef(schedules.tokens)
 
 
-def _variant(summary: str, **losses: Any) -> Entry:
+def _variant(summary: str, **losses: Any) -> MethodSpec:
     def change(method: Any) -> Any:
         """The method with other losses."""
         return replace(method, losses=replace(method.losses, **losses))
 
-    pressed = losses.get("norm") != 0 or "skim" in losses
-    return Entry(summary, _infor_coef, sized=False, tokens=True, like="Infor-Coef", change=change, pressed=pressed)
+    scalable = losses.get("norm") != 0 or "skim" in losses
+    return MethodSpec(
+        summary, _infor_coef, sized=False, tokens=True, like="Infor-Coef", change=change, scalable=scalable
+    )
 
 
-METHODS: dict[str, Entry] = {
-    "dense": Entry("the fine-tuned model, not compressed", lambda p, b: Dense(p.finetune), sized=False),
-    "random": Entry("random heads and FFN units, one-shot", lambda p, b: OneShot(b, p.recover, "random")),
-    "magnitude": Entry(
+METHODS: dict[str, MethodSpec] = {
+    "dense": MethodSpec("the fine-tuned model, not compressed", lambda p, b: Dense(p.finetune), sized=False),
+    "random": MethodSpec("random heads and FFN units, one-shot", lambda p, b: OneShot(b, p.recover, "random")),
+    "magnitude": MethodSpec(
         "heads and FFN units of smallest norm, one-shot", lambda p, b: OneShot(b, p.recover, "magnitude")
     ),
-    "CoFi": Entry("hard-concrete masks at five sites, layer distillation", _cofi),
-    "VTrans": Entry("variational gates at five sites, weights trained", lambda p, b: VTrans(b, p.prune, p.recover)),
-    "Fast-VTrans": Entry("VTrans on 3 % of the data", lambda p, b: FastVTrans(b, p.fast_prune, p.fast_recover)),
-    "Faster-VTrans": Entry(
+    "CoFi": MethodSpec("hard-concrete masks at five sites, layer distillation", _cofi),
+    "VTrans": MethodSpec(
+        "variational gates at five sites, weights trained", lambda p, b: VTrans(b, p.prune, p.recover)
+    ),
+    "Fast-VTrans": MethodSpec("VTrans on 3 % of the data", lambda p, b: FastVTrans(b, p.fast_prune, p.fast_recover)),
+    "Faster-VTrans": MethodSpec(
         "3 % of the data, only gates trained", lambda p, b: FasterVTrans(b, p.fast_prune, p.fast_recover)
     ),
-    "DistilBERT-style": Entry(
+    "DistilBERT-style": MethodSpec(
         "every second layer of the teacher, distilled on the task", lambda p, b: DistilBert(p.recover), sized=False
     ),
-    "TinyBERT-style": Entry(
+    "TinyBERT-style": MethodSpec(
         "every third layer, narrower; layers distilled, then logits; no general distillation",
         lambda p, b: TinyBert(p.recover, p.recover),
         sized=False,
     ),
-    "VTrans-total": Entry(
+    "VTrans-total": MethodSpec(
         "VTrans to a share of all parameters, embeddings among them",
         lambda p, b: VTrans(_total(b), p.prune, p.recover, gates=SWIFT),
         like="VTrans",
     ),
-    "CoFi-layers-total": Entry(
+    "CoFi-layers-total": MethodSpec(
         "CoFi to a share of all parameters, embeddings left whole",
         lambda p, b: replace(_cofi(p, _total(b)), sites=tuple(s for s in SITES if s != "hidden")),
         like="CoFi",
     ),
-    "VTrans-agnostic": Entry(
+    "VTrans-agnostic": MethodSpec(
         "VTrans on text, knowing no task, then fine-tuned on the labels", _agnostic, words="VTrans"
     ),
-    "CoFi-agnostic": Entry("CoFi on text, knowing no task, then fine-tuned on the labels", _agnostic, words="CoFi"),
-    "Faster-VTrans-LLM": Entry("only gates trained, on the text alone: for language models", _decoder, decodes=True),
-    "Faster-VTrans-LLM-LoRA": Entry(
+    "CoFi-agnostic": MethodSpec(
+        "CoFi on text, knowing no task, then fine-tuned on the labels", _agnostic, words="CoFi"
+    ),
+    "Faster-VTrans-LLM": MethodSpec(
+        "only gates trained, on the text alone: for language models", _decoder, decodes=True
+    ),
+    "Faster-VTrans-LLM-LoRA": MethodSpec(
         "the same, then adapters trained and merged",
         lambda p, b: _decoder(p, b, lora=RecoverLora(p.recover)),
         like="Faster-VTrans-LLM",
         decodes=True,
     ),
-    "Transkimmer": Entry(
+    "Transkimmer": MethodSpec(
         "tokens skimmed by a predictor before each layer",
         lambda p, b: Transkimmer(p.skim or p.tokens),
         sized=False,
         tokens=True,
     ),
-    "PoWER-BERT": Entry(
+    "PoWER-BERT": MethodSpec(
         "tokens dropped by the attention they get, a fixed number a layer",
         lambda p, b: PowerBert(p.token_search, p.token_retrain or p.tokens, p.length, *p.retention),
         sized=False,
         tokens=True,
     ),
-    "Infor-Coef": Entry(
+    "Infor-Coef": MethodSpec(
         "tokens dropped under an information bottleneck; alone, on the dense model",
         _infor_coef,
         sized=False,

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.grid.methods import JOINT, METHODS, method_name
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.methods.base import Method
 from vtrans.settings import PRECISIONS, Budget
 
 
 @dataclass(frozen=True)
-class Row:
+class RowSpec:
     """What the name of a row says.
 
     Attributes:
@@ -21,7 +21,7 @@ class Row:
         sparsity: of sized methods.
         base: row of the static method whose model a token method starts from; empty for the dense model.
         words: row of the suite `mlm` whose encoder a task-agnostic method starts from; empty for the others.
-        strength: factor on the pressure to drop tokens.
+        loss_scale: factor on the pressure to drop tokens.
         precision: that every schedule is forced to; empty for the preset's own.
     """
 
@@ -30,7 +30,7 @@ class Row:
     sparsity: float | None = None
     base: str = ""
     words: str = ""
-    strength: float = 1.0
+    loss_scale: float = 1.0
     precision: str = ""
 
     @property
@@ -43,7 +43,7 @@ class Row:
         return f"[precision={self.precision}]" if self.precision else ""
 
 
-def parse_row(text: str) -> Row:
+def parse_row(text: str) -> RowSpec:
     """Read a row name.
 
     `VTrans-s60` is VTrans at 60 %, `CoFi-s60+Infor-Coef` is Infor-Coef on the model of CoFi-s60, which goes
@@ -51,7 +51,7 @@ def parse_row(text: str) -> Row:
     stands behind it all, as in `VTrans-s60[precision=bf16]`, and holds for all that the row starts from.
 
     Raises:
-        SuiteError: unknown method, a sparsity or strength that is missing, out of range or not wanted, or a
+        SuiteError: unknown method, a sparsity or loss scale that is missing, out of range or not wanted, or a
             composition that makes no sense.
     """
     text, precision = _parse_precision(text)
@@ -65,15 +65,15 @@ def parse_row(text: str) -> Row:
     start = parse_row(base).name if plus else ""
     if plus and (not entry.tokens or METHODS[parse_row(base).method].tokens or start == "dense"):
         raise SuiteError(f"{text!r} joins no static and token method", "write CoFi-s60+Infor-Coef for example")
-    if at and not (entry.tokens and entry.pressed):
-        raise SuiteError(f"method {name!r} takes no strength", f"write {own}")
+    if at and not (entry.tokens and entry.scalable):
+        raise SuiteError(f"method {name!r} takes no loss scale", f"write {own}")
     suffix = f"-s{sparsity * 100:g}" if sparsity is not None else ""
     spelt = label or (f"{start}+" if start else "") + name + suffix
     spelt = {row: key for key, row in JOINT.items()}.get(spelt, spelt)
-    strength = _parse_strength(factor, text) if at else 1.0
+    loss_scale = _parse_loss_scale(factor, text) if at else 1.0
     words = f"{entry.words}{suffix}{mark}" if entry.words else ""
-    spelt += f"@{strength:.12g}" if strength != 1 else ""
-    return Row(spelt + mark, name, sparsity, start and start + mark, words, strength, precision)
+    spelt += f"@{loss_scale:.12g}" if loss_scale != 1 else ""
+    return RowSpec(spelt + mark, name, sparsity, start and start + mark, words, loss_scale, precision)
 
 
 def _parse_precision(text: str) -> tuple[str, str]:
@@ -85,9 +85,9 @@ def _parse_precision(text: str) -> tuple[str, str]:
     return match[1], "" if match[2] == "auto" else match[2]
 
 
-def _parse_strength(text: str, row: str) -> float:
+def _parse_loss_scale(text: str, row: str) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
-        raise SuiteError(f"{row!r} has no strength above 0", "write Transkimmer@2 for twice the pressure to skim")
+        raise SuiteError(f"{row!r} has no loss scale above 0", "write Transkimmer@2 for twice the pressure to skim")
     return float(text)
 
 
@@ -115,17 +115,19 @@ def _parse_method(text: str) -> tuple[str, float | None]:
     return name, Budget(float(percent) / 100).sparsity
 
 
-def build(row: str, phases: Phases, overrides: dict[str, dict] | None = None, budget: Budget | None = None) -> Method:
+def build(
+    row: str, schedules: Schedules, overrides: dict[str, dict] | None = None, budget: Budget | None = None
+) -> Method:
     """The method of a row such as `VTrans-s60`, without what its model starts from.
 
     Args:
         row: see `parse_row`.
-        phases: schedules.
+        schedules: schedules.
         overrides: fields to replace, for each method name.
         budget: size to reach; by default the row's sparsity in parameters of the encoder.
     """
     parsed = parse_row(row)
     entry = METHODS[parsed.method]
-    method: Any = entry.build(phases.forced(parsed.precision), budget or Budget(parsed.sparsity or 0.5))
+    method: Any = entry.build(schedules.forced(parsed.precision), budget or Budget(parsed.sparsity or 0.5))
     method = entry.change(replace(method, **(overrides or {}).get(entry.like or parsed.method, {})))
-    return method if parsed.strength == 1 else method.stronger(parsed.strength)
+    return method if parsed.loss_scale == 1 else method.scaled(parsed.loss_scale)

@@ -6,7 +6,7 @@ from vtrans.settings import Schedule
 
 
 @dataclass(frozen=True)
-class Phases:
+class Schedules:
     """Schedules of a preset for one task.
 
     Attributes:
@@ -38,7 +38,7 @@ class Phases:
         """All of them."""
         return [value for value in vars(self).values() if isinstance(value, Schedule)]
 
-    def forced(self, precision: str) -> "Phases":
+    def forced(self, precision: str) -> "Schedules":
         """The same in one precision; an empty one leaves all as they are."""
         own = {name: value for name, value in vars(self).items() if isinstance(value, Schedule)}
         changed = {name: replace(value, precision=precision) for name, value in own.items()}  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from benchmark.models.registry import ModelSpec
 from vtrans.errors import SuiteError
 
 
-def dequantise(spec: ModelSpec, folder: Path) -> None:
+def dequantize(spec: ModelSpec, folder: Path) -> None:
     """Write the model and tokenizer of a GGUF file to `folder`, weights in fp32.
 
     Raises:

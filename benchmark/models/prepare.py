@@ -40,9 +40,9 @@ def _make(spec: ModelSpec, folder: Path, report: "Report | None") -> None:
 
         pretrain(spec.recipe, folder, report)
     else:
-        from benchmark.models.dequantize import dequantise
+        from benchmark.models.dequantize import dequantize
 
-        dequantise(spec, folder)
+        dequantize(spec, folder)
 
 
 @contextmanager

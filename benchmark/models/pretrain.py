@@ -32,7 +32,7 @@ def pretrain(recipe: Recipe, folder: Path, report: "Report | None" = None) -> No
     from benchmark.common.device import device
     from vtrans.data.windows import Windows
     from vtrans.objectives.base import TaskObjective
-    from vtrans.training.loop import Desk, fit, stop_on_interrupt
+    from vtrans.training.loop import RunContext, fit, stop_on_interrupt
 
     task = get_task(recipe.corpus)
     data = kind_of(task).load(task)
@@ -42,13 +42,13 @@ def pretrain(recipe: Recipe, folder: Path, report: "Report | None" = None) -> No
     ids = token_ids(tokenizer, text)
     windows = Windows.of(ids, recipe.context, tokenizer.pad_token_id)
     model: Any = blank(recipe).to(device())
-    desk = Desk(folder=folder, report=report)
-    with stop_on_interrupt(desk):
-        fit(TaskObjective(model), windows, recipe.schedule, 0, "pretrain", desk)
+    run_context = RunContext(folder=folder, report=report)
+    with stop_on_interrupt(run_context):
+        fit(TaskObjective(model), windows, recipe.schedule, 0, "pretrain", run_context)
     model.save_pretrained(folder)
     (folder / "pretrain.ckpt").unlink()
     seen = recipe.schedule.total(len(windows)) * recipe.schedule.batch * recipe.context
-    made = {"seconds": round(desk.elapsed["pretrain"], 1), "tokens_seen": seen, "corpus_tokens": len(ids)}
+    made = {"seconds": round(run_context.elapsed["pretrain"], 1), "tokens_seen": seen, "corpus_tokens": len(ids)}
     write_atomically(folder / "made.json", json.dumps(made | {"corpus": data.source, "recipe": asdict(recipe)}) + "\n")
 
 

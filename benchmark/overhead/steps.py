@@ -120,16 +120,16 @@ def step_loops() -> "dict[str, Loop]":
 
 def pruning_loop(distillation: Distillation, schedule: Schedule, examples: "Examples") -> "Loop":
     """A loop of VTrans's pruning stage, its gates applied for as long as the process lives."""
-    from vtrans.methods.base import Job
+    from vtrans.methods.base import CompressionState
     from vtrans.methods.stages import Prune
     from vtrans.methods.vtrans import VTrans
-    from vtrans.training.loop import Desk, Loop
+    from vtrans.training.loop import Loop, RunContext
 
     prune = VTrans(Budget(0.6), schedule, schedule).stages()[0]
     assert isinstance(prune, Prune)
     model = minilm()
-    job = Job(model, minilm(), examples, 0, Desk())
-    objective = replace(prune, distillation=distillation).objective(job)
+    state = CompressionState(model, minilm(), examples, 0, RunContext())
+    objective = replace(prune, distillation=distillation).objective(state)
     objective.context().__enter__()
     return Loop(objective, examples, schedule, 0, "gated")
 

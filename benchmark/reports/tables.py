@@ -25,7 +25,7 @@ REFERENCES = ("VTrans", "VTrans-total", "VTrans-agnostic")
 
 
 @dataclass(frozen=True)
-class Value:
+class SeedStats:
     """A number over seeds."""
 
     values: tuple[float, ...]
@@ -47,7 +47,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableRow:
     """One row of a table: the records of one method at one size on one task, over seeds.
 
     `dense` and `reference` are the records of the dense row, and of VTrans at the same sparsity, with the
@@ -65,26 +65,26 @@ class Line:
         """Row name; a dagger marks a row that lacks seeds."""
         return self.row if len(self.records) >= self.expected else f"{self.row} †"
 
-    def over(self, function: Callable[[Outcome], float]) -> Value | None:
+    def over(self, function: Callable[[Outcome], float]) -> SeedStats | None:
         """`function` of each seed's outcome; None without records."""
         values = tuple(function(r.outcome) for r in self.records if r.outcome is not None)
-        return Value(values) if values else None
+        return SeedStats(values) if values else None
 
-    def metric(self, name: str) -> Value | None:
+    def metric(self, name: str) -> SeedStats | None:
         """A metric over seeds; None where no record has it."""
         values = tuple(r.outcome.metrics[name] for r in self.records if r.outcome and name in r.outcome.metrics)
-        return Value(values) if values else None
+        return SeedStats(values) if values else None
 
-    def cost(self, against: tuple[Record, ...]) -> Value | None:
+    def cost(self, against: tuple[Record, ...]) -> SeedStats | None:
         """Ratio of training wall-clock to that of `against`, seed by seed."""
         base = {r.seed: sum(r.outcome.seconds.values()) for r in against if r.outcome}
         pairs = [
             (sum(r.outcome.seconds.values()), base[r.seed]) for r in self.records if r.outcome and base.get(r.seed)
         ]
-        return Value(tuple(a / b for a, b in pairs)) if pairs else None
+        return SeedStats(tuple(a / b for a, b in pairs)) if pairs else None
 
 
-def lines(records: dict[Cell, Record], cells: Sequence[Cell], teachers: Sequence[Record] = ()) -> list[Line]:
+def lines(records: dict[Cell, Record], cells: Sequence[Cell], teachers: Sequence[Record] = ()) -> list[TableRow]:
     """Lines of one task, in the order of the cells; rows without any record are kept, and show as missing.
 
     `teachers` are the records of the dense row, which may be those of another suite.
@@ -95,7 +95,8 @@ def lines(records: dict[Cell, Record], cells: Sequence[Cell], teachers: Sequence
             by_row[cell.row].append(records[cell])
     seeds = len(cells[0].preset.seeds) if cells else 0
     return [
-        Line(row, tuple(found), tuple(teachers), tuple(_reference(row, by_row)), seeds) for row, found in by_row.items()
+        TableRow(row, tuple(found), tuple(teachers), tuple(_reference(row, by_row)), seeds)
+        for row, found in by_row.items()
     ]
 
 
@@ -105,20 +106,20 @@ def _reference(row: str, by_row: dict[str, list[Record]]) -> list[Record]:
     return next((by_row[n] for n in (f"{name}-s{size}" for name in REFERENCES) if n in by_row), [])
 
 
-def metrics_of(task: str, table: Sequence[Line]) -> list[str]:
+def metrics_of(task: str, table: Sequence[TableRow]) -> list[str]:
     """The task's metrics, and those of further tasks that some record has."""
     found = [name for line in table for r in line.records if r.outcome for name in r.outcome.metrics]
     return list(dict.fromkeys([*get_task(task).columns, *found]))
 
 
-def columns(task: str, lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
+def columns(task: str, lines: Sequence[TableRow]) -> dict[str, Callable[[TableRow], str]]:
     """Headings and what stands under them."""
 
-    def show(value: Value | None, digits: int, suffix: str = "", spread: bool = False) -> str:
+    def show(value: SeedStats | None, digits: int, suffix: str = "", spread: bool = False) -> str:
         """The value, or a dash."""
         return MISSING if value is None else value.text(digits, suffix, spread)
 
-    table: dict[str, Callable[[Line], str]] = {"method": lambda line: line.label}
+    table: dict[str, Callable[[TableRow], str]] = {"method": lambda line: line.label}
     for metric in metrics_of(task, lines):
         table[metric] = lambda line, m=metric, d=digits(metric): show(line.metric(m), d, spread=True)  # type: ignore[misc]
     table["encoder %"] = lambda line: show(line.over(_share("encoder")), 1)
@@ -137,7 +138,7 @@ def columns(task: str, lines: Sequence[Line]) -> dict[str, Callable[[Line], str]
     return table
 
 
-def _batches(lines: Sequence[Line]) -> tuple[int, int]:
+def _batches(lines: Sequence[TableRow]) -> tuple[int, int]:
     """Batches that latency was measured at."""
     measured = [r.outcome.latency for line in lines for r in line.records if r.outcome]
     return (measured[0][0]["batch"], measured[0][1]["batch"]) if measured else (1, 32)
@@ -193,7 +194,7 @@ def notes(task: str, records: Sequence[Record], teachers: Sequence[Record] = ())
     parts += _evaluation(first)
     tuning = [sum(r.outcome.seconds.values()) for r in teachers if r.outcome]
     if any(tuning):
-        parts.append(f"dense fine-tuning {Value(tuple(tuning)).text(0, ' s', spread=True)}")
+        parts.append(f"dense fine-tuning {SeedStats(tuple(tuning)).text(0, ' s', spread=True)}")
     text = "; ".join(parts) + "."
     return text + (f" Note: {first.data.caveat}." if first.data.caveat else "")
 
@@ -212,13 +213,13 @@ def _machine(record: Record) -> str:
     return h.get("gpu") or f"{h['processor']}, {h['threads']} of {h['cores']} cores"
 
 
-def grid(task: str, table: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
+def grid(task: str, table: Sequence[TableRow]) -> tuple[list[str], list[list[str]]]:
     """Headings and formatted cells."""
     heads = columns(task, table)
     return list(heads), [[render(line) for render in heads.values()] for line in table]
 
 
-def markdown(suite: str, preset: str, tables: dict[str, list[Line]]) -> str:
+def markdown(suite: str, preset: str, tables: dict[str, list[TableRow]]) -> str:
     """All tasks as one markdown document."""
     parts = [f"# {suite}, {preset}: {get_preset(preset, suite).summary}", LEGEND]
     for task, table in tables.items():
@@ -229,7 +230,7 @@ def markdown(suite: str, preset: str, tables: dict[str, list[Line]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def latex(tables: dict[str, list[Line]]) -> str:
+def latex(tables: dict[str, list[TableRow]]) -> str:
     """All tasks as booktabs tabulars."""
     parts = []
     for task, table in tables.items():
@@ -241,7 +242,7 @@ def latex(tables: dict[str, list[Line]]) -> str:
     return text
 
 
-def csv_text(tables: dict[str, list[Line]]) -> str:
+def csv_text(tables: dict[str, list[TableRow]]) -> str:
     """One line a record, unrounded: for other programs."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -264,7 +265,7 @@ def _csv_rows(task: str, record: Record) -> list[list]:
     return [[task, record.row, record.seed, metric, value, *tail] for metric, value in o.metrics.items()]
 
 
-def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[Line]]:
+def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[TableRow]]:
     """Lines of each task that has a complete record.
 
     Raises:

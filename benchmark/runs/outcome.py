@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.common.device import autocast, device
 from benchmark.records.provenance import peak_memory_bytes
 from benchmark.records.schema import Macs, Outcome, Parameters, Sparsity
-from benchmark.runs.task_context import Bench
+from benchmark.runs.task_context import TaskContext
 from benchmark.tasks.kind import Scored
 from benchmark.tasks.registry import also_name
 from vtrans.settings import Budget
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def measure(
-    budget: Budget | None, dense: "nn.Module", small: "nn.Module", bench: Bench, report: dict[str, Any]
+    budget: Budget | None, dense: "nn.Module", small: "nn.Module", context: TaskContext, report: dict[str, Any]
 ) -> Outcome:
     """Everything that a row carries, on the smaller model: materialised, and its dropped tokens gone.
 
@@ -24,7 +24,7 @@ def measure(
         budget: static size that was asked for, where one was.
         dense: the fine-tuned model.
         small: the compressed one.
-        bench: task and data.
+        context: task and data.
         report: what the stages found.
     """
     from benchmark.measure.latency import compare
@@ -32,19 +32,19 @@ def measure(
 
     report = dict(report)
     seconds = report.pop("seconds", {})
-    if bench.zero_shot:
-        report["zero_shot_rows"] = {name: len(items) for name, items in bench.zero_shot.items()}
-    report |= {"evaluation_precision": resolve(bench.precision, device())}
-    latency = [compare(dense.eval(), small.eval(), bench.evaluation, batch) for batch in bench.latency]
-    with autocast(bench.precision):
-        scored = bench.kind.evaluate(bench.task, small, bench.evaluation)
-        metrics = scored.metrics | second_metrics(small, bench) | zero_shot_metrics(small, bench)
+    if context.zero_shot:
+        report["zero_shot_rows"] = {name: len(items) for name, items in context.zero_shot.items()}
+    report |= {"evaluation_precision": resolve(context.precision, device())}
+    latency = [compare(dense.eval(), small.eval(), context.evaluation, batch) for batch in context.latency]
+    with autocast(context.precision):
+        scored = context.kind.evaluate(context.task, small, context.evaluation)
+        metrics = scored.metrics | second_metrics(small, context) | zero_shot_metrics(small, context)
     return Outcome(
         metrics=metrics,
         sparsity=reached(budget, dense, small, latency),
         parameters=count_parameters(dense, small),
-        macs=count(dense, small, scored, bench),
-        tokens=kept_tokens(scored, bench),
+        macs=count(dense, small, scored, context),
+        tokens=kept_tokens(scored, context),
         latency=latency,
         seconds={name: round(value, 3) for name, value in seconds.items()},
         peak_memory_bytes=peak_memory_bytes(),
@@ -52,43 +52,43 @@ def measure(
     )
 
 
-def second_metrics(model: "nn.Module", bench: Bench) -> dict[str, float]:
+def second_metrics(model: "nn.Module", context: TaskContext) -> dict[str, float]:
     """Metrics on the task's second validation split, in percent; empty where there is none."""
-    if bench.also is None:
+    if context.also is None:
         return {}
-    scores = bench.kind.evaluate(bench.task, model, bench.also).metrics
+    scores = context.kind.evaluate(context.task, model, context.also).metrics
     return {also_name(name): value for name, value in scores.items()}
 
 
-def zero_shot_metrics(model: "nn.Module", bench: Bench) -> dict[str, float]:
+def zero_shot_metrics(model: "nn.Module", context: TaskContext) -> dict[str, float]:
     """Metrics of all zero-shot tasks; empty where the preset has none."""
     from benchmark.tasks.multiple_choice.items import score_items
 
     found: dict[str, float] = {}
-    for name, items in bench.zero_shot.items():
-        found |= score_items(name, model, bench.tokenizer, items)
+    for name, items in context.zero_shot.items():
+        found |= score_items(name, model, context.tokenizer, items)
     return found
 
 
-def count(dense: "nn.Module", small: "nn.Module", scored: Scored, bench: Bench) -> Macs:
+def count(dense: "nn.Module", small: "nn.Module", scored: Scored, context: TaskContext) -> Macs:
     """MACs of both models in all regimes; of one that drops tokens, from the lengths of its evaluation pass."""
     from benchmark.measure.macs import MacCurve
     from benchmark.measure.token_macs import check_closed_form, dynamic_regimes
 
-    lengths, fixed = bench.evaluation.lengths, bench.fixed_length
+    lengths, fixed = context.evaluation.lengths, context.fixed_length
     if scored.lengths is None:
         compressed = MacCurve.of(small).regimes(lengths, fixed)
     else:
-        check_closed_form(small, bench.evaluation)
+        check_closed_form(small, context.evaluation)
         compressed = dynamic_regimes(small, scored.lengths, lengths)
     return Macs(compressed=compressed, dense=MacCurve.of(dense).regimes(lengths, fixed), fixed_length=fixed)
 
 
-def kept_tokens(scored: Scored, bench: Bench) -> list[float] | None:
+def kept_tokens(scored: Scored, context: TaskContext) -> list[float] | None:
     """Share of the real tokens that each layer's FFN sees, over all rows; None for a model that drops none."""
     if scored.lengths is None:
         return None
-    shares = scored.lengths[:, :, 2].sum(0) / sum(bench.evaluation.lengths)
+    shares = scored.lengths[:, :, 2].sum(0) / sum(context.evaluation.lengths)
     return [round(float(share), 5) for share in shares]
 
 

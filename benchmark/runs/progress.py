@@ -34,12 +34,12 @@ def progress(label: str) -> "Iterator[Report]":
         def report(stage: str, step: int, total: int, numbers: dict[str, float]) -> None:
             if stage not in tasks:
                 tasks[stage] = bar.add_task(f"{label} {stage}", total=total, terms="")
-            bar.update(tasks[stage], completed=step, terms=terms_text(numbers))  # type: ignore[arg-type]
+            bar.update(tasks[stage], completed=step, terms=losses_text(numbers))  # type: ignore[arg-type]
 
         yield report
 
 
-def terms_text(numbers: dict[str, float]) -> str:
+def losses_text(numbers: dict[str, float]) -> str:
     """The loss terms, short."""
     return " ".join(f"{name} {value:.3g}" for name, value in list(numbers.items())[:4])
 
@@ -50,7 +50,7 @@ def _liner(label: str) -> "Report":
     def report(stage: str, step: int, total: int, numbers: dict[str, float]) -> None:
         if step == total or time.monotonic() - last["time"] > LINE_EVERY:
             last["time"] = time.monotonic()
-            sys.stderr.write(f"{label} {stage} {step}/{total} {terms_text(numbers)}\n")
+            sys.stderr.write(f"{label} {stage} {step}/{total} {losses_text(numbers)}\n")
 
     return report
 

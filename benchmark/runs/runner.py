@@ -16,13 +16,13 @@ from benchmark.records.provenance import code, now, provenance
 from benchmark.records.schema import Data, Outcome, Record
 from benchmark.records.store import Store
 from benchmark.runs.outcome import measure
-from benchmark.runs.task_context import Bench
+from benchmark.runs.task_context import TaskContext
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import get_task
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.methods.adapters import check_installed
 from vtrans.methods.agnostic import move_encoder
-from vtrans.methods.base import Job
+from vtrans.methods.base import CompressionState
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Watch = Callable[[str], AbstractContextManager["Report | None"]]
 
 
-def run_cell(cell: Cell, store: Store, bench: Bench, report: "Report | None" = None) -> Record:
+def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | None" = None) -> Record:
     """Run a cell and write its record, whatever becomes of it.
 
     Raises:
@@ -43,13 +43,13 @@ def run_cell(cell: Cell, store: Store, bench: Bench, report: "Report | None" = N
     started = now()
     code()
     try:
-        outcome = _run(cell, store, bench, report)
+        outcome = _run(cell, store, context, report)
     except BaseException as error:
         failure = explain(error, store.work(cell))
         status = "cancelled" if isinstance(failure, RunCancelled) else "failed"
-        store.write(cell, _record(cell, bench, started, status=status, error=str(failure)))
+        store.write(cell, _record(cell, context, started, status=status, error=str(failure)))
         raise failure from None
-    record = _record(cell, bench, started, status="complete", outcome=outcome)
+    record = _record(cell, context, started, status="complete", outcome=outcome)
     store.write(cell, record)
     for checkpoint in store.work(cell).glob("*.ckpt"):
         checkpoint.unlink()
@@ -70,8 +70,8 @@ def explain(error: BaseException, work: Path) -> SuiteError:
     return RunFailed(f"{type(error).__name__}: {first}", f"see {work / 'traceback.txt'}")
 
 
-def _record(cell: Cell, bench: Bench, started: str, **fields: Any) -> Record:
-    data = bench.data
+def _record(cell: Cell, context: TaskContext, started: str, **fields: Any) -> Record:
+    data = context.data
     return Record(
         schema_version=SCHEMA,
         key=cell.key,
@@ -84,42 +84,42 @@ def _record(cell: Cell, bench: Bench, started: str, **fields: Any) -> Record:
         data=Data(
             source=data.source,
             digest=data.digest,
-            train_rows=bench.kind.count(data.train, bench.train),
-            evaluation_rows=bench.kind.count(data.evaluation, bench.evaluation),
+            train_rows=context.kind.count(data.train, context.train),
+            evaluation_rows=context.kind.count(data.evaluation, context.evaluation),
             split=data.split,
-            caveat=bench.task.caveat,
-            label_check="; ".join(filter(None, (data.label_check, bench.kind.remark(bench.train)))),
+            caveat=context.task.caveat,
+            label_check="; ".join(filter(None, (data.label_check, context.kind.remark(context.train)))),
         ),
-        model={"name": cell.preset.model, "sha256": bench.model_digest, "note": get_model(cell.preset.model).note},
+        model={"name": cell.preset.model, "sha256": context.model_digest, "note": get_model(cell.preset.model).note},
         provenance=provenance(started),
         **fields,
     )
 
 
-def _run(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> Outcome:
+def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Outcome:
     from vtrans.saving.pruned import save_pruned
-    from vtrans.training.loop import Desk, stop_on_interrupt
+    from vtrans.training.loop import RunContext, stop_on_interrupt
 
     if getattr(cell.method, "lora", None):
         check_installed()  # now, and not after the pruning
-    desk = Desk(folder=store.work(cell), report=report)
-    with stop_on_interrupt(desk):
+    run_context = RunContext(folder=store.work(cell), report=report)
+    with stop_on_interrupt(run_context):
         if isinstance(cell.method, Dense):
-            start = dense = bench.pretrained(cell.seed)
+            start = dense = context.pretrained(cell.seed)
         else:
-            start = dense = obtain(cell.teacher, store, bench, report)
+            start = dense = obtain(cell.teacher, store, context, report)
         if cell.base != cell.teacher:
-            start = obtain(cell.base, store, bench, report)
+            start = obtain(cell.base, store, context, report)
         if cell.base.task != cell.task:
-            start = move_encoder(start, bench.pretrained(cell.seed))
-        job = Job(start, start, bench.train, cell.seed, desk)
-        small = cell.method.compress(job)
+            start = move_encoder(start, context.pretrained(cell.seed))
+        state = CompressionState(start, start, context.train, cell.seed, run_context)
+        small = cell.method.compress(state)
     if isinstance(cell.method, Dense):
         dense = small
     save_pruned(small, store.work(cell) / "model")
-    job.report["seconds"] |= seconds_of_base(cell, store)
+    state.report["seconds"] |= seconds_of_base(cell, store)
     budget = getattr(cell.base.method, "budget", None) if cell.base != cell.teacher else None
-    return measure(budget or getattr(cell.method, "budget", None), dense, small, bench, job.report)
+    return measure(budget or getattr(cell.method, "budget", None), dense, small, context, state.report)
 
 
 def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:
@@ -135,7 +135,7 @@ def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:
     return {names[c]: sum(r.outcome.seconds.values()) for c, r in records.items() if r and r.outcome}
 
 
-def obtain(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> "nn.Module":
+def obtain(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> "nn.Module":
     """The model that other cells start from: loaded where its weights are kept, else trained, with its record."""
     from vtrans.saving.pruned import load_pruned
 
@@ -143,19 +143,19 @@ def obtain(cell: Cell, store: Store, bench: Bench, report: "Report | None") -> "
     folder = store.work(cell) / "model"
     with store.claim(cell, wait=True):
         if not (folder / "pruned.json").exists():
-            if cell.task != bench.task.name:
-                data = bench.folder if get_task(cell.task).source.takes_folder else None
-                bench = Bench.load(cell, data, store.folder / "work", report)
-            run_cell(cell, store, bench, report)
+            if cell.task != context.task.name:
+                data = context.folder if get_task(cell.task).source.takes_folder else None
+                context = TaskContext.load(cell, data, store.folder / "work", report)
+            run_cell(cell, store, context, report)
     return load_pruned(folder).to(device())
 
 
-def check_inputs(cell: Cell, store: Store, bench: Bench) -> None:
+def check_inputs(cell: Cell, store: Store, context: TaskContext) -> None:
     """Raise `SuiteError` where the cell was begun, or its teacher finished, on other data or another model.
 
     The work folder keeps the digests of the data and model that its checkpoints and weights come from.
     """
-    digests = {"data": bench.data.digest, "model": bench.model_digest}
+    digests = {"data": context.data.digest, "model": context.model_digest}
     for each in (cell, cell.base, cell.teacher):
         if each.task != cell.task:
             continue
@@ -197,30 +197,30 @@ def run_cells(
     for task in dict.fromkeys(cell.task for cell in cells):
         if get_task(task).source.takes_folder:
             kind_of(get_task(task)).check_source(get_task(task), folder)  # now, and not after hours of other tasks
-    benches: dict[str, Bench] = {}
+    contexts: dict[str, TaskContext] = {}
 
-    def bench_of(cell: Cell) -> Bench:
-        """The cell's bench, loaded once a task."""
-        if cell.task not in benches:
+    def context_of(cell: Cell) -> TaskContext:
+        """The cell's context, loaded once a task."""
+        if cell.task not in contexts:
             with watch(cell.preset.model) if get_model(cell.preset.model).prepared else nullcontext() as report:
-                benches[cell.task] = Bench.load(cell, folder, store.folder / "work", report)
-        return benches[cell.task]
+                contexts[cell.task] = TaskContext.load(cell, folder, store.folder / "work", report)
+        return contexts[cell.task]
 
     if announce:
         from benchmark.runs.timing import estimate
 
-        announce(estimate(cells, store, {cell.task: bench_of(cell) for cell in cells}))
+        announce(estimate(cells, store, {cell.task: context_of(cell) for cell in cells}))
     failures: list[str] = []
     ran = 0
     for cell in cells:
         with store.claim(cell) as mine:
             if not mine or store.complete([cell]):  # another process has it, or has just ended it
                 continue
-            bench = bench_of(cell)
-            check_inputs(cell, store, bench)
+            context = context_of(cell)
+            check_inputs(cell, store, context)
             try:
                 with watch(cell.name) as report:
-                    run_cell(cell, store, bench, report)
+                    run_cell(cell, store, context, report)
                 ran += 1
             except RunCancelled:
                 raise

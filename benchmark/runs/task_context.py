@@ -1,4 +1,4 @@
-"""The bench that cells run on: a task's data, encoded, and the pretrained model, loaded once a task."""
+"""The context that cells run on: a task's data, encoded, and the pretrained model, loaded once a task."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Bench:
+class TaskContext:
     """A task, loaded: data, tokeniser, pretrained model."""
 
     task: Task
@@ -42,15 +42,15 @@ class Bench:
     folder: Path | None = None
 
     @classmethod
-    def load(cls, cell: Cell, folder: Path | None, cache: Path, report: "Report | None" = None) -> "Bench":
+    def load(cls, cell: Cell, folder: Path | None, cache: Path, report: "Report | None" = None) -> "TaskContext":
         """Load what a cell needs; a model that the suite pre-trains itself is kept in `cache`."""
         task, spec = get_task(cell.task), get_model(cell.preset.model)
         source = prepare(spec, cache, report)
-        bench = cls.open(task, source, folder, cell.split, cell.preset.max_length)
-        return bench.scoped(cell.preset, folder)
+        context = cls.open(task, source, folder, cell.split, cell.preset.max_length)
+        return context.scoped(cell.preset, folder)
 
     @classmethod
-    def open(cls, task: Task, model: Path, folder: Path | None, split: str, max_length: int) -> "Bench":
+    def open(cls, task: Task, model: Path, folder: Path | None, split: str, max_length: int) -> "TaskContext":
         """Load a task for the model in a folder."""
         kind = kind_of(task)
         data, tokenizer = kind.load(task, folder, split), load_tokenizer(model)
@@ -59,7 +59,7 @@ class Bench:
         also = kind.encode(task, data.also, tokenizer, max_length) if data.also else None
         return cls(task, data, tokenizer, model, train, evaluation, also, weights_digest(model), max_length)
 
-    def scoped(self, preset: Preset, folder: Path | None) -> "Bench":
+    def scoped(self, preset: Preset, folder: Path | None) -> "TaskContext":
         """The same within a preset's bounds, with its zero-shot tasks."""
         rows = preset.evaluation_rows or len(self.evaluation)
         return replace(

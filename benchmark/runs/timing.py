@@ -14,7 +14,7 @@ from benchmark.grid.cost import passes
 from benchmark.records.provenance import hardware
 from benchmark.records.store import Store
 from benchmark.runs.progress import duration
-from benchmark.runs.task_context import Bench
+from benchmark.runs.task_context import TaskContext
 from vtrans.data.examples import Batches, unlabelled
 from vtrans.forecast import TRAINED
 from vtrans.objectives.base import TaskObjective
@@ -64,49 +64,49 @@ def machine() -> str:
     return found["gpu"] or f"{found['processor']} ({found['capability']}, {found['threads']} threads)"
 
 
-def estimate(cells: Sequence[Cell], store: Store, benches: dict[str, Bench]) -> Estimate:
+def estimate(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskContext]) -> Estimate:
     """Time a few steps per task and say what cells, and those they start from and that are missing, will take."""
-    needed = with_missing(cells, store, benches)
+    needed = with_missing(cells, store, contexts)
     seconds: dict[Cell, float] = {}
     steps: dict[str, float] = {}
     for task in dict.fromkeys(cell.task for cell in needed):
-        bench, first = benches[task], next(cell for cell in needed if cell.task == task)
-        phases = first.preset.phases(task)
-        schedule = phases.finetune or phases.prune
-        step, evaluated = time_passes(first, bench, schedule, finetunes=phases.finetune is not None)
+        context, first = contexts[task], next(cell for cell in needed if cell.task == task)
+        schedules = first.preset.schedules(task)
+        schedule = schedules.finetune or schedules.prune
+        step, evaluated = time_passes(first, context, schedule, finetunes=schedules.finetune is not None)
         steps[task] = step * TRAINED * schedule.batch
         for cell in (cell for cell in needed if cell.task == task):
-            found = passes(cell, len(bench.train), len(bench.evaluation))
+            found = passes(cell, len(context.train), len(context.evaluation))
             seconds[cell] = found.training * step + found.evaluation * evaluated
     return Estimate(seconds, steps, resolve(schedule.precision, device()))
 
 
-def with_missing(cells: Sequence[Cell], store: Store, benches: dict[str, Bench]) -> list[Cell]:
+def with_missing(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskContext]) -> list[Cell]:
     """The cells, and before them those that they start from and that have no weights yet, on the same tasks."""
     found: dict[Cell, None] = {}
     for cell in cells:
         for each in (cell.teacher, cell.base):
             kept = (store.of(each).work(each) / "model" / "pruned.json").exists()
-            if not kept and each.task in benches:
+            if not kept and each.task in contexts:
                 found[each] = None
         found[cell] = None
     return list(found)
 
 
-def time_passes(cell: Cell, bench: Bench, schedule: Schedule, finetunes: bool) -> tuple[float, float]:
+def time_passes(cell: Cell, context: TaskContext, schedule: Schedule, finetunes: bool) -> tuple[float, float]:
     """Seconds per forward pass over one sequence, in training and in evaluation.
 
     In training it is a third of a step per row; of a model that no row trains whole, a forward pass alone is timed.
     """
-    model = bench.pretrained(cell.seed)
-    evaluated = _time_forward(model, bench, min(EVALUATION_BATCH, len(bench.evaluation)), bench.precision)
+    model = context.pretrained(cell.seed)
+    evaluated = _time_forward(model, context, min(EVALUATION_BATCH, len(context.evaluation)), context.precision)
     if finetunes:
-        return _time_steps(model, bench, schedule), evaluated
-    return _time_forward(model, bench, schedule.batch, resolve(schedule.precision, device())), evaluated
+        return _time_steps(model, context, schedule), evaluated
+    return _time_forward(model, context, schedule.batch, resolve(schedule.precision, device())), evaluated
 
 
-def _time_steps(model: "nn.Module", bench: Bench, schedule: Schedule) -> float:
-    loop = Loop(TaskObjective(model), bench.train, schedule, 0, "timing")
+def _time_steps(model: "nn.Module", context: TaskContext, schedule: Schedule) -> float:
+    loop = Loop(TaskObjective(model), context.train, schedule, 0, "timing")
     times = [_seconds(lambda step=step: loop.step(step)) for step in spread_steps(loop.batches)]  # type: ignore[misc]
     return mean(times[1:]) / TRAINED / schedule.batch
 
@@ -119,10 +119,10 @@ def spread_steps(batches: Batches) -> list[int]:
 
 
 @torch.no_grad()
-def _time_forward(model: "nn.Module", bench: Bench, batch: int, precision: Precision) -> float:
+def _time_forward(model: "nn.Module", context: TaskContext, batch: int, precision: Precision) -> float:
     model.eval()
-    rows = [range(start, min(start + batch, len(bench.evaluation))) for start in (0, 0, batch)]
-    inputs = [{k: v.to(device()) for k, v in unlabelled(bench.evaluation.batch(r)).items()} for r in rows if len(r)]
+    rows = [range(start, min(start + batch, len(context.evaluation))) for start in (0, 0, batch)]
+    inputs = [{k: v.to(device()) for k, v in unlabelled(context.evaluation.batch(r)).items()} for r in rows if len(r)]
     with autocast(precision):
         times = [_seconds(lambda each=each: model(**each)) for each in inputs]  # type: ignore[misc]
     return mean(times[1:]) / batch

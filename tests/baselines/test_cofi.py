@@ -8,11 +8,11 @@ from transformers import BertConfig, BertForSequenceClassification
 from baselines.cofi import CoFi, HardConcreteGates, official_sparsity
 from baselines.parts.hard_concrete import BOUND, HardConcreteGate, open_probability
 from vtrans.anatomy import anatomy_of
-from vtrans.methods.base import Job
+from vtrans.methods.base import CompressionState
 from vtrans.pruning.gates import GateSet
 from vtrans.pruning.size import Size
 from vtrans.settings import Budget, GateRates, Schedule
-from vtrans.training.loop import Desk
+from vtrans.training.loop import RunContext
 
 
 @pytest.mark.parametrize(("loga", "p"), [(0, 0.8318), (4.605, 0.99798), (-4.605, 0.0471), (10, 0.99999)])
@@ -75,6 +75,6 @@ def test_reaches_its_size(fidelity, sparsity):
         Budget(sparsity), schedule, schedule, gates=HardConcreteGates(rates=GateRates(0.3)), fidelity=fidelity
     )
     teacher = tiny_bert(hidden_size=48, intermediate_size=128)
-    small = Size.of(method.compress(Job(teacher, teacher, tiny_examples(), 0, Desk())))
+    small = Size.of(method.compress(CompressionState(teacher, teacher, tiny_examples(), 0, RunContext())))
     dense = Size.of(teacher)
     assert 1 - float(small.parameters(small.dense) / dense.parameters(dense.dense)) == pytest.approx(sparsity, abs=0.01)

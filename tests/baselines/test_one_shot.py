@@ -10,12 +10,12 @@ from baselines.one_shot import OneShot
 from baselines.parts.unit_scores import unit_scores
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.methods.base import Job
-from vtrans.pruning.masks import Multipliers
+from vtrans.methods.base import CompressionState
+from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size
 from vtrans.pruning.surgery import materialise
 from vtrans.settings import Budget, Schedule
-from vtrans.training.loop import Desk
+from vtrans.training.loop import RunContext
 
 SCHEDULE = Schedule(steps=3, batch=8, lr=1e-3, precision="fp32")
 
@@ -24,14 +24,14 @@ def big_enough():
     return tiny_bert(hidden_size=48, intermediate_size=256)
 
 
-def job(seed: int = 0) -> Job:
+def new_state(seed: int = 0) -> CompressionState:
     teacher = big_enough()
-    return Job(teacher, teacher, tiny_examples(), seed, Desk())
+    return CompressionState(teacher, teacher, tiny_examples(), seed, RunContext())
 
 
 @pytest.mark.parametrize("score", ["random", "magnitude"])
 def test_reaches_its_size_and_touches_heads_and_ffn_only(score):
-    work = job()
+    work = new_state()
     small = OneShot(Budget(0.6), SCHEDULE, score).compress(work)
     anatomy, dense = anatomy_of(small), Size.of(work.teacher)
     real = 1 - float(Size.of(small).parameters(Size.of(small).dense) / dense.parameters(dense.dense))
@@ -54,7 +54,7 @@ def test_magnitude_keeps_the_largest():
 def test_random_depends_on_the_seed():
     kept = []
     for seed in (0, 0, 1):
-        work = job(seed)
+        work = new_state(seed)
         OneShot(Budget(0.5), SCHEDULE, "random").stages()[0].run(work)
         kept.append(torch.cat(work.decision.ffn))
     assert torch.equal(kept[0], kept[1])
@@ -63,7 +63,7 @@ def test_random_depends_on_the_seed():
 
 def test_out_of_reach_is_said():
     with pytest.raises(SuiteError, match="out of reach"):
-        OneShot(Budget(0.999), SCHEDULE, "random").compress(job())
+        OneShot(Budget(0.999), SCHEDULE, "random").compress(new_state())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -71,7 +71,7 @@ def test_magnitude_is_the_norm_of_what_pruning_a_unit_takes_away(family):
     model = FAMILIES[family]()
     heads, ffn = unit_scores(model, anatomy_of(model), "magnitude", None)
     for site, scores in (("heads", heads), ("ffn", ffn)):
-        values = Multipliers.dense(anatomy_of(model))
+        values = Masks.dense(anatomy_of(model))
         parts = [z.clone() for z in getattr(values, site)]
         parts[1][2 % len(parts[1])] = 0.0
         small = materialise(model, dataclasses.replace(values, **{site: tuple(parts)}))

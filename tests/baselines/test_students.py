@@ -11,16 +11,16 @@ from baselines.parts.students import KeepLayers, kept_layers
 from baselines.tinybert import TinyBert
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.methods.base import Job
+from vtrans.methods.base import CompressionState
 from vtrans.objectives.distillation import masked_mse
 from vtrans.settings import Schedule
-from vtrans.training.loop import Desk
+from vtrans.training.loop import RunContext
 
 SHORT = Schedule(steps=6, batch=8, lr=1e-3, precision="fp32")
 
 
-def job(teacher, folder=None) -> Job:
-    return Job(teacher, teacher, tiny_examples(), 0, Desk(folder=folder))
+def new_state(teacher, folder=None) -> CompressionState:
+    return CompressionState(teacher, teacher, tiny_examples(), 0, RunContext(folder=folder))
 
 
 def test_layers_of_the_papers():
@@ -34,7 +34,7 @@ def test_layers_of_the_papers():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_cut_student_has_its_layers_and_widths(family):
     teacher = FAMILIES[family]()
-    work = job(teacher)
+    work = new_state(teacher)
     work.model = teacher
     KeepLayers(every=3, hidden=0.5, ffn=0.25).run(work)
     kept = work.decision.kept()
@@ -46,7 +46,7 @@ def test_a_cut_student_has_its_layers_and_widths(family):
 
 def test_a_distilbert_student_keeps_the_teachers_weights_in_its_layers():
     teacher = tiny_bert(num_hidden_layers=4)
-    small = DistilBert(Schedule(steps=1, batch=4, lr=1e-12, precision="fp32")).compress(job(teacher))
+    small = DistilBert(Schedule(steps=1, batch=4, lr=1e-12, precision="fp32")).compress(new_state(teacher))
     assert anatomy_of(small).heads == (0, 4, 0, 4)
     for layer in (1, 3):
         ours, theirs = (m.bert.encoder.layer[layer].attention.self.query.weight for m in (small, teacher))
@@ -62,7 +62,7 @@ def test_a_student_that_is_its_teacher_has_no_loss():
     teacher = tiny_bert(num_hidden_layers=4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     losses = StudentLosses(cosine=1.0, hidden=1.0, prediction=1.0)
     work = StudentObjective(teacher, teacher, losses, [1, 3], None)
-    terms = work.terms(tiny_examples().batch([0, 1]), 0, 1)
+    terms = work.losses(tiny_examples().batch([0, 1]), 0, 1)
     assert all(float(term.detach()) == pytest.approx(0, abs=1e-5) for term in terms.values())
 
 
@@ -102,7 +102,7 @@ def test_attention_is_matched_layer_by_layer_and_zero_for_the_teacher_itself():
 @pytest.mark.parametrize("method", [DistilBert(SHORT), TinyBert(SHORT, SHORT, every=2, hidden=0.5, ffn=0.5)])
 def test_students_learn_and_come_out_smaller(method, tmp_path):
     teacher = tiny_bert(num_hidden_layers=4)
-    work = job(teacher, tmp_path)
+    work = new_state(teacher, tmp_path)
     small = method.compress(work)
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in teacher.parameters())
     assert small.config._attn_implementation == "sdpa"
@@ -115,7 +115,7 @@ def test_longer_training_brings_a_student_closer():
     gaps = []
     for steps in (1, 60):
         schedule = Schedule(steps=steps, batch=16, lr=2e-3, precision="fp32")
-        small = DistilBert(schedule, losses=StudentLosses(prediction=1.0)).compress(job(teacher))
+        small = DistilBert(schedule, losses=StudentLosses(prediction=1.0)).compress(new_state(teacher))
         with torch.no_grad():
             batch = tiny_examples().batch(range(48))
             gaps.append(float((small(**batch).logits - teacher(**batch).logits).abs().mean()))

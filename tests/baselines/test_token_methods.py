@@ -14,12 +14,12 @@ from baselines.power_bert import PowerBert
 from baselines.transkimmer import Transkimmer
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import RunCancelled
-from vtrans.methods.base import Job
+from vtrans.methods.base import CompressionState
 from vtrans.pruning.surgery import replace_skipped
 from vtrans.settings import Schedule
-from vtrans.tokens import dropping_encoder, token_lengths
-from vtrans.tokens.encoder import Choice, PaddedTokens, Trace
-from vtrans.training.loop import Desk
+from vtrans.tokens import token_lengths, token_pruning_encoder
+from vtrans.tokens.encoder import PaddedView, TokenDecision, Trace
+from vtrans.training.loop import RunContext
 
 SHORT = Schedule(steps=12, batch=8, lr=1e-3)
 
@@ -30,12 +30,12 @@ def trace(probability, hidden=None, real=None, before=None, keep=None) -> Trace:
     before = real.float() if before is None else torch.as_tensor(before, dtype=torch.float)
     keep = torch.ones_like(p) if keep is None else torch.as_tensor(keep, dtype=torch.float)
     hidden = torch.ones(*p.shape, 4) if hidden is None else hidden
-    return Trace(hidden, real, before, before * keep, Choice(keep, p, p))
+    return Trace(hidden, real, before, before * keep, TokenDecision(keep, p, p))
 
 
-def job(desk: Desk | None = None, seed: int = 0) -> Job:
+def new_state(run_context: RunContext | None = None, seed: int = 0) -> CompressionState:
     teacher = tiny_bert()
-    return Job(teacher, teacher, tiny_examples(), seed, desk or Desk())
+    return CompressionState(teacher, teacher, tiny_examples(), seed, run_context or RunContext())
 
 
 def test_entropy_of_a_fair_coin_is_minus_log_2():
@@ -77,9 +77,9 @@ def test_skim_counts_kept_tokens_and_official_the_padding_too():
 
 def test_terms_wait_for_the_warm_up_and_leave_out_what_has_no_weight():
     losses = TokenLosses(entropy=0.1, norm=0.5, warmup=0.25)
-    assert set(losses.terms([trace([[1.0, 0.5]])], 0.2)) == {"entropy"}
-    assert set(losses.terms([trace([[1.0, 0.5]])], 0.25)) == {"entropy", "norm"}
-    assert set(TokenLosses(skim=1.0).terms([trace([[1.0, 0.5]])], 0.0)) == {"skim"}
+    assert set(losses.weighted([trace([[1.0, 0.5]])], 0.2)) == {"entropy"}
+    assert set(losses.weighted([trace([[1.0, 0.5]])], 0.25)) == {"entropy", "norm"}
+    assert set(TokenLosses(skim=1.0).weighted([trace([[1.0, 0.5]])], 0.0)) == {"skim"}
 
 
 METHODS = {
@@ -87,13 +87,13 @@ METHODS = {
     "official": Transkimmer(SHORT, skim=5.0, rate=0.05, fidelity="official"),
     "infor-coef": InforCoef(SHORT, TokenLosses(entropy=0.01, norm=5.0, warmup=0.1), rate=0.2),
     "skim": InforCoef(SHORT, TokenLosses(skim=5.0), rate=0.05),
-    "power": PowerBert(SHORT, SHORT, length=14, strength=0.05, rate=0.3),
+    "power": PowerBert(SHORT, SHORT, length=14, penalty=0.05, rate=0.3),
 }
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_drop_tokens(name):
-    work = job()
+    work = new_state()
     before = {k: v.clone() for k, v in work.teacher.state_dict().items()}
     small = METHODS[name].compress(work)
     batch = work.train.batch(range(16))
@@ -112,7 +112,7 @@ def test_methods_run_on_a_model_with_a_layer_pruned_whole(name):
     block = anatomy_of(start).blocks[1]
     replace_skipped(start, block.attention_skip)
     replace_skipped(start, block.ffn_skip)
-    small = METHODS[name].compress(Job(start, start, tiny_examples(), 0, Desk()))
+    small = METHODS[name].compress(CompressionState(start, start, tiny_examples(), 0, RunContext()))
     copy.deepcopy(small)
     batch = tiny_examples().batch(range(8))
     batch.pop("labels")
@@ -121,13 +121,13 @@ def test_methods_run_on_a_model_with_a_layer_pruned_whole(name):
 
 
 def test_search_has_no_more_ranks_than_the_model_has_positions():
-    work = job()
-    PowerBert(SHORT, SHORT, length=64, strength=0.0).compress(work)
+    work = new_state()
+    PowerBert(SHORT, SHORT, length=64, penalty=0.0).compress(work)
     assert work.report["retention"][0] <= 48
 
 
 def test_without_pressure_nothing_is_dropped():
-    small = InforCoef(SHORT, TokenLosses(entropy=4e-4), rate=1e-3).compress(job())
+    small = InforCoef(SHORT, TokenLosses(entropy=4e-4), rate=1e-3).compress(new_state())
     batch = tiny_examples().batch(range(8))
     batch.pop("labels")
     with torch.no_grad():
@@ -136,26 +136,26 @@ def test_without_pressure_nothing_is_dropped():
 
 
 def test_power_bert_reports_its_configuration():
-    work = job()
+    work = new_state()
     small = METHODS["power"].compress(work)
     found = work.report["retention"]
     assert found == sorted(found, reverse=True)
-    assert found == list(dropping_encoder(small).selector.lengths)
+    assert found == list(token_pruning_encoder(small).selector.lengths)
     assert found[-1] < 14
 
 
 @pytest.mark.parametrize("method", [METHODS["transkimmer"], METHODS["power"]], ids=["transkimmer", "power"])
 def test_resumed_equals_uninterrupted(method, tmp_path):
-    whole = method.compress(job())
-    stop = Desk(folder=tmp_path)
+    whole = method.compress(new_state())
+    stop = RunContext(folder=tmp_path)
 
     def interrupt(name, step, total, numbers):
         stop.stop = step == 7
 
     stop.report = interrupt
     with pytest.raises(RunCancelled):
-        method.compress(job(stop))
-    resumed = method.compress(job(Desk(folder=tmp_path)))
+        method.compress(new_state(stop))
+    resumed = method.compress(new_state(RunContext(folder=tmp_path)))
     state = whole.state_dict()
     assert all(torch.equal(v, state[k]) for k, v in resumed.state_dict().items())
 
@@ -169,12 +169,12 @@ def test_soft_retention_starts_as_the_identity_and_its_penalty_weighs_later_laye
         soft.weights[2] = 0.1
     assert soft.configuration() == [5, 2, 1]
     hidden, seen, valid = torch.randn(1, 4, 2), torch.tensor([[0.0, 1.0, 3.0, 2.0]]), torch.ones(1, 4, dtype=torch.bool)
-    scale = soft(1, hidden, seen, PaddedTokens(valid)).scale
+    scale = soft(1, hidden, seen, PaddedView(valid)).scale
     assert scale[0].tolist() == pytest.approx([1.0, 0.0, 1.0, 0.6])
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_stronger_changes_the_pressure_alone(method):
-    double = method.stronger(2.0)
+    double = method.scaled(2.0)
     assert double != method
-    assert double.stronger(0.5) == method
+    assert double.scaled(0.5) == method

@@ -4,7 +4,7 @@ import pytest
 
 from baselines.cofi import HardConcreteGates
 from benchmark.grid import suites as presets
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from benchmark.models import prepare
 from benchmark.models import registry as models
 from vtrans.settings import Constraint, GateRates, Schedule
@@ -27,7 +27,7 @@ ROWS = (
 def tiny_preset(monkeypatch, model_dir):
     """Registers the preset `tiny`: rows of every kind on SST-2-like data."""
     fast = {"CoFi": {"gates": HardConcreteGates(rates=GateRates(0.3)), "constraint": Constraint()}}
-    fast["PoWER-BERT"] = {"rate": 0.3, "strength": 0.05}
+    fast["PoWER-BERT"] = {"rate": 0.3, "penalty": 0.05}
     for name in ("Fast-VTrans", "Faster-VTrans"):
         fast[name] = {"fraction": 0.5}
     preset = presets.Preset(
@@ -39,7 +39,7 @@ def tiny_preset(monkeypatch, model_dir):
         rows=ROWS,
         max_length=16,
         evaluation_precision="fp32",
-        phases=lambda task: Phases(*[SCHEDULE] * 5, tokens=SCHEDULE, token_search=SCHEDULE, length=16),
+        schedules=lambda task: Schedules(*[SCHEDULE] * 5, tokens=SCHEDULE, token_search=SCHEDULE, length=16),
         overrides=fast,
         ablations=("VTrans-s50+Infor-Coef-no-norm",),
     )

@@ -111,13 +111,13 @@ def test_run_and_compress_end_to_end(cli_call, tiny_preset, data_dir, model_dir,
 @pytest.mark.parametrize("method", ["Transkimmer", "VTrans+Infor-Coef"])
 def test_compress_with_a_token_method(cli_call, tiny_preset, data_dir, model_dir, tmp_path, method):
     from vtrans.saving.pruned import load_pruned
-    from vtrans.tokens import dropping_encoder
+    from vtrans.tokens import token_pruning_encoder
 
     base = ["--model", str(model_dir), "--task", "sst2", "--preset", "tiny", "--data-dir", str(data_dir)]
     size = ["--sparsity", "0.5"] if "+" in method else []
     code, _out, err = cli_call("compress", *base, "--method", method, *size, "--out", str(tmp_path / "small"))
     assert code == 0, err
-    assert dropping_encoder(load_pruned(tmp_path / "small")) is not None
+    assert token_pruning_encoder(load_pruned(tmp_path / "small")) is not None
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_compress_with_a_token_method(cli_call, tiny_preset, data_dir, model_dir
     ],
 )
 def test_compress_takes_the_size_that_the_method_names(method, sparsity, want, tmp_path):
-    from benchmark.commands.compress import Request
+    from benchmark.commands.compress import CompressRequest
 
-    assert Request("m", "sst2", method, sparsity, tmp_path).build().budget.sparsity == want
+    assert CompressRequest("m", "sst2", method, sparsity, tmp_path).build().budget.sparsity == want
 
 
 def test_sequences_beyond_the_positions_are_refused(cli_call, tiny_preset, data_dir, model_dir, tmp_path):

@@ -65,13 +65,13 @@ class Anatomy:
         blocks: the layers, from the embeddings up.
         embeddings: tables whose columns are hidden units.
         stem_norms: norms of the residual stream outside the blocks.
-        readers: Linears outside the blocks that read the residual stream.
-        tail: Linears that follow the readers and never see the residual stream.
+        output_linears: Linears outside the blocks that read the residual stream.
+        tail: Linears that follow them and never see the residual stream.
         encoder: path of the module that runs the layers one after the other on whole sequences, where their
             tokens can be dropped on the way; empty for decoders.
-        mixers: square Linears outside the blocks, from the residual stream into a norm of it (of masked-LM heads).
-        tied: readers that share their weight with an embedding table, with that table.
-        pooled: True where readers and tail run once a sequence, False where once a token.
+        head_transforms: square Linears outside the blocks, from the residual stream into a norm of it (MLM heads).
+        tied: output Linears that share their weight with an embedding table, with that table.
+        pooled: True where output Linears and tail run once per sequence, False where once per token.
     """
 
     family: str
@@ -80,11 +80,11 @@ class Anatomy:
     blocks: tuple[Block, ...]
     embeddings: tuple[str, ...]
     stem_norms: tuple[str, ...]
-    readers: tuple[str, ...]
+    output_linears: tuple[str, ...]
     tail: tuple[str, ...]
     pooled: bool
     encoder: str = ""
-    mixers: tuple[str, ...] = ()
+    head_transforms: tuple[str, ...] = ()
     tied: tuple[tuple[str, str], ...] = ()
 
     @property

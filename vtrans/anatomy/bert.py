@@ -60,17 +60,19 @@ def _heads_on_top(model: nn.Module, base: nn.Module) -> tuple[str, ...]:
     return tuple(n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) not in inside)
 
 
-def encoder_anatomy(model: Any, family: str, readers: tuple[str, ...] = (), tail: tuple[str, ...] = ()) -> Anatomy:
+def encoder_anatomy(
+    model: Any, family: str, output_linears: tuple[str, ...] = (), tail: tuple[str, ...] = ()
+) -> Anatomy:
     """Name the parts of an encoder of BERT's make with Linears on top of it.
 
-    Without `readers` these are the pooler where there is one, and all Linears on top where there is none.
+    Without `output_linears` these are the pooler where there is one, and all Linears on top where there is none.
     """
     base = getattr(model, model.base_model_prefix, model)
     prefix = "" if base is model else f"{model.base_model_prefix}."
     config, top = model.config, _heads_on_top(model, base)
-    pooled = bool(readers) or base.pooler is not None
-    if not readers:
-        readers, tail = ((f"{prefix}pooler.dense",), top) if pooled else (top, ())
+    pooled = bool(output_linears) or base.pooler is not None
+    if not output_linears:
+        output_linears, tail = ((f"{prefix}pooler.dense",), top) if pooled else (top, ())
     tables = ("word_embeddings", "position_embeddings", "token_type_embeddings")
     return Anatomy(
         family=family,
@@ -79,24 +81,24 @@ def encoder_anatomy(model: Any, family: str, readers: tuple[str, ...] = (), tail
         blocks=tuple(_block(f"{prefix}encoder.layer.{i}", layer) for i, layer in enumerate(base.encoder.layer)),
         embeddings=tuple(f"{prefix}embeddings.{table}" for table in tables),
         stem_norms=(f"{prefix}embeddings.LayerNorm",),
-        readers=readers,
+        output_linears=output_linears,
         tail=tail,
         pooled=pooled,
         encoder=f"{prefix}encoder",
     )
 
 
-def words_anatomy(model: Any, family: str, mixer: str, norm: str, decoder: str) -> Anatomy:
+def masked_lm_anatomy(model: Any, family: str, transform: str, norm: str, decoder: str) -> Anatomy:
     """Name the parts of a masked language model: an encoder under a Linear, a norm and the output head.
 
     The norm's output is gated as the residual stream is, since the head shares the embeddings' columns.
     """
-    plain = encoder_anatomy(model, family, readers=(decoder,))
+    plain = encoder_anatomy(model, family, output_linears=(decoder,))
     return replace(
         plain,
         stem_norms=(*plain.stem_norms, norm),
         pooled=False,
-        mixers=(mixer,),
+        head_transforms=(transform,),
         tied=tied(model, decoder, plain.embeddings[0]),
     )
 
@@ -112,5 +114,7 @@ def read(model: Any) -> Anatomy:
         raise SuiteError("BertForPreTraining has two heads on top", "load it as BertForMaskedLM")
     if hasattr(model, "cls"):
         head = "cls.predictions"
-        return words_anatomy(model, "bert", f"{head}.transform.dense", f"{head}.transform.LayerNorm", f"{head}.decoder")
+        return masked_lm_anatomy(
+            model, "bert", f"{head}.transform.dense", f"{head}.transform.LayerNorm", f"{head}.decoder"
+        )
     return encoder_anatomy(model, "bert")

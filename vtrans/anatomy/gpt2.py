@@ -42,7 +42,7 @@ def read(model: Any) -> Anatomy:
         blocks=tuple(_block(f"{prefix}h.{i}", i, layer, head_size) for i, layer in enumerate(base.h)),
         embeddings=(f"{prefix}wte", f"{prefix}wpe"),
         stem_norms=(f"{prefix}ln_f",),
-        readers=top,
+        output_linears=top,
         tail=(),
         pooled=False,
         tied=tied(model, "lm_head", f"{prefix}wte") if "lm_head" in top else (),

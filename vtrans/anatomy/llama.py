@@ -43,7 +43,7 @@ def read(model: Any) -> Anatomy:
         blocks=tuple(_block(f"{prefix}layers.{i}", i, layer, head_size) for i, layer in enumerate(base.layers)),
         embeddings=(f"{prefix}embed_tokens",),
         stem_norms=(f"{prefix}norm",),
-        readers=top,
+        output_linears=top,
         tail=(),
         pooled=False,
         tied=tied(model, "lm_head", f"{prefix}embed_tokens") if "lm_head" in top else (),

@@ -3,14 +3,14 @@
 from typing import Any
 
 from vtrans.anatomy.base import Anatomy, register
-from vtrans.anatomy.bert import encoder_anatomy, words_anatomy
+from vtrans.anatomy.bert import encoder_anatomy, masked_lm_anatomy
 
 
 @register("roberta")
 def read(model: Any) -> Anatomy:
     """Name the parts of a `RobertaModel`, of a model with one inside and Linears on top of it, or a masked LM."""
     if hasattr(model, "lm_head"):
-        return words_anatomy(model, "roberta", "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder")
+        return masked_lm_anatomy(model, "roberta", "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder")
     if hasattr(getattr(model, "classifier", None), "out_proj"):
         return encoder_anatomy(model, "roberta", ("classifier.dense",), ("classifier.out_proj",))
     return encoder_anatomy(model, "roberta")

@@ -6,7 +6,7 @@ from typing import Any
 
 from vtrans.errors import SuiteError
 from vtrans.forecast import FROZEN, Forecast
-from vtrans.methods.base import Job, Stage
+from vtrans.methods.base import CompressionState, Stage
 from vtrans.settings import Distillation, Schedule
 
 
@@ -26,8 +26,8 @@ class RecoverLora(Stage):
     dropout: float = 0.05
     distillation: Distillation = Distillation(prediction=0.01, layer=0.0, task=1.0, temperature=1.0)
 
-    def run(self, job: Job) -> None:
-        """Fine-tune `job.model` through adapters.
+    def run(self, state: CompressionState) -> None:
+        """Fine-tune `state.model` through adapters.
 
         Raises:
             SuiteError: peft is not installed.
@@ -41,19 +41,19 @@ class RecoverLora(Stage):
         check_installed()
         from peft import LoraConfig, get_peft_model
 
-        torch.manual_seed(job.stage_seed)
-        distiller = make_distiller(job, self.distillation, self.schedule)
+        torch.manual_seed(state.stage_seed)
+        distiller = make_distiller(state, self.distillation, self.schedule)
         settings = LoraConfig(
-            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=projections(job.model)
+            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=projections(state.model)
         )
-        adapted: Any = get_peft_model(job.model, settings)  # type: ignore[arg-type]
+        adapted: Any = get_peft_model(state.model, settings)  # type: ignore[arg-type]
         objective = AdapterObjective(adapted, distiller)
-        fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
-        job.model = adapted.merge_and_unload()
+        fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+        state.model = adapted.merge_and_unload()
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """Passes of the model, its weights frozen but for the adapters, and its teacher."""
-        return state.training(self.schedule, FROZEN, self.distillation)
+        return outlook.training(self.schedule, FROZEN, self.distillation)
 
 
 def check_installed() -> None:

@@ -45,6 +45,6 @@ def move_encoder(small: "nn.Module", task_model: "nn.Module") -> "nn.Module":
     part, source = (cast("Any", m).base_model.state_dict() for m in (model, small))
     model.base_model.load_state_dict(part | source)
     if anatomy_of(small).hidden < anatomy.hidden:
-        for path in anatomy.readers:
+        for path in anatomy.output_linears:
             model.get_submodule(path).reset_parameters()
     return model

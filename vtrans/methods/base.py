@@ -14,13 +14,13 @@ if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line
 
     from vtrans.data.examples import Examples
     from vtrans.pruning.gates import GateSet
-    from vtrans.pruning.masks import Multipliers
+    from vtrans.pruning.masks import Masks
     from vtrans.settings import Budget
-    from vtrans.training.loop import Desk
+    from vtrans.training.loop import RunContext
 
 
 @dataclass
-class Job:
+class CompressionState:
     """One model under compression: what stages read and change.
 
     Attributes:
@@ -28,7 +28,7 @@ class Job:
         teacher: the dense, fine-tuned model; never changed.
         train: rows to train on; a stage may narrow them.
         seed: of everything random.
-        desk: files and reporting.
+        run_context: files and reporting.
         report: what stages found, for the run's record; JSON values only.
         decision: the hard decision over the model's units, once there is one.
         gates: the trained gates, once there are any.
@@ -40,9 +40,9 @@ class Job:
     teacher: "nn.Module"
     train: "Examples"
     seed: int
-    desk: "Desk"
+    run_context: "RunContext"
     report: dict[str, Any] = field(default_factory=dict)
-    decision: "Multipliers | None" = None
+    decision: "Masks | None" = None
     gates: "GateSet | None" = None
     transform: Any = None
     stage: int = 0
@@ -61,11 +61,11 @@ class Stage(ABC):
     """One step of a method."""
 
     @abstractmethod
-    def run(self, job: Job) -> None:
-        """Change `job`. Run again after a crash, it must end in the same state."""
+    def run(self, state: CompressionState) -> None:
+        """Change `state`. Run again after a crash, it must end in the same state."""
 
-    def forecast(self, state: Forecast) -> float:
-        """Forward passes of the dense model over one sequence that the stage computes; changes `state` as it would."""
+    def forecast(self, outlook: Forecast) -> float:
+        """Passes that the stage computes (see `Forecast`); changes `outlook` as it would."""
         return 0.0
 
     @property
@@ -81,30 +81,30 @@ class Method(ABC):
     def stages(self) -> tuple[Stage, ...]:
         """The algorithm, stage by stage."""
 
-    def compress(self, job: Job) -> "nn.Module":
+    def compress(self, state: CompressionState) -> "nn.Module":
         """Run all stages on a copy of the teacher; seconds of each, resumed ones included, go to the report.
 
         Returns:
             The smaller model, in evaluation mode.
         """
-        job.model = copy.deepcopy(job.teacher)
-        run_stages(job, self.stages())
-        return job.model.eval().requires_grad_(False)
+        state.model = copy.deepcopy(state.teacher)
+        run_stages(state, self.stages())
+        return state.model.eval().requires_grad_(False)
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """Forward passes of the dense model over one sequence that all stages compute."""
-        return sum(stage.forecast(state) for stage in self.stages())
+        return sum(stage.forecast(outlook) for stage in self.stages())
 
 
-def run_stages(job: Job, stages: Sequence[Stage]) -> None:
+def run_stages(state: CompressionState, stages: Sequence[Stage]) -> None:
     """Run stages in their order; seconds of each, resumed ones included, go to the report."""
-    seconds = job.report.setdefault("seconds", {})
-    for job.stage, stage in enumerate(stages):
+    seconds = state.report.setdefault("seconds", {})
+    for state.stage, stage in enumerate(stages):
         start = time.monotonic()
-        stage.run(job)
-        label = job.label(stage)
-        seconds[label] = max(time.monotonic() - start, job.desk.elapsed.get(label, 0.0))
-    job.report["precision"] = dict(job.desk.precisions)
+        stage.run(state)
+        label = state.label(stage)
+        seconds[label] = max(time.monotonic() - start, state.run_context.elapsed.get(label, 0.0))
+    state.report["precision"] = dict(state.run_context.precisions)
 
 
 @dataclass(frozen=True)

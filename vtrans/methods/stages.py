@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from vtrans.errors import SuiteError
 from vtrans.forecast import FROZEN, TRAINED, Forecast
-from vtrans.methods.base import Job, Stage
+from vtrans.methods.base import CompressionState, Stage
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
 
 if TYPE_CHECKING:
@@ -65,16 +65,23 @@ class Finetune(Stage):
 
     schedule: Schedule
 
-    def run(self, job: Job) -> None:
-        """Fine-tune `job.model`."""
+    def run(self, state: CompressionState) -> None:
+        """Fine-tune `state.model`."""
         from vtrans.objectives.base import TaskObjective
         from vtrans.training.loop import fit
 
-        fit(TaskObjective(job.model), job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
+        fit(
+            TaskObjective(state.model),
+            state.train,
+            self.schedule,
+            state.stage_seed,
+            state.label(self),
+            state.run_context,
+        )
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """Forward and backward passes of the model."""
-        return state.training(self.schedule)
+        return outlook.training(self.schedule)
 
 
 @dataclass(frozen=True)
@@ -83,17 +90,17 @@ class Subset(Stage):
 
     fraction: float = 0.03
 
-    def run(self, job: Job) -> None:
-        """Narrow `job.train`."""
+    def run(self, state: CompressionState) -> None:
+        """Narrow `state.train`."""
         from vtrans.data.examples import stratified_rows
 
-        rows = stratified_rows(job.train.labels, self.fraction, job.stage_seed)
-        job.report["subset"] = {"fraction": self.fraction, "of": len(job.train), "rows": rows}
-        job.train = job.train.take(rows)
+        rows = stratified_rows(state.train.labels, self.fraction, state.stage_seed)
+        state.report["subset"] = {"fraction": self.fraction, "of": len(state.train), "rows": rows}
+        state.train = state.train.take(rows)
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """Fewer rows from here on."""
-        state.rows = max(1, round(self.fraction * state.rows))
+        outlook.rows = max(1, round(self.fraction * outlook.rows))
         return 0.0
 
 
@@ -110,30 +117,30 @@ class Prune(Stage):
     noise: Literal["batch", "sample", "token"] = "batch"
     frozen: bool = False
 
-    def run(self, job: Job) -> None:
-        """Train, then set `job.gates`, `job.decision` and `job.transform`."""
+    def run(self, state: CompressionState) -> None:
+        """Train, then set `state.gates`, `state.decision` and `state.transform`."""
         from vtrans.training.loop import fit
 
-        objective = self.objective(job)
+        objective = self.objective(state)
         with objective.context():
-            fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
-        job.gates, job.transform = objective.gates, objective.distiller.transform.weight.detach()
-        self._decide(job, objective)
+            fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+        state.gates, state.transform = objective.gates, objective.distiller.transform.weight.detach()
+        self._decide(state, objective)
 
-    def objective(self, job: Job) -> "PruningObjective":
-        """What is trained: new gates on the job's model, under its teacher."""
+    def objective(self, state: CompressionState) -> "PruningObjective":
+        """What is trained: new gates on the state's model, under its teacher."""
         import torch
 
         from vtrans.anatomy import anatomy_of
         from vtrans.objectives.base import PruningObjective
         from vtrans.pruning.gates import GateSet
 
-        torch.manual_seed(job.stage_seed)
-        device = job.desk.engine.device(job.model)
-        gates = GateSet(anatomy_of(job.model), self.gates.build, self.sites).to(device)
+        torch.manual_seed(state.stage_seed)
+        device = state.run_context.engine.device(state.model)
+        gates = GateSet(anatomy_of(state.model), self.gates.build, self.sites).to(device)
         return PruningObjective(
-            model=job.model,
-            distiller=make_distiller(job, self.distillation, self.schedule),
+            model=state.model,
+            distiller=make_distiller(state, self.distillation, self.schedule),
             gates=gates,
             budget=self.budget,
             constraint=self.constraint,
@@ -141,15 +148,15 @@ class Prune(Stage):
             information=self.gates.information,
             noise=self.noise,
             frozen=self.frozen,
-            size=size_for(job, self.budget),
+            size=size_for(state, self.budget),
         )
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """Passes of the gated model and its teacher."""
-        state.decide(self.budget)
-        return state.training(self.schedule, FROZEN if self.frozen else TRAINED, self.distillation)
+        outlook.decide(self.budget)
+        return outlook.training(self.schedule, FROZEN if self.frozen else TRAINED, self.distillation)
 
-    def _decide(self, job: Job, objective: "PruningObjective") -> None:
+    def _decide(self, state: CompressionState, objective: "PruningObjective") -> None:
         from vtrans.pruning.constraint import calibrate
         from vtrans.pruning.counts import Counts
         from vtrans.pruning.size import removed
@@ -157,15 +164,15 @@ class Prune(Stage):
         gates, size = objective.gates, objective.size
         gates.anneal(1.0)
         exact = self.constraint.calibrate
-        job.decision, threshold = calibrate(gates, size, self.budget) if exact else (gates.decide(), 0.0)
-        job.report["pruning"] = {
+        state.decision, threshold = calibrate(gates, size, self.budget) if exact else (gates.decide(), 0.0)
+        state.report["pruning"] = {
             "expected_sparsity": removed(self.budget, size, gates.expected()).item(),
             "sparsity_at_threshold_0": float(removed(self.budget, size, Counts.of(gates.decide()))),
             "threshold": threshold,
             "lambda1": objective.lagrangian.linear.item(),
             "lambda2": objective.lagrangian.quadratic.item(),
-            "kept": job.decision.kept(),
-            "heads_kept": job.decision.heads_kept(),
+            "kept": state.decision.kept(),
+            "heads_kept": state.decision.heads_kept(),
         }
 
 
@@ -179,14 +186,14 @@ class RoundWidths(Stage):
 
     multiple: int
 
-    def run(self, job: Job) -> None:
-        """Change `job.decision`."""
+    def run(self, state: CompressionState) -> None:
+        """Change `state.decision`."""
         from vtrans.pruning.rounding import round_widths
 
-        assert job.gates is not None and job.decision is not None, "RoundWidths follows Prune"
-        job.decision = round_widths(job.gates, job.decision, self.multiple)
-        job.report["rounded_to"] = self.multiple
-        job.report["pruning"]["kept"] = job.decision.kept()
+        assert state.gates is not None and state.decision is not None, "RoundWidths follows Prune"
+        state.decision = round_widths(state.gates, state.decision, self.multiple)
+        state.report["rounded_to"] = self.multiple
+        state.report["pruning"]["kept"] = state.decision.kept()
 
 
 @dataclass(frozen=True)
@@ -197,41 +204,41 @@ class TuneScales(Stage):
     distillation: Distillation = Distillation()
     rate: float = 0.01
 
-    def run(self, job: Job) -> None:
-        """Update `job.decision` with the trained scales."""
+    def run(self, state: CompressionState) -> None:
+        """Update `state.decision` with the trained scales."""
         from vtrans.objectives.base import ScaleObjective
         from vtrans.training.loop import fit
 
-        assert job.gates is not None and job.decision is not None, "TuneScales follows Prune"
-        keep = job.gates.kept_by(job.decision)
-        distiller = make_distiller(job, self.distillation, self.schedule)
-        objective = ScaleObjective(job.model, distiller, job.gates, keep, self.rate)
+        assert state.gates is not None and state.decision is not None, "TuneScales follows Prune"
+        keep = state.gates.kept_by(state.decision)
+        distiller = make_distiller(state, self.distillation, self.schedule)
+        objective = ScaleObjective(state.model, distiller, state.gates, keep, self.rate)
         with objective.context():
-            fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
-        job.decision = job.gates.fixed(keep)
+            fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+        state.decision = state.gates.fixed(keep)
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """Passes of the gated model, frozen, and its teacher."""
-        return state.training(self.schedule, FROZEN, self.distillation)
+        return outlook.training(self.schedule, FROZEN, self.distillation)
 
 
 @dataclass(frozen=True)
 class Materialise(Stage):
     """Cut the pruned units out."""
 
-    def run(self, job: Job) -> None:
-        """Replace `job.model` by the smaller one."""
+    def run(self, state: CompressionState) -> None:
+        """Replace `state.model` by the smaller one."""
         from vtrans.pruning.surgery import materialise
 
-        assert job.decision is not None, "Materialise follows a decision"
-        survivors = job.decision.hidden.detach() != 0
-        job.model = materialise(job.model, job.decision)
-        if job.transform is not None:
-            job.transform = job.transform[:, survivors.to(job.transform.device)]
+        assert state.decision is not None, "Materialise follows a decision"
+        survivors = state.decision.hidden.detach() != 0
+        state.model = materialise(state.model, state.decision)
+        if state.transform is not None:
+            state.transform = state.transform[:, survivors.to(state.transform.device)]
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """A smaller model from here on."""
-        state.materialise()
+        outlook.materialise()
         return 0.0
 
 
@@ -242,42 +249,42 @@ class Recover(Stage):
     schedule: Schedule
     distillation: Distillation = Distillation()
 
-    def run(self, job: Job) -> None:
-        """Fine-tune `job.model` by distillation."""
+    def run(self, state: CompressionState) -> None:
+        """Fine-tune `state.model` by distillation."""
         from vtrans.objectives.base import RecoveryObjective
         from vtrans.training.loop import fit
 
-        distiller = make_distiller(job, self.distillation, self.schedule)
-        objective = RecoveryObjective(job.model, distiller)
-        fit(objective, job.train, self.schedule, job.stage_seed, job.label(self), job.desk)
-        job.transform = distiller.transform.weight.detach()
+        distiller = make_distiller(state, self.distillation, self.schedule)
+        objective = RecoveryObjective(state.model, distiller)
+        fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+        state.transform = distiller.transform.weight.detach()
 
-    def forecast(self, state: Forecast) -> float:
+    def forecast(self, outlook: Forecast) -> float:
         """Passes of the smaller model and its teacher."""
-        return state.training(self.schedule, TRAINED, self.distillation)
+        return outlook.training(self.schedule, TRAINED, self.distillation)
 
 
 LATENCY_BATCH = {"latency": 32, "latency-b1": 1}
 
 
-def size_for(job: Job, budget: Budget) -> "Size":
-    """Size of the job's model in what a budget counts; of latency, by a table measured here and kept with the run."""
+def size_for(state: CompressionState, budget: Budget) -> "Size":
+    """Size of the state's model in what a budget counts; of latency, by a table measured here and kept with the run."""
     from dataclasses import replace
 
     from vtrans.pruning.latency_table import LatencyTable, measure_table
     from vtrans.pruning.size import Size
 
-    size = Size.of(job.model)
+    size = Size.of(state.model)
     if budget.quantity not in LATENCY_BATCH:
         return size
-    path = job.desk.folder / "latency.json" if job.desk.folder else None
+    path = state.run_context.folder / "latency.json" if state.run_context.folder else None
     if path and path.exists():
         table = LatencyTable.read(path)
     else:
-        table = measure_table(job.model, LATENCY_BATCH[budget.quantity], budget.length)
+        table = measure_table(state.model, LATENCY_BATCH[budget.quantity], budget.length)
         if path:
             table.write(path)
-    job.report["latency_table"] = table.summary()
+    state.report["latency_table"] = table.summary()
     check_reach(table, size, budget)
     return replace(size, latency=table)
 
@@ -292,8 +299,8 @@ def check_reach(table: "LatencyTable", size: "Size", budget: Budget) -> None:
         )
 
 
-def make_distiller(job: Job, settings: Distillation, schedule: Schedule) -> "Distiller":
-    """A distiller that goes on from the weight of the job's layer transformation, its bias at 0.
+def make_distiller(state: CompressionState, settings: Distillation, schedule: Schedule) -> "Distiller":
+    """A distiller that goes on from the weight of the state's layer transformation, its bias at 0.
 
     The teacher runs in the training precision. Without a transformation so far, one is started that matches
     the surviving hidden units.
@@ -305,13 +312,13 @@ def make_distiller(job: Job, settings: Distillation, schedule: Schedule) -> "Dis
     from vtrans.objectives.distillation import Distiller
     from vtrans.training.precision import resolve
 
-    transform, device = job.transform, job.desk.engine.device(job.model)
-    if transform is None and job.decision is not None:
-        kept = (job.decision.hidden.detach() != 0).nonzero().flatten()
-        transform = torch.eye(len(job.decision.hidden), device=kept.device)[:, kept]
-    teacher = job.teacher
+    transform, device = state.transform, state.run_context.engine.device(state.model)
+    if transform is None and state.decision is not None:
+        kept = (state.decision.hidden.detach() != 0).nonzero().flatten()
+        transform = torch.eye(len(state.decision.hidden), device=kept.device)[:, kept]
+    teacher = state.teacher
     if settings.prediction or settings.layer:  # else it is never run
         teacher = copy.deepcopy(teacher)
         if resolve(schedule.precision, device) == "bf16":
             teacher = teacher.bfloat16()
-    return Distiller(teacher, job.model, settings, transform).to(device)
+    return Distiller(teacher, state.model, settings, transform).to(device)

@@ -13,7 +13,7 @@ class VTrans(Method):
 
     Attributes:
         budget: size to reach.
-        prune, recover: schedules of the two phases.
+        prune, recover: schedules of the two schedules.
         gates: settings of the variational gates.
         distillation: eta L_pred + (1 - eta) L_layer (section 4.2).
         constraint: the Lagrangian.
@@ -50,7 +50,7 @@ class VTrans(Method):
 
 @dataclass(frozen=True)
 class FastVTrans(VTrans):
-    """VTrans on a random 3 % of the training data, in both phases."""
+    """VTrans on a random 3 % of the training data, in both schedules."""
 
     fraction: float = 0.03
 
@@ -61,7 +61,7 @@ class FastVTrans(VTrans):
 
 @dataclass(frozen=True)
 class FasterVTrans(VTrans):
-    """Only the gates train, on a random 3 % of the data, in both phases; weights stay as they are."""
+    """Only the gates train, on a random 3 % of the data, in both schedules; weights stay as they are."""
 
     fraction: float = 0.03
     scale_rate: float = 0.01

@@ -12,8 +12,8 @@ from vtrans.objectives.distillation import Distiller
 from vtrans.pruning.constraint import Lagrangian, ramp
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.gates import GateSet
-from vtrans.pruning.masking import gated
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masking import apply_masks
+from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size, removed
 from vtrans.settings import Budget, Constraint, GateRates, Schedule
 
@@ -62,14 +62,14 @@ class TaskObjective:
         freeze(self.modules["model"], schedule)
         return {"weights": weight_optimizer(self.modules, schedule)}
 
-    def terms(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """The model's own loss on the labels."""
         return {"task": training(self.modules["model"])(**batch).loss.float()}
 
     def after_step(self) -> None:
         """Nothing to do."""
 
-    def watch(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Nothing to watch."""
         return {}
 
@@ -81,9 +81,9 @@ class RecoveryObjective(TaskObjective):
         self.modules = {"model": model, "distiller": distiller}
         self.distiller = distiller
 
-    def terms(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """Terms of the distillation."""
-        return self.distiller.terms(training(self.modules["model"]), batch)
+        return self.distiller.losses(training(self.modules["model"]), batch)
 
 
 class AdapterObjective(RecoveryObjective):
@@ -135,7 +135,7 @@ class PruningObjective:
     def context(self) -> Iterator[None]:
         """Gate the model for the length of the stage."""
         model = self.modules["model"]
-        with gated(model, Multipliers.dense(anatomy_of(model))) as self.gating:
+        with apply_masks(model, Masks.dense(anatomy_of(model))) as self.masking:
             yield
 
     def sparsity(self) -> Tensor:
@@ -154,12 +154,12 @@ class PruningObjective:
         optimizers["multipliers"] = self.lagrangian.optimizer()
         return optimizers
 
-    def terms(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """Distillation, size constraint and information cost under freshly drawn gates."""
         self.gates.anneal(step / total)
-        values = self.gates.sample(*noise_shape(self.noise, batch["input_ids"].shape))
-        self.gating.values = values
-        terms = self.distiller.terms(training(self.modules["model"]), batch, values)
+        masks = self.gates.sample(*noise_shape(self.noise, batch["input_ids"].shape))
+        self.masking.masks = masks
+        terms = self.distiller.losses(training(self.modules["model"]), batch, masks)
         sparsity = self.sparsity()
         target = ramp(step, total, self.budget.sparsity, self.constraint.warmup)
         terms["constraint"] = self.lagrangian(sparsity, target)
@@ -173,7 +173,7 @@ class PruningObjective:
         self.gates.clamp_()
         self.lagrangian.clamp_()
 
-    def watch(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Expected and real sparsity against the target, and the multipliers."""
         real = removed(self.budget, self.size, Counts.of(self.gates.decide()))
         return {
@@ -200,16 +200,16 @@ class ScaleObjective(PruningObjective):
         self.modules["distiller"].requires_grad_(False)
         return {"gates": gate_optimizer(self.gates, self.rates)}
 
-    def terms(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """Distillation under the fixed decision, without noise."""
-        self.gating.values = self.gates.fixed(self.keep)
-        return self.distiller.terms(training(self.modules["model"]), batch, self.gating.values)
+        self.masking.masks = self.gates.fixed(self.keep)
+        return self.distiller.losses(training(self.modules["model"]), batch, self.masking.masks)
 
     def after_step(self) -> None:
         """Keep the scales positive."""
         self.gates.clamp_()
 
-    def watch(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Nothing to watch."""
         return {}
 

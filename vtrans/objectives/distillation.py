@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from vtrans.anatomy import anatomy_of
 from vtrans.data.examples import unlabelled
 from vtrans.data.windows import IGNORED
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 from vtrans.settings import Distillation
 
 Batch = dict[str, Tensor]
@@ -40,7 +40,7 @@ class Distiller(nn.Module):
             self.transform.weight.copy_(start)
             self.transform.bias.zero_()
 
-    def terms(self, model: nn.Module, batch: Batch, values: Multipliers | None = None) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: Batch, masks: Masks | None = None) -> dict[str, Tensor]:
         """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each."""
         s = self.settings
         inputs = batch if s.task else unlabelled(batch)  # without labels no loss is computed in vain
@@ -52,7 +52,7 @@ class Distiller(nn.Module):
             student, teacher = distributions(ours, asked), distributions(theirs, asked)
             terms["prediction"] = s.prediction * prediction_loss(student, teacher, s.temperature)
         if s.layer:
-            terms["layer"] = s.layer * self.layer_loss(ours, theirs, batch["attention_mask"], values)
+            terms["layer"] = s.layer * self.layer_loss(ours, theirs, batch["attention_mask"], masks)
         if s.task:
             terms["task"] = s.task * ours.loss
         return terms
@@ -68,7 +68,7 @@ class Distiller(nn.Module):
         edges = (0, *self.layers)
         return tuple(int(torch.randint(low + 1, high + 1, ())) for low, high in pairwise(edges))
 
-    def layer_loss(self, ours: Any, theirs: Any, mask: Tensor, values: Multipliers | None) -> Tensor:
+    def layer_loss(self, ours: Any, theirs: Any, mask: Tensor, masks: Masks | None) -> Tensor:
         """Sum over teacher layers of the error of the student layer matched to each, padding left out."""
         targets = [theirs.hidden_states[i] for i in self.teacher_layers()]
         if self.settings.match == "same":
@@ -77,7 +77,7 @@ class Distiller(nn.Module):
         mapped = [self.transform(h) for h in ours.hidden_states[1:]]
         errors = torch.stack([torch.stack([masked_mse(h, t, mask) for h in mapped]) for t in targets])
         rule = "ordered" if self.settings.match == "ordered" else "argmin"
-        chosen = match_layers(errors.detach(), rule, alive_layers(values, len(mapped)))
+        chosen = match_layers(errors.detach(), rule, alive_layers(masks, len(mapped)))
         return torch.stack([errors[row, column] for row, column in enumerate(chosen)]).sum()
 
 
@@ -120,11 +120,11 @@ def masked_mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     return (error * mask).sum() / mask.sum()
 
 
-def alive_layers(values: Multipliers | None, depth: int) -> list[bool]:
+def alive_layers(masks: Masks | None, depth: int) -> list[bool]:
     """Layers with at least one sub-layer left: the rule that CoFi's author names as the right one."""
-    if values is None:
+    if masks is None:
         return [True] * depth
-    return [a or f for a, f in zip(values.attention_alive, values.ffn_alive, strict=True)]
+    return [a or f for a, f in zip(masks.attention_alive, masks.ffn_alive, strict=True)]
 
 
 def match_layers(errors: Tensor, rule: str, alive: list[bool]) -> list[int]:

@@ -75,7 +75,7 @@ class LowRankObjective(TaskObjective):
         self.modules["model"].requires_grad_(False)
         return {"weights": weight_optimizer({"adapters": self.modules["adapters"]}, schedule)}
 
-    def terms(self, batch: dict[str, Tensor], step: int, total: int) -> dict[str, Tensor]:
+    def losses(self, batch: dict[str, Tensor], step: int, total: int) -> dict[str, Tensor]:
         """Cross-entropy of the text."""
         return {"task": training(self.modules["model"])(**batch).loss.float()}
 

@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 
 from vtrans.objectives.base import Batch, TaskObjective, freeze, weight_optimizer
 from vtrans.settings import Schedule
-from vtrans.tokens.encoder import DroppingEncoder, Trace
+from vtrans.tokens.encoder import TokenPruningEncoder, Trace
 
 Losses = Callable[[Sequence[Trace], float], dict[str, Tensor]]
 
@@ -18,13 +18,13 @@ class TokenObjective(TaskObjective):
     Args:
         model: with a dropping encoder.
         encoder: that encoder.
-        losses: terms, from the traces of a pass and the share of the steps that are done.
+        selector_losses: of the selector, from the traces of a pass and the share of the steps that are done.
         rate: peak learning rate of the selector.
     """
 
-    def __init__(self, model: nn.Module, encoder: DroppingEncoder, losses: Losses, rate: float) -> None:
+    def __init__(self, model: nn.Module, encoder: TokenPruningEncoder, selector_losses: Losses, rate: float) -> None:
         super().__init__(model)
-        self.encoder, self.losses, self.rate = encoder, losses, rate
+        self.encoder, self.selector_losses, self.rate = encoder, selector_losses, rate
 
     def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
         """One, with a group of its own for the selector."""
@@ -32,11 +32,11 @@ class TokenObjective(TaskObjective):
         selector = self.encoder.selector.requires_grad_(True)
         return {"weights": weight_optimizer(self.modules, schedule, selector.parameters(), self.rate)}
 
-    def terms(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """Task loss and the terms of the selector."""
-        return super().terms(batch, step, total) | self.losses(self.encoder.traces, step / total)
+        return super().losses(batch, step, total) | self.selector_losses(self.encoder.traces, step / total)
 
-    def watch(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Share of real tokens that the last layer keeps, and of all layers."""
         shares = [float((t.after.detach().sum(1) / t.real.sum(1)).mean()) for t in self.encoder.traces]
         return {"kept": sum(shares) / len(shares), "kept_last": shares[-1]} if shares else {}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vtrans.errors import SuiteError
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.gates import GateSet
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size, removed
 from vtrans.settings import Budget, Constraint
 
@@ -48,7 +48,7 @@ def ramp(step: int, total: int, sparsity: float, warmup: float) -> float:
     return sparsity * min(1.0, (step + 1) / rise)
 
 
-def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.01) -> tuple[Multipliers, float]:
+def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.01) -> tuple[Masks, float]:
     """Decide so that the real size, counted as materialised, meets the budget.
 
     One log-odds threshold for all gates is searched for. Heads and sub-layers are coarse: what they leave
@@ -61,7 +61,7 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
         SuiteError: nothing comes within `tolerance` of the budget.
     """
 
-    def real(decision: Multipliers) -> float:
+    def real(decision: Masks) -> float:
         """Sparsity of a decision as materialised."""
         return float(removed(budget, size, Counts.of(decision)))
 
@@ -78,7 +78,7 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
     return decision, threshold
 
 
-def _with_ffn(gates: GateSet, decision: Multipliers, units: float) -> Multipliers:
+def _with_ffn(gates: GateSet, decision: Masks, units: float) -> Masks:
     """`decision` with that many FFN units instead: the likeliest ones of the layers that it keeps."""
     keep = gates.kept_by(decision)
     odds = gates["ffn"].log_odds().clone()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vtrans.anatomy import Anatomy
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Counts:
     @classmethod
     def dense(cls, anatomy: Anatomy) -> "Counts":
         """All units of a model."""
-        return cls.of(Multipliers.dense(anatomy))
+        return cls.of(Masks.dense(anatomy))
 
     @classmethod
-    def of(cls, multipliers: Multipliers) -> "Counts":
+    def of(cls, multipliers: Masks) -> "Counts":
         """Units that a decision keeps, as exact float64 counts."""
         kept = multipliers.kept()  # plain numbers: exact counts live on the CPU
         tensors = [torch.tensor(kept[name], dtype=torch.float64) for name in ("hidden", "heads", "ffn")]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
 from vtrans.pruning.counts import Counts
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 from vtrans.settings import SITES
 
 
@@ -160,7 +160,7 @@ class GateSet(nn.Module):
         """Where the gates live."""
         return next(self.parameters()).device
 
-    def sample(self, *lead: int) -> Multipliers:
+    def sample(self, *lead: int) -> Masks:
         """Draw all sites. `lead` are the leading dimensions of the noise: none, `(batch, 1)` or `(batch, length)`.
 
         The hidden gate is drawn once a step and without them, so that it folds into the norms for free.
@@ -175,17 +175,17 @@ class GateSet(nn.Module):
         self._save_last_hidden(keep)
         return keep["hidden"]
 
-    def decide(self, threshold: float = 0.0) -> Multipliers:
+    def decide(self, threshold: float = 0.0) -> Masks:
         """Hard decision at `threshold`, kept units at their folded value; differentiable in the latter."""
         keep = {s: self[s].keep(threshold, self.groups[s]) for s in self}
         self._save_last(keep)
         return self.fixed(keep)
 
-    def fixed(self, keep: dict[str, Tensor]) -> Multipliers:
-        """Multipliers of a decision already made: folded values where `keep`, 0 elsewhere."""
+    def fixed(self, keep: dict[str, Tensor]) -> Masks:
+        """Masks of a decision already made: folded values where `keep`, 0 elsewhere."""
         return self._assemble({s: self[s].fold() * keep[s] for s in self}, None)
 
-    def kept_by(self, decision: Multipliers) -> dict[str, Tensor]:
+    def kept_by(self, decision: Masks) -> dict[str, Tensor]:
         """The keep masks, bool `(n,)` a site, that a decision over the same units stands for."""
         parts = {site: getattr(decision, site) for site in self}
         parts["hidden"] = (decision.hidden,)
@@ -220,13 +220,13 @@ class GateSet(nn.Module):
             return torch.tensor(self.groups[site], dtype=torch.float32, device=self.device)
         return torch.stack([part.sum() for part in p[site].split(self.groups[site])])
 
-    def _assemble(self, drawn: dict[str, Tensor], survivors: Tensor | None) -> Multipliers:
+    def _assemble(self, drawn: dict[str, Tensor], survivors: Tensor | None) -> Masks:
         split: dict[str, Any] = {}
         for site, groups in self.groups.items():
             z = drawn.get(site, torch.ones(sum(groups), device=self.device))
             split[site] = list(z.unbind(-1)) if site.endswith("_layer") else list(z.split(groups, dim=-1))
         split["hidden"] = split["hidden"][0]
-        return Multipliers.of(**split, survivors=survivors)
+        return Masks.of(**split, survivors=survivors)
 
     def _save_last_hidden(self, keep: dict[str, Tensor]) -> None:
         if "hidden" in keep and not keep["hidden"].any():

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from vtrans.anatomy import Anatomy, anatomy_of
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 from vtrans.pruning.surgery import materialise
 
 if TYPE_CHECKING:
     from vtrans.pruning.counts import Counts
 
-Row = tuple[float, ...]
+Floats = tuple[float, ...]
 SHARES = (0.0, 0.0625, 0.125, 0.25, 0.5, 0.75, 1.0)  # of a layer's units
 WIDTHS = (0.25, 0.5, 0.75, 1.0)  # of the hidden units
 REPEATS, WARMUP = 7, 2
@@ -41,12 +41,12 @@ class LatencyTable:
 
     batch: int
     length: int
-    hidden: Row
-    heads: Row
-    ffn: Row
-    stem: Row
-    attention: tuple[Row, ...]
-    feed: tuple[Row, ...]
+    hidden: Floats
+    heads: Floats
+    ffn: Floats
+    stem: Floats
+    attention: tuple[Floats, ...]
+    feed: tuple[Floats, ...]
 
     def milliseconds(self, n: "Counts") -> Tensor:
         """Latency of a model of these counts, 0-d and differentiable in them."""
@@ -80,7 +80,7 @@ class LatencyTable:
 
 
 def bilinear(xs: Tensor, ys: Tensor, table: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Value of `table` `(len(xs), len(ys))` at the 0-d `x` and each of `y` `(n,)`, linear between its points."""
+    """SeedStats of `table` `(len(xs), len(ys))` at the 0-d `x` and each of `y` `(n,)`, linear between its points."""
     i, u = _place(xs, x)
     j, v = _place(ys, y)
     below, above = (i + 1).clamp(max=len(xs) - 1), (j + 1).clamp(max=len(ys) - 1)
@@ -116,7 +116,7 @@ def measure_table(model: nn.Module, batch: int, length: int) -> LatencyTable:
     return LatencyTable(batch, length, axes[0], axes[1], axes[2], tuple(stem), tuple(attention), tuple(feed))
 
 
-def _rising(times: Sequence[float], layers: int) -> Row:
+def _rising(times: Sequence[float], layers: int) -> Floats:
     """Prices a layer; noise may not make a wider one cheaper, and none costs nothing."""
     best, found = 0.0, []
     for value in [0.0, *times[1:]]:
@@ -150,13 +150,13 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _uniform(anatomy: Anatomy, hidden: int, heads: int, ffn: int) -> Multipliers:
+def _uniform(anatomy: Anatomy, hidden: int, heads: int, ffn: int) -> Masks:
     def first(count: int, of: int) -> Tensor:
         """The first `count` of `of` units."""
         return (torch.arange(of) < count).float()
 
     on = [torch.ones(())] * len(anatomy.blocks)
-    return Multipliers.of(
+    return Masks.of(
         first(hidden, anatomy.hidden),
         [first(heads, n) for n in anatomy.heads],
         [first(ffn, n) for n in anatomy.ffn],

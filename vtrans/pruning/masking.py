@@ -10,18 +10,18 @@ from torch.nn import functional as F
 
 from vtrans.anatomy import Anatomy, Block, anatomy_of
 from vtrans.anatomy.base import Skips
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 
 
-class Gating:
+class Masking:
     """Holds the multipliers that the hooks of one gated model read at each forward pass."""
 
-    def __init__(self, values: Multipliers) -> None:
-        self.values = values
+    def __init__(self, masks: Masks) -> None:
+        self.masks = masks
 
 
 @contextmanager
-def gated(model: nn.Module, values: Multipliers) -> Iterator[Gating]:
+def apply_masks(model: nn.Module, masks: Masks) -> Iterator[Masking]:
     """Gate `model` inside the context; set `.values` of what it yields before each forward pass.
 
     The hidden gate is multiplied into every norm of the residual stream, which makes it exact there and
@@ -30,33 +30,35 @@ def gated(model: nn.Module, values: Multipliers) -> Iterator[Gating]:
 
     Args:
         model: a model with an anatomy; its parameters are not changed.
-        values: multipliers to start with.
+        masks: multipliers to start with.
     """
-    anatomy, gating = anatomy_of(model), Gating(values.to(next(model.parameters()).device))
+    anatomy, masking = anatomy_of(model), Masking(masks.to(next(model.parameters()).device))
     with ExitStack() as stack:
         for path in anatomy.norms:
-            stack.enter_context(_forward(norm := model.get_submodule(path), _gated_norm(norm, gating)))
+            stack.enter_context(_forward(norm := model.get_submodule(path), _masked_norm(norm, masking)))
         for index, block in enumerate(anatomy.blocks):
-            _gate_block(model, anatomy, block, index, gating, stack)
-        yield gating
+            _gate_block(model, anatomy, block, index, masking, stack)
+        yield masking
 
 
-def _gate_block(model: nn.Module, anatomy: Anatomy, block: Block, index: int, gating: Gating, stack: ExitStack) -> None:
+def _gate_block(
+    model: nn.Module, anatomy: Anatomy, block: Block, index: int, masking: Masking, stack: ExitStack
+) -> None:
     def scale_context(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
         """Multiply the context by the head gates."""
-        z = gating.values.heads[index].repeat_interleave(anatomy.head_size * block.group, dim=-1)
+        z = masking.masks.heads[index].repeat_interleave(anatomy.head_size * block.group, dim=-1)
         return (args[0] * z.to(args[0].dtype),)
 
     def scale_ffn(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
         """Multiply the activations by the FFN gates."""
-        return (args[0] * gating.values.ffn[index].to(args[0].dtype),)
+        return (args[0] * masking.masks.ffn[index].to(args[0].dtype),)
 
     def scale_layer(site: str) -> Callable:
         """Hook for the gate of a sub-layer."""
 
         def hook(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
             """Multiply the sub-layer's output."""
-            return output * getattr(gating.values, site)[index].unsqueeze(-1).to(output.dtype)
+            return output * getattr(masking.masks, site)[index].unsqueeze(-1).to(output.dtype)
 
         return hook
 
@@ -64,12 +66,12 @@ def _gate_block(model: nn.Module, anatomy: Anatomy, block: Block, index: int, ga
         out = model.get_submodule(block.out)
         stack.enter_context(out.register_forward_pre_hook(scale_context))
         stack.enter_context(out.register_forward_hook(scale_layer("attention_layer")))
-        _skip_when_dead(model, block.attention_skip, lambda: gating.values.attention_alive[index], stack)
+        _skip_when_dead(model, block.attention_skip, lambda: masking.masks.attention_alive[index], stack)
     if block.ffn:
         down = model.get_submodule(block.down)
         stack.enter_context(down.register_forward_pre_hook(scale_ffn))
         stack.enter_context(down.register_forward_hook(scale_layer("ffn_layer")))
-        _skip_when_dead(model, block.ffn_skip, lambda: gating.values.ffn_alive[index], stack)
+        _skip_when_dead(model, block.ffn_skip, lambda: masking.masks.ffn_alive[index], stack)
 
 
 def _skip_when_dead(model: nn.Module, skips: Skips, alive: Callable[[], bool], stack: ExitStack) -> None:
@@ -97,12 +99,12 @@ def _forward(module: nn.Module, replacement: Callable) -> Iterator[None]:
             module.forward = before  # type: ignore[method-assign]
 
 
-def _gated_norm(norm: Any, gating: Gating) -> Callable:
+def _masked_norm(norm: Any, masking: Masking) -> Callable:
     def forward(inner: Callable, x: Tensor) -> Tensor:
-        values = gating.values
+        masks = masking.masks
         if not isinstance(norm, nn.LayerNorm):
-            return masked_rms_norm(x, norm.weight, norm.variance_epsilon, values.hidden, values.survivors)
-        return masked_layer_norm(x, norm.weight, norm.bias, norm.eps, values.hidden, values.survivors)
+            return masked_rms_norm(x, norm.weight, norm.variance_epsilon, masks.hidden, masks.survivors)
+        return masked_layer_norm(x, norm.weight, norm.bias, norm.eps, masks.hidden, masks.survivors)
 
     return forward
 

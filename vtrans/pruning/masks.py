@@ -10,7 +10,7 @@ from vtrans.anatomy import Anatomy
 
 
 @dataclass(frozen=True)
-class Multipliers:
+class Masks:
     """One multiplier a unit; 0 means pruned. Each may carry leading batch and token dimensions.
 
     Attributes:
@@ -41,7 +41,7 @@ class Multipliers:
         attention_layer: Sequence[Tensor],
         ffn_layer: Sequence[Tensor],
         survivors: Tensor | None = None,
-    ) -> "Multipliers":
+    ) -> "Masks":
         """Work out which norms and sub-layers survive. `survivors` defaults to the non-zero hidden units."""
         keep = hidden != 0 if survivors is None else survivors
         return cls(
@@ -56,7 +56,7 @@ class Multipliers:
         )
 
     @classmethod
-    def dense(cls, anatomy: Anatomy) -> "Multipliers":
+    def dense(cls, anatomy: Anatomy) -> "Masks":
         """Ones everywhere: the model as it is."""
         one = torch.ones(())
         return cls.of(
@@ -67,7 +67,7 @@ class Multipliers:
             [one] * len(anatomy.blocks),
         )
 
-    def to(self, device: torch.device) -> "Multipliers":
+    def to(self, device: torch.device) -> "Masks":
         """The same multipliers on `device`."""
         tensors = {
             "hidden": self.hidden.to(device),

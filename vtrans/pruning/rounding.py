@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from vtrans.pruning.gates import GateSet
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 
 
-def round_widths(gates: GateSet, decision: Multipliers, multiple: int) -> Multipliers:
+def round_widths(gates: GateSet, decision: Masks, multiple: int) -> Masks:
     """`decision` with hidden and FFN widths that are multiples, or whole where the model itself is narrower."""
     keep = gates.kept_by(decision)
     for site in ("hidden", "ffn"):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vtrans.anatomy import Anatomy, anatomy_of
 from vtrans.pruning.counts import Counts
-from vtrans.pruning.surgery import untied_readers
+from vtrans.pruning.surgery import untied_output_linears
 from vtrans.settings import Budget
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ class Size:
         rows: rows of all embedding tables.
         stem_norms: norms outside the layers.
         norm: parameters of a norm a hidden unit (2 for LayerNorm, 1 for RMSNorm).
-        reader: output columns of the Linears that read the residual stream.
-        owned: those of them whose weight is not an embedding table's.
-        mixers: square Linears on the residual stream, with their biases.
+        output_columns: output columns of the Linears that read the residual stream.
+        untied_columns: those of them whose weight is not an embedding table's.
+        head_transforms: square Linears on the residual stream, with their biases.
         rest: parameters that depend on no unit.
-        tail_macs: MACs after the readers.
-        pooled: whether readers and tail run once a sequence.
+        tail_macs: MACs of the Linears after them.
+        pooled: whether output Linears and tail run once per sequence.
         latency: prices of the units on some device, where a budget counts milliseconds.
     """
 
@@ -54,9 +54,9 @@ class Size:
     rows: int
     stem_norms: int
     norm: int
-    reader: int
-    owned: int
-    mixers: int
+    output_columns: int
+    untied_columns: int
+    head_transforms: int
     rest: int
     tail_macs: int
     pooled: bool
@@ -67,11 +67,11 @@ class Size:
         """Read the constants from a model, dense or pruned."""
         anatomy = anatomy_of(model)
         module: Callable[[str], Any] = model.get_submodule
-        readers = [module(path) for path in anatomy.readers]
+        output_linears = [module(path) for path in anatomy.output_linears]
         stem = [module(path) for path in anatomy.stem_norms]
         tail = [module(path) for path in anatomy.tail]
         group, ups, biases = _layer_make(model, anatomy)
-        own = [module(path) for path in untied_readers(anatomy)]
+        own = [module(path) for path in untied_output_linears(anatomy)]
         partial = cls(
             dense=Counts.dense(anatomy),
             head_size=anatomy.head_size * group,
@@ -81,9 +81,9 @@ class Size:
             rows=sum(module(path).num_embeddings for path in anatomy.embeddings),
             stem_norms=len(stem),
             norm=len(list(stem[0].parameters())) if stem else 2,
-            reader=sum(m.out_features for m in readers),
-            owned=sum(m.out_features for m in own),
-            mixers=len(anatomy.mixers),
+            output_columns=sum(m.out_features for m in output_linears),
+            untied_columns=sum(m.out_features for m in own),
+            head_transforms=len(anatomy.head_transforms),
             rest=0,
             tail_macs=sum(m.in_features * m.out_features for m in tail),
             pooled=anatomy.pooled,
@@ -107,7 +107,7 @@ class Size:
         encoder = self.linear_parameters(n) + self.norm * n.hidden * (n.attention + n.ffn_layer).sum()
         if denominator == "encoder":
             return encoder
-        outside = self.rows + self.norm * self.stem_norms + self.owned + self.mixers * (n.hidden + 1)
+        outside = self.rows + self.norm * self.stem_norms + self.untied_columns + self.head_transforms * (n.hidden + 1)
         return encoder + n.hidden * outside + self.rest
 
     def macs(self, n: Counts, length: float, denominator: Denominator = "encoder") -> Tensor:
@@ -117,7 +117,7 @@ class Size:
         encoder = (linear * length + 2 * width * length**2).sum()
         if denominator == "encoder":
             return encoder
-        outside = n.hidden * (self.reader + self.mixers * n.hidden) + self.tail_macs
+        outside = n.hidden * (self.output_columns + self.head_transforms * n.hidden) + self.tail_macs
         return encoder + outside * (1 if self.pooled else length)
 
 

@@ -9,11 +9,11 @@ from transformers.pytorch_utils import Conv1D
 
 from vtrans.anatomy import Anatomy, Block, anatomy_of
 from vtrans.anatomy.base import Skips
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 
 
 @torch.no_grad()
-def materialise(model: nn.Module, values: Multipliers) -> nn.Module:
+def materialise(model: nn.Module, masks: Masks) -> nn.Module:
     """Return a smaller copy of `model` that computes what the gated model computes, to rounding.
 
     Each multiplier is folded where that is exact: the hidden one into the affine of the norms, head and
@@ -21,37 +21,37 @@ def materialise(model: nn.Module, values: Multipliers) -> nn.Module:
 
     Args:
         model: a dense or already pruned model; it is left as it is.
-        values: a hard decision over the model's units, 0 where pruned.
+        masks: a hard decision over the model's units, 0 where pruned.
     """
     anatomy, small = anatomy_of(model), copy.deepcopy(model)
-    values = values.to(next(model.parameters()).device)
-    cut_stem(small, anatomy, values)
+    masks = masks.to(next(model.parameters()).device)
+    cut_stem(small, anatomy, masks)
     for index in range(len(anatomy.blocks)):
-        cut_block(small, anatomy, index, values)
+        cut_block(small, anatomy, index, masks)
     return small
 
 
-def cut_stem(model: nn.Module, anatomy: Anatomy, values: Multipliers) -> None:
+def cut_stem(model: nn.Module, anatomy: Anatomy, masks: Masks) -> None:
     """Cut what lies outside the layers, in place; `anatomy` is that of the model before."""
-    hidden = _kept(values.hidden)
+    hidden = _kept(masks.hidden)
     for path in anatomy.embeddings:
         cut_embedding(model.get_submodule(path), hidden)
     retie(model, anatomy)
     for path in anatomy.stem_norms:
-        cut_norm(model.get_submodule(path), hidden, values.hidden[hidden])
-    for path in anatomy.mixers:
+        cut_norm(model.get_submodule(path), hidden, masks.hidden[hidden])
+    for path in anatomy.head_transforms:
         cut_linear(model.get_submodule(path), rows=hidden, columns=hidden)
-    for path in untied_readers(anatomy):
+    for path in untied_output_linears(anatomy):
         cut_linear(model.get_submodule(path), columns=hidden)
 
 
-def cut_block(model: nn.Module, anatomy: Anatomy, index: int, values: Multipliers) -> None:
+def cut_block(model: nn.Module, anatomy: Anatomy, index: int, masks: Masks) -> None:
     """Cut one layer, in place; `anatomy` is that of the model before."""
-    block, hidden = anatomy.blocks[index], _kept(values.hidden)
+    block, hidden = anatomy.blocks[index], _kept(masks.hidden)
     for path in block.norms:
-        cut_norm(model.get_submodule(path), hidden, values.hidden[hidden])
-    _cut_attention(model, anatomy, block, index, values, hidden)
-    _cut_ffn(model, block, index, values, hidden)
+        cut_norm(model.get_submodule(path), hidden, masks.hidden[hidden])
+    _cut_attention(model, anatomy, block, index, masks, hidden)
+    _cut_ffn(model, block, index, masks, hidden)
 
 
 def replace_skipped(model: nn.Module, skips: Skips) -> None:
@@ -60,19 +60,17 @@ def replace_skipped(model: nn.Module, skips: Skips) -> None:
         model.set_submodule(path, make())
 
 
-def _cut_attention(
-    model: nn.Module, anatomy: Anatomy, block: Block, index: int, values: Multipliers, hidden: Tensor
-) -> None:
+def _cut_attention(model: nn.Module, anatomy: Anatomy, block: Block, index: int, masks: Masks, hidden: Tensor) -> None:
     if not block.heads:
         return
-    if not values.attention_alive[index]:
+    if not masks.attention_alive[index]:
         replace_skipped(model, block.attention_skip)
         return
-    size, z = anatomy.head_size, values.heads[index]
+    size, z = anatomy.head_size, masks.heads[index]
     columns, shared = (_columns(_kept(z), width) for width in (size * block.group, size))
     cut_attention_inputs(model, block, columns, shared, hidden)
     scale = z.repeat_interleave(size * block.group)[columns]
-    _cut_output(model.get_submodule(block.out), hidden, columns, scale, values.attention_layer[index])
+    _cut_output(model.get_submodule(block.out), hidden, columns, scale, masks.attention_layer[index])
 
 
 def _columns(units: Tensor, width: int) -> Tensor:
@@ -80,7 +78,7 @@ def _columns(units: Tensor, width: int) -> Tensor:
 
 
 def cut_attention_inputs(model: nn.Module, block: Block, queries: Tensor, keys: Tensor, hidden: Tensor) -> None:
-    """Keep the given columns of queries, and of keys and values, and the hidden units that they read; in place."""
+    """Keep the given columns of queries, and of keys and masks, and the hidden units that they read; in place."""
     if block.fused:
         projection: Any = model.get_submodule(block.query)
         width = shape_of(projection)[1] // 3
@@ -92,29 +90,29 @@ def cut_attention_inputs(model: nn.Module, block: Block, queries: Tensor, keys: 
         cut_linear(model.get_submodule(path), rows=rows, columns=hidden)
 
 
-def untied_readers(anatomy: Anatomy) -> list[str]:
+def untied_output_linears(anatomy: Anatomy) -> list[str]:
     """Readers with a weight of their own."""
     shared = {reader for reader, _ in anatomy.tied}
-    return [path for path in anatomy.readers if path not in shared]
+    return [path for path in anatomy.output_linears if path not in shared]
 
 
 def retie(model: nn.Module, anatomy: Anatomy) -> None:
-    """Let tied readers share the weight of their embedding table again, after it was replaced."""
+    """Let tied output Linears share the weight of their embedding table again, after it was replaced."""
     for reader, table in anatomy.tied:
         model.get_submodule(reader).weight = model.get_submodule(table).weight
         model.get_submodule(reader).in_features = model.get_submodule(table).embedding_dim
 
 
-def _cut_ffn(model: nn.Module, block: Block, index: int, values: Multipliers, hidden: Tensor) -> None:
+def _cut_ffn(model: nn.Module, block: Block, index: int, masks: Masks, hidden: Tensor) -> None:
     if not block.ffn:
         return
-    if not values.ffn_alive[index]:
+    if not masks.ffn_alive[index]:
         replace_skipped(model, block.ffn_skip)
         return
-    units = _kept(values.ffn[index])
+    units = _kept(masks.ffn[index])
     for path in block.up:
         cut_linear(model.get_submodule(path), rows=units, columns=hidden)
-    _cut_output(model.get_submodule(block.down), hidden, units, values.ffn[index][units], values.ffn_layer[index])
+    _cut_output(model.get_submodule(block.down), hidden, units, masks.ffn[index][units], masks.ffn_layer[index])
 
 
 def _cut_output(linear: Any, rows: Tensor, columns: Tensor, scale: Tensor, layer: Tensor) -> None:

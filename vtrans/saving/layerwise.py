@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vtrans.anatomy import Anatomy, anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 from vtrans.pruning.surgery import cut_block, cut_stem
 from vtrans.saving.pruned import write_shapes
 
@@ -59,19 +59,19 @@ def check_files(source: Path) -> None:
 
 
 @torch.no_grad()
-def materialise_files(source: Path, values: Multipliers, out: Path) -> Path:
+def materialise_files(source: Path, masks: Masks, out: Path) -> Path:
     """Write the smaller model of a decision to `out`, as `materialise` and `save_pruned` would.
 
     Args:
         source: folder of a dense model that transformers saved, in one file or several.
-        values: a hard decision over its units.
+        masks: a hard decision over its units.
         out: folder for the smaller one, in one file for what is outside the layers and one a layer.
 
     Raises:
         SuiteError: a file or tensor is missing or damaged.
     """
     model = blank(source)
-    anatomy, values = anatomy_of(model), values.to(torch.device("cpu"))
+    anatomy, masks = anatomy_of(model), masks.to(torch.device("cpu"))
     out.mkdir(parents=True, exist_ok=True)
     parts = list(_parts(model, anatomy))
     with ExitStack() as stack:
@@ -82,9 +82,9 @@ def materialise_files(source: Path, values: Multipliers, out: Path) -> Path:
             )
             if index < 0:
                 model.tie_weights()
-                cut_stem(model, anatomy, values)
+                cut_stem(model, anatomy, masks)
             else:
-                cut_block(model, anatomy, index, values)
+                cut_block(model, anatomy, index, masks)
             _write_part(model, out / f"model-{number + 1:05}-of-{len(parts):05}.safetensors")
     write_shapes(model, out)
     return out
@@ -119,22 +119,22 @@ def _write_part(model: nn.Module, path: Path) -> None:
             setattr(model.get_submodule(owner), leaf, nn.Parameter(parameter.to("meta"), requires_grad=False))
 
 
-def save_decision(values: Multipliers, path: Path) -> None:
+def save_decision(masks: Masks, path: Path) -> None:
     """Write a decision's multipliers to a safetensors file."""
-    save_file({name: tensor.detach().float().cpu().contiguous() for name, tensor in _named(values).items()}, path)
+    save_file({name: tensor.detach().float().cpu().contiguous() for name, tensor in _named(masks).items()}, path)
 
 
-def _named(values: Multipliers) -> dict[str, Tensor]:
-    layers = {f"{site}.{i}": z for site in ("heads", "ffn") for i, z in enumerate(getattr(values, site))}
-    stacked = {site: torch.stack(list(getattr(values, site))) for site in ("attention_layer", "ffn_layer")}
-    return {"hidden": values.hidden, **layers, **stacked}
+def _named(masks: Masks) -> dict[str, Tensor]:
+    layers = {f"{site}.{i}": z for site in ("heads", "ffn") for i, z in enumerate(getattr(masks, site))}
+    stacked = {site: torch.stack(list(getattr(masks, site))) for site in ("attention_layer", "ffn_layer")}
+    return {"hidden": masks.hidden, **layers, **stacked}
 
 
-def load_decision(path: Path) -> Multipliers:
+def load_decision(path: Path) -> Masks:
     """Read what `save_decision` wrote."""
     with safe_open(path, "pt") as stream:
         found = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
     depth = len(found["attention_layer"])
     heads, ffn = ([found[f"{site}.{i}"] for i in range(depth)] for site in ("heads", "ffn"))
     attention, ffn_layer = (list(found[site].unbind()) for site in ("attention_layer", "ffn_layer"))
-    return Multipliers.of(found["hidden"], heads, ffn, attention, ffn_layer)
+    return Masks.of(found["hidden"], heads, ffn, attention, ffn_layer)

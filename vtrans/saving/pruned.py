@@ -18,9 +18,9 @@ from vtrans.pruning.surgery import (
     cut_norm,
     replace_skipped,
     retie,
-    untied_readers,
+    untied_output_linears,
 )
-from vtrans.tokens import Predictor, Retention, attach, dropping_encoder
+from vtrans.tokens import Predictor, Retention, attach, token_pruning_encoder
 
 SELECTORS: dict[str, type[nn.Module]] = {"predictor": Predictor, "retention": Retention}
 SHAPES, WEIGHTS = "pruned.json", "model.safetensors"
@@ -93,7 +93,7 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _tokens(model: nn.Module) -> dict[str, Any] | None:
-    encoder = dropping_encoder(model)
+    encoder = token_pruning_encoder(model)
     return None if encoder is None else {"selector": encoder.selector.kind, **encoder.selector.settings()}
 
 
@@ -140,9 +140,9 @@ def resize(model: nn.Module, shapes: dict) -> None:
         norm: Any = model.get_submodule(path)
         cut_norm(norm, hidden, torch.ones_like(norm.weight[: len(hidden)]))
     retie(model, anatomy)
-    for path in anatomy.mixers:
+    for path in anatomy.head_transforms:
         cut_linear(model.get_submodule(path), rows=hidden, columns=hidden)
-    for path in untied_readers(anatomy):
+    for path in untied_output_linears(anatomy):
         cut_linear(model.get_submodule(path), columns=hidden)
     for block, heads, ffn in zip(anatomy.blocks, shapes["heads"], shapes["ffn"], strict=True):
         if heads == 0:

@@ -1,4 +1,4 @@
-"""The attention function of token-dropping models: SDPA on ragged tokens, or a softmax that masks keys softly."""
+"""The attention function of token-dropping models: SDPA on packed tokens, or a softmax that masks keys softly."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from vtrans.tokens.ragged import Ragged
+from vtrans.tokens.packed import PackedTokens
 
 NAME = "vtrans_tokens"
 Fidelity = Literal["corrected", "official"]
@@ -23,7 +23,7 @@ def attention(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    ragged: Ragged | None = None,
+    packed: PackedTokens | None = None,
     token_keep: Tensor | None = None,
     fidelity: Fidelity = "corrected",
     significance: bool = False,
@@ -33,23 +33,23 @@ def attention(
 
     Args:
         module: the attention module.
-        query, key, value: `(batch, heads, length, head size)`, or `(1, heads, n, head size)` of ragged tokens.
+        query, key, value: `(batch, heads, length, head size)`, or `(1, heads, n, head size)` of packed tokens.
         attention_mask: bool `(batch, 1, 1, length)`, True where a key may be seen; None for all.
         dropout: of the probabilities.
         scaling: of the scores.
-        ragged: where ragged tokens belong; only here are they padded, to the longest of the batch.
+        packed: where packed tokens belong; only here are they padded, to the longest of the batch.
         token_keep: `(batch, length)` in [0, 1], differentiable; 0 takes a key out of the softmax.
         fidelity: `official` multiplies the probabilities by `token_keep` and leaves them unnormalised.
         significance: whether to return PoWER-BERT's significance of each key.
         **kwargs: what transformers passes besides.
 
     Returns:
-        Context `(batch, length, heads, head size)`, and the significance `(batch, length)` or None; ragged
+        Context `(batch, length, heads, head size)`, and the significance `(batch, length)` or None; packed
         ones `(1, n, heads, head size)` and `(n,)`.
     """
-    if ragged is not None:
-        query, key, value = (ragged.pad(x[0].transpose(0, 1)).transpose(1, 2) for x in (query, key, value))
-        attention_mask = ragged.mask
+    if packed is not None:
+        query, key, value = (packed.pad(x[0].transpose(0, 1)).transpose(1, 2) for x in (query, key, value))
+        attention_mask = packed.mask
     if token_keep is None and not significance:
         context = F.scaled_dot_product_attention(
             query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
@@ -61,9 +61,9 @@ def attention(
         seen = significance_of(probabilities, _present(attention_mask, token_keep)) if significance else None
         context = F.dropout(probabilities, dropout).to(value.dtype) @ value
     context = context.transpose(1, 2)
-    if ragged is None:
+    if packed is None:
         return context, seen
-    return ragged.unpad(context)[None], None if seen is None else ragged.unpad(seen)
+    return packed.unpad(context)[None], None if seen is None else packed.unpad(seen)
 
 
 def masked_softmax(

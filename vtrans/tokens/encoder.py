@@ -11,13 +11,13 @@ from vtrans.anatomy import Anatomy, anatomy_of
 from vtrans.errors import SuiteError
 from vtrans.tokens import attention as token_attention
 from vtrans.tokens.attention import Fidelity, padding_of
-from vtrans.tokens.ragged import Ragged
+from vtrans.tokens.packed import PackedTokens
 
 
 class Selector(Protocol):
     """Decides which tokens stay. A module, so that what it learns is saved with the model.
 
-    Tokens come padded, `(batch, length, hidden)`, or ragged, `(n, hidden)`; `Tokens` says which is which.
+    Tokens come padded, `(batch, length, hidden)`, or packed, `(n, hidden)`; `Tokens` says which is which.
 
     Attributes:
         kind: name in saved models.
@@ -31,7 +31,7 @@ class Selector(Protocol):
     learns: bool
     fidelity: Fidelity
 
-    def __call__(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: "Tokens") -> "Choice":
+    def __call__(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: "Tokens") -> "TokenDecision":
         """Choose among tokens; `seen` is their significance under place `ffn`."""
         ...
 
@@ -58,7 +58,7 @@ class Tokens(Protocol):
 
 
 @dataclass(frozen=True)
-class Choice:
+class TokenDecision:
     """What a selector says at one layer.
 
     Attributes:
@@ -79,20 +79,20 @@ class Trace:
     """What a loss needs of one layer of a masked pass.
 
     Attributes:
-        hidden: states before the choice, `(batch, length, hidden)`.
+        hidden: states before the decision, `(batch, length, hidden)`.
         real: bool `(batch, length)`, False on padding.
-        before, after: tokens kept up to this layer, before and after its choice, `(batch, length)`.
-        choice: what the selector said.
+        before, after: tokens kept up to this layer, before and after its decision, `(batch, length)`.
+        decision: what the selector said.
     """
 
     hidden: Tensor
     real: Tensor
     before: Tensor
     after: Tensor
-    choice: Choice
+    decision: TokenDecision
 
 
-class DroppingEncoder(nn.Module):
+class TokenPruningEncoder(nn.Module):
     """Stands in the place of a model's encoder; its layers are those of the encoder, in the same order.
 
     Masked, tokens stay where they are and dropped ones keep their last state, unseen by the others. Gathered,
@@ -133,56 +133,56 @@ class DroppingEncoder(nn.Module):
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last)
 
     def _gathered(self, hidden: Tensor, valid: Tensor) -> Tensor:
-        ragged, lengths = Ragged.of(valid), list[Tensor]()
+        packed, lengths = PackedTokens.of(valid), list[Tensor]()
         resting, hidden = hidden, hidden.flatten(0, 1)[valid.flatten()]
 
         def drop(chosen: Tensor) -> None:
             """Leave the states of tokens where they are, and go on with the chosen ones."""
-            nonlocal ragged, resting, hidden
+            nonlocal packed, resting, hidden
             # To a tracer, a decision that nothing follows would be dead code, and its cost not be counted.
             if not torch.jit.is_tracing() and bool(chosen.all()):
                 return
-            resting = self._rest(resting, ragged, hidden)
-            ragged, hidden = ragged.take(chosen), hidden[chosen]
+            resting = self._rest(resting, packed, hidden)
+            packed, hidden = packed.take(chosen), hidden[chosen]
 
         for index, layer in enumerate(self.layer):
-            entered = ragged.lengths
+            entered = packed.lengths
             if self.selector.place == "layer":
-                drop(self.selector(index, hidden, None, RaggedTokens(ragged)).keep > 0)
-            attended = ragged.lengths
-            context, seen = self._attend(layer, hidden[None], None, ragged=ragged)
+                drop(self.selector(index, hidden, None, PackedView(packed)).keep > 0)
+            attended = packed.lengths
+            context, seen = self._attend(layer, hidden[None], None, packed=packed)
             hidden = context[0]
             if seen is not None:
-                choice = self.selector(index, hidden, seen, RaggedTokens(ragged))
-                hidden = hidden if choice.scale is None else hidden * choice.scale.unsqueeze(-1)
-                drop(choice.keep > 0)
-            lengths += [entered, attended, ragged.lengths]
+                decision = self.selector(index, hidden, seen, PackedView(packed))
+                hidden = hidden if decision.scale is None else hidden * decision.scale.unsqueeze(-1)
+                drop(decision.keep > 0)
+            lengths += [entered, attended, packed.lengths]
             hidden = _feed(layer, hidden)
         self.lengths = torch.stack(lengths, 1).view(len(valid), -1, 3)
-        return self._rest(resting, ragged, hidden) if self.scatter else hidden[ragged.starts].unsqueeze(1)
+        return self._rest(resting, packed, hidden) if self.scatter else hidden[packed.starts].unsqueeze(1)
 
-    def _rest(self, resting: Tensor, ragged: Ragged, hidden: Tensor) -> Tensor:
+    def _rest(self, resting: Tensor, packed: PackedTokens, hidden: Tensor) -> Tensor:
         if not self.scatter:
             return resting
-        return resting.index_put((ragged.sample, ragged.place), hidden.to(resting.dtype))
+        return resting.index_put((packed.sample, packed.place), hidden.to(resting.dtype))
 
     def _masked(self, hidden: Tensor, valid: Tensor) -> Tensor:
         kept = valid.float()
         mask = None if bool(valid.all()) else valid[:, None, None, :]
         for index, layer in enumerate(self.layer):
-            before, entering, choice = kept, hidden, None
+            before, entering, decision = kept, hidden, None
             if self.selector.place == "layer":
-                choice = self.selector(index, hidden, None, PaddedTokens(kept > 0))
-                kept = before * choice.keep
+                decision = self.selector(index, hidden, None, PaddedView(kept > 0))
+                kept = before * decision.keep
             context, seen = self._attend(layer, hidden, mask, token_keep=kept)
             hidden = _blend(kept, context, hidden)
             if seen is not None:
-                choice = self.selector(index, hidden, seen, PaddedTokens(kept > 0))
-                kept = kept * choice.keep
-                hidden = hidden if choice.scale is None else hidden * choice.scale.unsqueeze(-1).to(hidden.dtype)
+                decision = self.selector(index, hidden, seen, PaddedView(kept > 0))
+                kept = kept * decision.keep
+                hidden = hidden if decision.scale is None else hidden * decision.scale.unsqueeze(-1).to(hidden.dtype)
             hidden = _blend(kept, _feed(layer, hidden), hidden)
-            if choice is not None and choice.probability is not None:
-                self.traces.append(Trace(entering, valid, before, kept, choice))
+            if decision is not None and decision.probability is not None:
+                self.traces.append(Trace(entering, valid, before, kept, decision))
         return hidden
 
     def _attend(self, layer: Any, hidden: Tensor, mask: Tensor | None, **how: Any) -> tuple[Tensor, Tensor | None]:
@@ -191,24 +191,24 @@ class DroppingEncoder(nn.Module):
 
 
 @dataclass(frozen=True)
-class RaggedTokens:
+class PackedView:
     """`Tokens` laid end to end."""
 
-    ragged: Ragged
+    packed: PackedTokens
 
     @property
     def first(self) -> Tensor:
         """Whether a token is the first of its sequence, `(n,)`."""
-        return self.ragged.first
+        return self.packed.first
 
     def ranks(self, seen: Tensor) -> Tensor:
         """Rank of each token by falling `seen`, `(n,)`."""
-        valid = self.ragged.pad(torch.ones_like(seen, dtype=torch.bool))
-        return self.ragged.unpad(PaddedTokens(valid).ranks(self.ragged.pad(seen)))
+        valid = self.packed.pad(torch.ones_like(seen, dtype=torch.bool))
+        return self.packed.unpad(PaddedView(valid).ranks(self.packed.pad(seen)))
 
 
 @dataclass(frozen=True)
-class PaddedTokens:
+class PaddedView:
     """`Tokens` of a padded batch, the padding on the right; `valid` is bool `(batch, length)`."""
 
     valid: Tensor
@@ -234,7 +234,7 @@ def _blend(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return share * new + (1 - share) * old
 
 
-def attach(model: nn.Module, selector: Any) -> DroppingEncoder:
+def attach(model: nn.Module, selector: Any) -> TokenPruningEncoder:
     """Let `model` drop the tokens that `selector` does not keep; changes the model in place.
 
     Raises:
@@ -244,7 +244,7 @@ def attach(model: nn.Module, selector: Any) -> DroppingEncoder:
     anatomy, config = anatomy_of(model), model.config
     selector.check(anatomy, config.max_position_embeddings)  # type: ignore[union-attr]
     stack: Any = model.get_submodule(anatomy.encoder)
-    encoder = DroppingEncoder(stack.layer, selector, scatter=not anatomy.pooled)
+    encoder = TokenPruningEncoder(stack.layer, selector, scatter=not anatomy.pooled)
     encoder.train(model.training)
     model.set_submodule(anatomy.encoder, encoder)
     config._attn_implementation = token_attention.NAME  # type: ignore[union-attr]
@@ -262,9 +262,9 @@ def refuse_decoder(model: nn.Module) -> None:
         )
 
 
-def dropping_encoder(model: nn.Module) -> DroppingEncoder | None:
+def token_pruning_encoder(model: nn.Module) -> TokenPruningEncoder | None:
     """The dropping encoder of a model, None where it has none."""
-    return next((module for module in model.modules() if isinstance(module, DroppingEncoder)), None)
+    return next((module for module in model.modules() if isinstance(module, TokenPruningEncoder)), None)
 
 
 def token_lengths(model: nn.Module) -> Tensor | None:
@@ -272,5 +272,5 @@ def token_lengths(model: nn.Module) -> Tensor | None:
 
     The three are those that enter a layer, that its attention sees, and that its FFN sees.
     """
-    encoder = dropping_encoder(model)
+    encoder = token_pruning_encoder(model)
     return None if encoder is None else encoder.lengths

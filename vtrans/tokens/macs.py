@@ -6,7 +6,7 @@ import numpy as np
 from torch import nn
 
 from vtrans.pruning.size import Size
-from vtrans.tokens.encoder import dropping_encoder
+from vtrans.tokens.encoder import token_pruning_encoder
 from vtrans.tokens.predictor import Predictor
 
 
@@ -15,13 +15,13 @@ class LayerMacs:
     """MACs of each layer by the tokens it sees; arrays of `(layers,)`.
 
     Attributes:
-        choice: of the predictor, a token that enters.
+        selector: of the predictor, a token that enters.
         attention, square: of the projections a token, and of scores and context a pair of tokens.
         ffn: of the FFN, a token.
         head: of pooler and task head: for each sequence, or for each token where `pooled` is False.
     """
 
-    choice: np.ndarray
+    selector: np.ndarray
     attention: np.ndarray
     square: np.ndarray
     ffn: np.ndarray
@@ -34,13 +34,13 @@ class LayerMacs:
         size = Size.of(model)
         hidden, n = float(size.dense.hidden), size.dense
         width = size.head_size * n.heads.numpy()
-        choice = np.zeros(len(width))
-        encoder = dropping_encoder(model)
+        selector = np.zeros(len(width))
+        encoder = token_pruning_encoder(model)
         if encoder is not None and isinstance(encoder.selector, Predictor):
-            choice[[int(index) for index in encoder.selector.mlps]] = hidden * hidden + 2 * hidden
-        head = hidden * size.reader + size.tail_macs
+            selector[[int(index) for index in encoder.selector.mlps]] = hidden * hidden + 2 * hidden
+        head = hidden * size.output_columns + size.tail_macs
         attention, ffn = (2 + 2 * size.shared) * hidden * width, (size.ups + 1) * hidden * n.ffn.numpy()
-        return cls(choice, attention, 2 * width, ffn, head, size.pooled)
+        return cls(selector, attention, 2 * width, ffn, head, size.pooled)
 
     def __call__(self, lengths: np.ndarray, widths: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """MACs of each sequence, `(rows,)`.
@@ -53,11 +53,11 @@ class LayerMacs:
         """
         enter, seen, fed = np.moveaxis(lengths.astype(float), -1, 0)
         squares = widths.astype(float) ** 2
-        layers = enter @ self.choice + seen @ self.attention + squares @ self.square + fed @ self.ffn
+        layers = enter @ self.selector + seen @ self.attention + squares @ self.square + fed @ self.ffn
         return layers + self.head * (1 if self.pooled else positions)
 
 
 def selector_parameters(model: nn.Module) -> int:
     """Parameters of the model's token selector, 0 where it has none."""
-    encoder = dropping_encoder(model)
+    encoder = token_pruning_encoder(model)
     return 0 if encoder is None else sum(p.numel() for p in encoder.selector.parameters())

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
 from vtrans.tokens.attention import Fidelity
-from vtrans.tokens.encoder import Choice, Tokens
+from vtrans.tokens.encoder import TokenDecision, Tokens
 
 BIAS = 5.0  # logits of keep and skim start at +-5: P(skim) = sigmoid(-10) = 4.5e-5
 
@@ -66,17 +66,17 @@ class Predictor(nn.Module):
                 f"predictor of width {self.hidden} on a model of width {anatomy.hidden}", "build it with Predictor.of"
             )
 
-    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> Choice:
+    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> TokenDecision:
         """Choose among tokens by their states `(..., hidden)`."""
         if str(layer) not in self.mlps:
-            return Choice(torch.ones(hidden.shape[:-1], device=hidden.device))
+            return TokenDecision(torch.ones(hidden.shape[:-1], device=hidden.device))
         logits, first = self.mlps[str(layer)](hidden).float(), tokens.first
         if not (self.training or self.stochastic):
-            return Choice((logits[..., 1] > logits[..., 0]) | first)
+            return TokenDecision((logits[..., 1] > logits[..., 0]) | first)
         soft = F.gumbel_softmax(logits, self.temperature)[..., 1]
         hard = (soft > 0.5).float() - soft.detach() + soft
         chances = (hard, logits.softmax(-1)[..., 1], soft)
-        return Choice(*(x.masked_fill(first, 1.0) for x in chances))
+        return TokenDecision(*(x.masked_fill(first, 1.0) for x in chances))
 
 
 def skim_predictor(hidden: int) -> nn.Sequential:

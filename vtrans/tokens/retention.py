@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
-from vtrans.tokens.encoder import Choice, Tokens
+from vtrans.tokens.encoder import TokenDecision, Tokens
 
 
 class Retention(nn.Module):
@@ -42,10 +42,10 @@ class Retention(nn.Module):
                 "give one length for each layer, none above the positions",
             )
 
-    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> Choice:
+    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> TokenDecision:
         """Choose among tokens by their significance `seen`."""
         assert seen is not None, "significance comes with place `ffn`"
-        return Choice((tokens.ranks(seen) < self.lengths[layer]).float())
+        return TokenDecision((tokens.ranks(seen) < self.lengths[layer]).float())
 
 
 def check_configuration(lengths: Sequence[int]) -> tuple[int, ...]:

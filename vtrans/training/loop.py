@@ -35,7 +35,7 @@ class Objective(Protocol):
         """
         ...
 
-    def terms(self, batch: dict[str, Tensor], step: int, total: int) -> dict[str, Tensor]:
+    def losses(self, batch: dict[str, Tensor], step: int, total: int) -> dict[str, Tensor]:
         """Weighted terms of the loss, which is their sum; 0-d each."""
         ...
 
@@ -43,13 +43,13 @@ class Objective(Protocol):
         """Called once the optimisers have stepped."""
         ...
 
-    def watch(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Numbers to be logged beside the terms."""
         ...
 
 
 @dataclass
-class Desk:
+class RunContext:
     """Where a run keeps its files and to whom it reports. Changes no result.
 
     Attributes:
@@ -71,7 +71,9 @@ class Desk:
     engine: Engine = field(default_factory=LocalEngine)
 
 
-def fit(objective: Objective, examples: Examples, schedule: Schedule, seed: int, name: str, desk: Desk) -> None:
+def fit(
+    objective: Objective, examples: Examples, schedule: Schedule, seed: int, name: str, run_context: RunContext
+) -> None:
     """Train `objective` for the whole schedule, from the last checkpoint where there is one.
 
     Args:
@@ -80,36 +82,36 @@ def fit(objective: Objective, examples: Examples, schedule: Schedule, seed: int,
         schedule: length and rates.
         seed: of batches, dropout and gate noise.
         name: of the stage; names its files.
-        desk: files, reporting and the stop flag.
+        run_context: files, reporting and the stop flag.
 
     Raises:
         RunFailed: a loss term is not finite; names term and step.
         RunCancelled: the stop flag was set; the checkpoint is written.
     """
-    loop = Loop(objective, examples, schedule, seed, name, desk.engine)
-    first = loop.restore(StageFiles(desk.folder, name).read())
-    files = StageFiles(desk.folder if desk.engine.rank == 0 else None, name)
+    loop = Loop(objective, examples, schedule, seed, name, run_context.engine)
+    first = loop.restore(StageFiles(run_context.folder, name).read())
+    files = StageFiles(run_context.folder if run_context.engine.rank == 0 else None, name)
     files.trim_log(first)
     started = saved = time.monotonic()
     for step in range(first, loop.total):
         numbers = loop.step(step)
         loop.elapsed += time.monotonic() - started
         started = time.monotonic()
-        _log(loop, files, desk, step, numbers)
-        if desk.stop or step + 1 == loop.total or started - saved > desk.every:
+        _log(loop, files, run_context, step, numbers)
+        if run_context.stop or step + 1 == loop.total or started - saved > run_context.every:
             files.write(loop.state(step + 1))
             saved = time.monotonic()
-        if desk.stop:
+        if run_context.stop:
             raise RunCancelled(f"stopped at step {step + 1} of {loop.total} of {name}", "run the same command to go on")
-    desk.elapsed[name], desk.precisions[name] = loop.elapsed, " and ".join(loop.precisions)
+    run_context.elapsed[name], run_context.precisions[name] = loop.elapsed, " and ".join(loop.precisions)
 
 
-def _log(loop: "Loop", files: StageFiles, desk: Desk, step: int, numbers: dict[str, float]) -> None:
+def _log(loop: "Loop", files: StageFiles, run_context: RunContext, step: int, numbers: dict[str, float]) -> None:
     if step % LOG_EVERY == 0 or step + 1 == loop.total:
-        numbers = {**numbers, **loop.objective.watch()}
+        numbers = {**numbers, **loop.objective.metrics()}
         files.append_log({"step": step, **numbers})
-    if desk.report:
-        desk.report(loop.name, step + 1, loop.total, numbers)
+    if run_context.report:
+        run_context.report(loop.name, step + 1, loop.total, numbers)
 
 
 class Loop:
@@ -145,7 +147,7 @@ class Loop:
         self._prepare(step)
         rows, sums = self.batches[step], dict[str, float]()
         for part, share in parts(rows, self.schedule.accumulate, self.engine.rank, self.engine.ranks):
-            terms = self._terms(part, step)
+            terms = self._losses(part, step)
             check_finite(terms, step, self.name)
             self.engine.backward(self.scaler.scale(torch.stack([*terms.values()]).sum() * share))
             for key, value in terms.items():
@@ -159,11 +161,11 @@ class Loop:
         for group in self.optimizers["weights"].param_groups if "weights" in self.optimizers else ():
             group["lr"] = group.get("share", 1.0) * self.schedule.lr * self.schedule.lr_factor(step, self.total)
 
-    def _terms(self, rows: list[int], step: int) -> dict[str, Tensor]:
+    def _losses(self, rows: list[int], step: int) -> dict[str, Tensor]:
         batch = {k: v.to(self.device) for k, v in self.examples.batch(rows).items()}
         enabled = self.precision != "fp32"
         with torch.autocast(self.device.type, dtype=DTYPES[self.precision] if enabled else None, enabled=enabled):
-            return self.objective.terms(batch, step, self.total)
+            return self.objective.losses(batch, step, self.total)
 
     def _apply(self) -> None:
         for name, optimizer in self.optimizers.items():
@@ -234,14 +236,14 @@ def check_finite(terms: dict[str, Tensor], step: int, stage: str) -> None:
 
 
 @contextmanager
-def stop_on_interrupt(desk: Desk) -> Iterator[None]:
-    """Turn the first Ctrl-C into `desk.stop`; the second one interrupts at once."""
+def stop_on_interrupt(run_context: RunContext) -> Iterator[None]:
+    """Turn the first Ctrl-C into `run_context.stop`; the second one interrupts at once."""
 
     def handler(number: int, frame: object) -> None:
         """Set the flag, or interrupt."""
-        if desk.stop:
+        if run_context.stop:
             raise KeyboardInterrupt
-        desk.stop = True
+        run_context.stop = True
 
     before = signal.signal(signal.SIGINT, handler)
     try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from vtrans.settings import Precision
 
 SCOPE = ("evaluation_rows", "evaluation_precision", "zero_shot", "zero_shot_rows")
@@ -28,7 +28,7 @@ class Preset:
         evaluation_precision: of the metrics; `auto` is bf16 where the device has units for it.
         zero_shot, zero_shot_rows: zero-shot tasks, and questions of each, the first ones; 0 for all.
         max_length: tokens that sequences are truncated to.
-        phases: schedules of a task, by its name.
+        schedules: schedules of a task, by its name.
         overrides: fields of methods to replace, by method name.
         tflops: throughput that `plan` reckons with, in TFLOP/s.
         gpu: whether it is meant for a GPU.
@@ -41,7 +41,7 @@ class Preset:
     seeds: tuple[int, ...]
     rows: tuple[str, ...]
     max_length: int
-    phases: Callable[[str], Phases]
+    schedules: Callable[[str], Schedules]
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     more_tasks: tuple[str, ...] = ()
     ablations: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import Any
 from baselines.cofi import HardConcreteGates
 from baselines.parts.token_losses import TokenLosses
 from benchmark.grid.presets.base import Preset
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from benchmark.tasks.registry import GLUE, get_task
 from vtrans.settings import Constraint, GateRates, Schedule
 
@@ -50,7 +50,7 @@ _SMALL_DATA = ("cola", "stsb", "mrpc", "rte", "wnli")
 # A few hundred steps instead of CoFi's tens of thousands: the gates need a faster rate to get anywhere.
 SHORT: dict[str, dict[str, Any]] = {
     "CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05, coarse=0.25)), "constraint": Constraint()},
-    "PoWER-BERT": {"rate": 0.03, "strength": 2e-4},
+    "PoWER-BERT": {"rate": 0.03, "penalty": 2e-4},
 }
 # Eighty steps: predictors have to get from a bias of 5 to decisions in a few dozen. At such a rate the pressure of
 # the longer presets drops every token of a small model before the task can object.
@@ -61,9 +61,9 @@ SHORTEST = SHORT | {
 PAPER = {"Transkimmer": {"rate": 2e-5}, "Infor-Coef": {"rate": 2e-5}}
 
 
-def _quick(task: str) -> Phases:
+def _quick(task: str) -> Schedules:
     prune = Schedule(steps=140, lr=1e-4)
-    return Phases(
+    return Schedules(
         finetune=Schedule(steps=220, lr=1e-4, warmup=0.1),
         prune=prune,
         recover=Schedule(steps=130, lr=3e-4),
@@ -75,10 +75,10 @@ def _quick(task: str) -> Phases:
     )
 
 
-def _small(task: str) -> Phases:
+def _small(task: str) -> Schedules:
     few = task in _SMALL_DATA
     prune = Schedule(steps=240, batch=16, lr=3e-4) if few else Schedule(steps=300, lr=1e-4)
-    return Phases(
+    return Schedules(
         finetune=Schedule(steps=400, batch=16, lr=1e-4, warmup=0.1)
         if few
         else Schedule(steps=600, lr=1e-4, warmup=0.1),
@@ -106,14 +106,14 @@ _RETENTION = {
 }
 
 
-def _paper(task: str) -> Phases:
+def _paper(task: str) -> Schedules:
     few = task in _SMALL_DATA
     joint = Schedule(epochs=_JOINT_EPOCHS.get(task, 5), lr=2e-5, warmup=0.1, weight_decay=0.01, embeddings=True)
     strength, rate, search_lr, batch = _RETENTION.get(task, (2e-4, 5e-4, 3e-5, 64))
     search = Schedule(epochs=3, batch=batch, lr=search_lr, warmup=0.1, embeddings=True)
     prune = Schedule(epochs=100 if few else 20, lr=2e-5)
     recover = Schedule(epochs=20, batch=64, lr=2e-5, decay="constant")
-    return Phases(
+    return Schedules(
         finetune=Schedule(epochs=3, lr=2e-5, warmup=0.1, weight_decay=0.01, embeddings=True),
         prune=prune,
         recover=recover,
@@ -139,7 +139,7 @@ _PRESETS = (
         rows=QUICK_ROWS,
         evaluation_precision="fp32",
         max_length=64,
-        phases=_quick,
+        schedules=_quick,
         overrides=SHORTEST,
         ablations=ABLATIONS,
         embeddings=EMBEDDINGS,
@@ -154,7 +154,7 @@ _PRESETS = (
         rows=ROWS + STUDENT_ROWS + TOKEN_ROWS,
         evaluation_precision="fp32",
         max_length=128,
-        phases=_small,
+        schedules=_small,
         overrides=SHORT,
         ablations=ABLATIONS,
         embeddings=EMBEDDINGS,
@@ -171,7 +171,7 @@ _PRESETS = (
         rows=ROWS + STUDENT_ROWS + TOKEN_ROWS,
         evaluation_precision="fp32",
         max_length=128,
-        phases=_paper,
+        schedules=_paper,
         overrides=PAPER,
         ablations=ABLATIONS,
         embeddings=EMBEDDINGS,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmark.grid.presets.base import Preset
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from vtrans.methods.stages import VariationalGates
 from vtrans.settings import Schedule
 
@@ -21,21 +21,21 @@ def _gates(layers: int) -> dict[str, Any]:
     return {"gates": VariationalGates(information=_information(layers))}
 
 
-def _quick(task: str) -> Phases:
+def _quick(task: str) -> Schedules:
     prune = Schedule(steps=80, batch=4)
-    return Phases(None, prune, Schedule(steps=50, batch=4, lr=1e-4), prune, Schedule(steps=20, batch=4))
+    return Schedules(None, prune, Schedule(steps=50, batch=4, lr=1e-4), prune, Schedule(steps=20, batch=4))
 
 
-def _small(task: str) -> Phases:
+def _small(task: str) -> Schedules:
     prune = Schedule(steps=250, batch=4)
-    return Phases(None, prune, Schedule(steps=200, batch=4, lr=1e-4), prune, Schedule(steps=50, batch=4))
+    return Schedules(None, prune, Schedule(steps=200, batch=4, lr=1e-4), prune, Schedule(steps=50, batch=4))
 
 
-def _paper(task: str) -> Phases:
+def _paper(task: str) -> Schedules:
     # TVA-prune: 4,000 sequences of 512 tokens, one epoch, batch 1; adapters for two epochs at batch 128.
     prune = Schedule(steps=4000, batch=1)
     adapters = Schedule(epochs=2, batch=128, accumulate=128, lr=1e-4)
-    return Phases(None, prune, adapters, prune, Schedule(steps=400, batch=1))
+    return Schedules(None, prune, adapters, prune, Schedule(steps=400, batch=1))
 
 
 PRESETS = (
@@ -47,7 +47,7 @@ PRESETS = (
         seeds=(0,),
         rows=ROWS,
         max_length=128,
-        phases=_quick,
+        schedules=_quick,
         overrides={"Faster-VTrans-LLM": _gates(30)},
         latency=(1, 4),
         evaluation_rows=160,
@@ -60,7 +60,7 @@ PRESETS = (
         seeds=(0,),
         rows=(*ROWS, "Faster-VTrans-LLM-LoRA-s50"),
         max_length=256,
-        phases=_small,
+        schedules=_small,
         overrides={"Faster-VTrans-LLM": _gates(30) | {"fraction": 1.0}},
         latency=(1, 4),
         zero_shot=ZERO_SHOT,
@@ -76,7 +76,7 @@ PRESETS = (
         seeds=(0,),
         rows=(*ROWS, "Faster-VTrans-LLM-LoRA-s50"),
         max_length=512,
-        phases=_paper,
+        schedules=_paper,
         overrides={"Faster-VTrans-LLM": _gates(32) | {"fraction": 1.0, "multiple": 128}},
         latency=(1, 4),
         zero_shot=ALL_ZERO_SHOT,

@@ -5,7 +5,7 @@ from typing import Any
 
 from baselines.cofi import HardConcreteGates
 from benchmark.grid.presets.base import Preset
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from vtrans.settings import Constraint, GateRates, Schedule
 
 ROWS = (
@@ -24,9 +24,9 @@ _SHORT: dict[str, dict[str, Any]] = {
 }
 
 
-def _quick(task: str) -> Phases:
+def _quick(task: str) -> Schedules:
     prune = Schedule(steps=120, batch=8, lr=3e-4)
-    return Phases(
+    return Schedules(
         finetune=Schedule(steps=60, batch=8, lr=2e-4),
         prune=prune,
         recover=replace(prune, steps=100, lr=1e-3),
@@ -35,9 +35,9 @@ def _quick(task: str) -> Phases:
     )
 
 
-def _small(task: str) -> Phases:
+def _small(task: str) -> Schedules:
     prune = Schedule(steps=300, batch=8, lr=3e-4)
-    return Phases(
+    return Schedules(
         finetune=Schedule(epochs=1, batch=16, lr=1e-3, warmup=0.05, embeddings=True),
         prune=prune,
         recover=replace(prune, steps=600, lr=1e-3),
@@ -46,10 +46,10 @@ def _small(task: str) -> Phases:
     )
 
 
-def _paper(task: str) -> Phases:
+def _paper(task: str) -> Schedules:
     # No published recipe for GPT-2 is known to us; these are CoFi's proportions at run_clm's usual rates.
     prune = Schedule(epochs=20, batch=8, lr=5e-5)
-    return Phases(
+    return Schedules(
         finetune=Schedule(epochs=3, batch=8, lr=5e-5, embeddings=True),
         prune=prune,
         recover=replace(prune, decay="constant"),
@@ -68,7 +68,7 @@ PRESETS = (
         rows=QUICK_ROWS,
         evaluation_precision="fp32",
         max_length=128,
-        phases=_quick,
+        schedules=_quick,
         overrides=_SHORT,
     ),
     Preset(
@@ -80,7 +80,7 @@ PRESETS = (
         rows=ROWS,
         evaluation_precision="fp32",
         max_length=128,
-        phases=_small,
+        schedules=_small,
         overrides=_SHORT,
     ),
     Preset(
@@ -94,6 +94,6 @@ PRESETS = (
         rows=ROWS,
         evaluation_precision="fp32",
         max_length=1024,
-        phases=_paper,
+        schedules=_paper,
     ),
 )

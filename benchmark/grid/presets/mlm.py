@@ -4,15 +4,15 @@ from dataclasses import replace
 
 from benchmark.grid.presets import glue
 from benchmark.grid.presets.base import Preset
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from vtrans.settings import Schedule
 
 ROWS = ("dense", "CoFi-s60", "VTrans-s60")
 
 
-def _quick(task: str) -> Phases:
+def _quick(task: str) -> Schedules:
     prune = Schedule(steps=100, batch=8, lr=1e-4)
-    return Phases(
+    return Schedules(
         finetune=Schedule(steps=150, batch=8, lr=5e-4, warmup=0.1),
         prune=prune,
         recover=replace(prune, steps=80, lr=3e-4),
@@ -21,9 +21,9 @@ def _quick(task: str) -> Phases:
     )
 
 
-def _small(task: str) -> Phases:
+def _small(task: str) -> Schedules:
     prune = Schedule(steps=300, batch=16, lr=1e-4)
-    return Phases(
+    return Schedules(
         finetune=Schedule(steps=600, batch=16, lr=5e-4, warmup=0.1),
         prune=prune,
         recover=replace(prune, steps=600, lr=3e-4),
@@ -32,10 +32,10 @@ def _small(task: str) -> Phases:
     )
 
 
-def _paper(task: str) -> Phases:
+def _paper(task: str) -> Schedules:
     # The paper names neither corpus nor steps of its task-agnostic rows; these are our choice.
     prune = Schedule(epochs=1, batch=64, lr=5e-5, warmup=0.05)
-    return Phases(
+    return Schedules(
         finetune=None,  # the hub's model has a head for words
         prune=prune,
         recover=prune,
@@ -54,7 +54,7 @@ _PRESETS = (
         rows=ROWS,
         evaluation_precision="fp32",
         max_length=64,
-        phases=_quick,
+        schedules=_quick,
         overrides=glue.SHORTEST,
     ),
     Preset(
@@ -66,7 +66,7 @@ _PRESETS = (
         rows=ROWS,
         evaluation_precision="fp32",
         max_length=128,
-        phases=_small,
+        schedules=_small,
         overrides=glue.SHORT,
     ),
     Preset(
@@ -80,7 +80,7 @@ _PRESETS = (
         rows=ROWS,
         evaluation_precision="fp32",
         max_length=128,
-        phases=_paper,
+        schedules=_paper,
     ),
 )
 PRESETS = (

@@ -5,7 +5,7 @@ from dataclasses import replace
 from baselines.parts.token_losses import TokenLosses
 from benchmark.grid.presets import glue
 from benchmark.grid.presets.base import Preset
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from benchmark.tasks.registry import ANSWER_LENGTH
 from vtrans.settings import Schedule
 
@@ -17,9 +17,9 @@ SHORT_LENGTH = 256  # of windows, where 384 tokens take too long
 SHORT = glue.SHORT | {"Infor-Coef": {"rate": 5e-3, "losses": TokenLosses(entropy=4e-4, norm=4.0, warmup=0.1)}}
 
 
-def _small(task: str) -> Phases:
+def _small(task: str) -> Schedules:
     prune = Schedule(steps=150, batch=16, lr=1e-4)
-    return Phases(
+    return Schedules(
         finetune=Schedule(steps=900, batch=16, lr=2e-4, warmup=0.1),
         prune=prune,
         recover=replace(prune, steps=300, lr=3e-4),
@@ -31,9 +31,9 @@ def _small(task: str) -> Phases:
     )
 
 
-def _quick(task: str) -> Phases:
+def _quick(task: str) -> Schedules:
     prune = Schedule(steps=60, batch=8, lr=1e-4)
-    return Phases(
+    return Schedules(
         finetune=Schedule(steps=150, batch=8, lr=2e-4, warmup=0.1),
         prune=prune,
         recover=replace(prune, steps=60, lr=3e-4),
@@ -45,11 +45,11 @@ def _quick(task: str) -> Phases:
     )
 
 
-def _paper(task: str) -> Phases:
+def _paper(task: str) -> Schedules:
     # CoFi's schedule for SQuAD; the token methods' are those of their papers' long tasks.
     prune = Schedule(epochs=20, batch=16, lr=3e-5)
     joint = Schedule(epochs=3, batch=16, lr=2e-5, warmup=0.1, weight_decay=0.01, embeddings=True)
-    return Phases(
+    return Schedules(
         finetune=Schedule(epochs=2, batch=16, lr=3e-5, warmup=0.1, weight_decay=0.01, embeddings=True),
         prune=prune,
         recover=replace(prune, decay="constant"),
@@ -71,7 +71,7 @@ _PRESETS = (
         rows=("dense", "VTrans-s60", "Infor-Coef-4x"),
         evaluation_precision="fp32",
         max_length=SHORT_LENGTH,
-        phases=_quick,
+        schedules=_quick,
         overrides=glue.SHORTEST,
     ),
     Preset(
@@ -84,7 +84,7 @@ _PRESETS = (
         rows=ROWS,
         evaluation_precision="fp32",
         max_length=SHORT_LENGTH,
-        phases=_small,
+        schedules=_small,
         overrides=SHORT,
     ),
     Preset(
@@ -99,7 +99,7 @@ _PRESETS = (
         rows=ROWS,
         evaluation_precision="fp32",
         max_length=ANSWER_LENGTH,
-        phases=_paper,
+        schedules=_paper,
         overrides=glue.PAPER,
     ),
 )

@@ -76,16 +76,16 @@ def heads_of(path: Path, record: Record, folder: Path | None, report: "Report | 
     """The heads of one run; its dense model is loaded, or fine-tuned again where its weights are not kept."""
     from benchmark.reports.attention.shares import attention_shares
     from benchmark.runs.runner import check_inputs, obtain
-    from benchmark.runs.task_context import Bench
+    from benchmark.runs.task_context import TaskContext
 
     match = re.search(r"--(\w+)--seed\d+--\w+$", path.stem)
     cell = Cell(record.suite, get_preset(record.preset, record.suite), record.task, record.row, record.seed)
     if match is None or match[1] != "validation" or cell.key != record.key:
         raise SuiteError(f"{path.name} was made under another configuration", "run the row again")
     store = Store(path.parents[3], record.suite, record.preset)
-    bench = Bench.load(cell, folder, store.folder / "work", report)
-    check_inputs(cell, store, bench)
-    shares = attention_shares(obtain(cell.teacher, store, bench, report), bench.evaluation, bench.tokenizer)
+    context = TaskContext.load(cell, folder, store.folder / "work", report)
+    check_inputs(cell, store, context)
+    shares = attention_shares(obtain(cell.teacher, store, context, report), context.evaluation, context.tokenizer)
     assert record.outcome is not None
     return flat(shares, record.outcome.report["pruning"]["heads_kept"])
 

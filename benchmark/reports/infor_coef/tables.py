@@ -12,7 +12,7 @@ from benchmark.grid.suites import get_preset
 from benchmark.records.schema import Outcome, Record
 from benchmark.records.store import Store
 from benchmark.reports.infor_coef.printed import BERT_BASE, FOOTNOTES, TABLE_2, TABLE_3, TASKS, Printed
-from benchmark.reports.tables import MISSING, Value, notes
+from benchmark.reports.tables import MISSING, SeedStats, notes
 from vtrans.errors import SuiteError
 
 Found = dict[tuple[str, str], list[Outcome]]  # (row, task) -> outcomes over seeds
@@ -88,7 +88,7 @@ def _pair(printed: float | None, digits: int, suffix: str, measured: str) -> str
 
 def _score(outcomes: Sequence[Outcome], metric: str) -> str:
     values = tuple(o.metrics[metric] for o in outcomes)
-    return Value(values).text(1, spread=True) if values else MISSING
+    return SeedStats(values).text(1, spread=True) if values else MISSING
 
 
 LEGEND = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.common.checkpoints import load_model
 from benchmark.tasks.classification.labels import check_label_names, check_labels
-from benchmark.tasks.classification.rows import Row, encode, hold_out, parse
+from benchmark.tasks.classification.rows import LabelledTexts, encode, hold_out, parse
 from benchmark.tasks.kind import Kind, Scored
 from benchmark.tasks.registry import Task
 
@@ -25,19 +25,19 @@ class Classification(Kind):
         """Text columns and the label."""
         return ", ".join((*task.texts, "label"))
 
-    def parse(self, task: Task, item: dict[str, Any], where: str) -> Row:
+    def parse(self, task: Task, item: dict[str, Any], where: str) -> LabelledTexts:
         """Texts and label of a row."""
         return parse(task, item, where)
 
-    def check(self, task: Task, rows: Sequence[Row]) -> str:
+    def check(self, task: Task, rows: Sequence[LabelledTexts]) -> str:
         """Labels in range and, where a known row is among them, in order."""
         return check_labels(task, rows)
 
-    def hold_out(self, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    def hold_out(self, rows: Sequence[LabelledTexts]) -> tuple[list[LabelledTexts], list[LabelledTexts]]:
         """Whole texts, no part of which is trained on."""
         return hold_out(rows)
 
-    def encode(self, task: Task, rows: Sequence[Row], tokenizer: Any, max_length: int) -> "Examples":
+    def encode(self, task: Task, rows: Sequence[LabelledTexts], tokenizer: Any, max_length: int) -> "Examples":
         """One sequence per row."""
         return encode(task, rows, tokenizer, max_length)
 

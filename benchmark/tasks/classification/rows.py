@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 DEV_ROWS = 1000  # at most so many rows of train are held out to select on
 
-Row = tuple[tuple[str, ...], float]
+LabelledTexts = tuple[tuple[str, ...], float]
 
 
-def parse(task: Task, item: dict[str, Any], where: str) -> Row:
+def parse(task: Task, item: dict[str, Any], where: str) -> LabelledTexts:
     """Texts and label of a row of columns. A label may also be the name of its class.
 
     Raises:
@@ -35,7 +35,7 @@ def parse(task: Task, item: dict[str, Any], where: str) -> Row:
     return tuple(str(item[column]) for column in task.texts), label
 
 
-def hold_out(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+def hold_out(rows: Sequence[LabelledTexts]) -> tuple[list[LabelledTexts], list[LabelledTexts]]:
     """Hold out about a tenth of the rows, at most `DEV_ROWS`, chosen by the hash of their texts.
 
     SST-2 trains on the phrases of its sentences, and a phrase of a training sentence is no held-out row.
@@ -48,15 +48,15 @@ def hold_out(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     return [row for row in rows if _plain(row) not in held], dev
 
 
-def _plain(row: Row) -> str:
+def _plain(row: LabelledTexts) -> str:
     return " / ".join(" ".join(text.split()) for text in row[0])
 
 
-def _joined(rows: Sequence[Row]) -> str:
+def _joined(rows: Sequence[LabelledTexts]) -> str:
     return "\n".join(map(_plain, rows))
 
 
-def encode(task: Task, rows: Sequence[Row], tokenizer: Any, max_length: int) -> "Examples":
+def encode(task: Task, rows: Sequence[LabelledTexts], tokenizer: Any, max_length: int) -> "Examples":
     """Tokenise rows, truncated to `max_length` tokens."""
     import torch
 

@@ -8,7 +8,7 @@ import torch
 from command import call
 from tiny import tiny_llama
 
-from benchmark.commands.evaluate import Request, evaluate_model
+from benchmark.commands.evaluate import EvaluateRequest, evaluate_model
 from benchmark.models.pretrain import train_tokenizer
 from benchmark.tasks.language_modeling.perplexity import metrics_of, window_nll
 from vtrans.data.windows import Windows
@@ -51,10 +51,10 @@ def test_a_compressed_model_has_the_metrics_of_its_report(
 
 
 def test_a_stride_gives_each_token_more_context(language):
-    plain, strided = (evaluate_model(Request(**language, stride=stride)) for stride in (0, 1))
+    plain, strided = (evaluate_model(EvaluateRequest(**language, stride=stride)) for stride in (0, 1))
     assert strided["n (tokens)"] > plain["n (tokens)"]
     assert math.isfinite(strided["perplexity"]) and strided["perplexity"] != plain["perplexity"]
-    assert evaluate_model(Request(**language, stride=24)) == plain
+    assert evaluate_model(EvaluateRequest(**language, stride=24)) == plain
 
 
 def test_strided_windows_are_those_of_the_text():
@@ -67,7 +67,7 @@ def test_strided_windows_are_those_of_the_text():
 
 
 def test_bf16_is_near_fp32(language):
-    exact, rough = (evaluate_model(Request(**language, precision=p))["perplexity"] for p in ("fp32", "bf16"))
+    exact, rough = (evaluate_model(EvaluateRequest(**language, precision=p))["perplexity"] for p in ("fp32", "bf16"))
     assert rough != exact and rough == pytest.approx(exact, rel=0.05)
 
 
@@ -85,4 +85,4 @@ def test_bf16_is_near_fp32(language):
 )
 def test_bad_requests_are_named(language, change, message):
     with pytest.raises(SuiteError, match=message):
-        evaluate_model(Request(**(language | change)))
+        evaluate_model(EvaluateRequest(**(language | change)))

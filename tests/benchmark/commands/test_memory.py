@@ -4,7 +4,7 @@ import pytest
 from tiny import tiny_gpt2, tiny_llama
 from transformers import LlamaConfig
 
-from benchmark.commands.memory import check_fits, estimate
+from benchmark.commands.memory import check_memory_fits, estimate
 from benchmark.models.registry import GIB
 from vtrans.errors import SuiteError
 from vtrans.training.engine import Sharding
@@ -36,6 +36,6 @@ def test_ranks_offload_and_checkpointing_need_less():
 
 def test_too_little_memory_is_said_before_anything_is_loaded():
     need = estimate(LlamaConfig(), Sharding(stage=2), 1, 1, 512)
-    check_fits(need, 24 * GIB, Sharding(stage=2))
+    check_memory_fits(need, 24 * GIB, Sharding(stage=2))
     with pytest.raises(SuiteError, match=r"needs 15\.\d GiB and has 8\.0; try --stage 3, --offload, --checkpointing"):
-        check_fits(need, 8 * GIB, Sharding(stage=2))
+        check_memory_fits(need, 8 * GIB, Sharding(stage=2))

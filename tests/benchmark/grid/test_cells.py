@@ -41,7 +41,7 @@ def test_presets_hold_their_rows():
 def test_every_method_of_every_preset_builds():
     for preset in (preset for suite in SUITES.values() for preset in suite.presets.values()):
         for row in preset.rows:
-            stages = build(row, preset.phases(preset.tasks[0]), preset.overrides).stages()
+            stages = build(row, preset.schedules(preset.tasks[0]), preset.overrides).stages()
             assert stages or row == "dense"
 
 
@@ -55,12 +55,12 @@ def test_keys_are_unique_and_stable():
 
 def test_key_changes_with_any_hyper_parameter_and_with_the_teacher():
     cell = plan("glue", "quick", ["VTrans-s60"])[0]
-    phases = cell.preset.phases(cell.task)
+    schedules = cell.preset.schedules(cell.task)
 
     def key(**changes) -> str:
-        changed = dataclasses.replace(phases, **changes)
+        changed = dataclasses.replace(schedules, **changes)
         return Cell(
-            cell.suite, dataclasses.replace(cell.preset, phases=lambda task: changed), cell.task, cell.row, 0
+            cell.suite, dataclasses.replace(cell.preset, schedules=lambda task: changed), cell.task, cell.row, 0
         ).key
 
     assert key() == cell.key
@@ -81,11 +81,11 @@ def test_methods_can_be_named_whole_or_at_any_size():
 @given(st.sampled_from([m for m in METHODS if METHODS[m].sized]), st.integers(1, 99))
 def test_rows_parse_back(method, percent):
     row = parse_row(f"{method}-s{percent}")
-    assert (row.method, row.sparsity, row.base, row.strength) == (method, percent / 100, "", 1.0)
+    assert (row.method, row.sparsity, row.base, row.loss_scale) == (method, percent / 100, "", 1.0)
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "method", "base", "strength"),
+    ("text", "name", "method", "base", "loss_scale"),
     [
         ("transkimmer", "Transkimmer", "Transkimmer", "", 1),
         ("infor-coef-4X", "Infor-Coef-4x", "Infor-Coef", "CoFi-s60", 1),
@@ -96,9 +96,9 @@ def test_rows_parse_back(method, percent):
         ("cofi-s60+infor-coef-no-norm", "CoFi-s60+Infor-Coef-no-norm", "Infor-Coef-no-norm", "CoFi-s60", 1),
     ],
 )
-def test_token_rows_name_their_start_and_strength(text, name, method, base, strength):
+def test_token_rows_name_their_start_and_loss_scale(text, name, method, base, loss_scale):
     row = parse_row(text)
-    assert (row.name, row.method, row.base, row.strength) == (name, method, base, strength)
+    assert (row.name, row.method, row.base, row.loss_scale) == (name, method, base, loss_scale)
     assert parse_row(row.name) == row
 
 
@@ -118,13 +118,13 @@ def test_a_joint_row_starts_from_the_cell_of_its_static_method():
         ({"rows": ["VTrns-s60"]}, "did you mean 'VTrans'"),
         ({"rows": ["VTrans-s100"]}, "outside"),
         ({"rows": ["VTrans-s0"]}, "outside"),
-        ({"rows": ["VTrans-s60@2"]}, "takes no strength"),
-        ({"rows": ["Transkimmer@0"]}, "no strength above 0"),
+        ({"rows": ["VTrans-s60@2"]}, "takes no loss scale"),
+        ({"rows": ["Transkimmer@0"]}, "no loss scale above 0"),
         ({"rows": ["CoFi-s60+VTrans-s60"]}, "joins no static and token method"),
         ({"rows": ["Transkimmer+Infor-Coef"]}, "joins no static and token method"),
-        ({"rows": ["CoFi-s60+Infor-Coef-no-norm@2"]}, "takes no strength"),
-        ({"rows": ["Transkimmer@1.00000001"]}, "no strength above 0"),
-        ({"rows": ["Transkimmer@\u0663"]}, "no strength above 0"),
+        ({"rows": ["CoFi-s60+Infor-Coef-no-norm@2"]}, "takes no loss scale"),
+        ({"rows": ["Transkimmer@1.00000001"]}, "no loss scale above 0"),
+        ({"rows": ["Transkimmer@\u0663"]}, "no loss scale above 0"),
         ({"rows": ["Infor-Coef-4x-s60"]}, "sizes a row that is fixed"),
         ({"rows": ["Infor-Coff-4x"]}, "did you mean 'Infor-Coef"),
         ({"rows": ["dense-s60"]}, "takes no sparsity"),

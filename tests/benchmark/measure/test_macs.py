@@ -17,7 +17,7 @@ from vtrans.errors import SuiteError
 from vtrans.pruning.gates import GateSet, VariationalGate
 from vtrans.pruning.size import Size
 from vtrans.pruning.surgery import materialise
-from vtrans.tokens import dropping_encoder
+from vtrans.tokens import token_pruning_encoder
 from vtrans.tokens.macs import LayerMacs
 
 
@@ -110,6 +110,6 @@ def test_closed_form_is_checked(monkeypatch):
 
 def test_stochastic_decisions_can_be_counted():
     model, examples = dropping(tiny_bert(), "predictor", 0), tiny_examples(20)
-    dropping_encoder(model).selector.stochastic = True
+    token_pruning_encoder(model).selector.stochastic = True
     for row in range(20):
         check_closed_form(model, examples, row)

@@ -14,7 +14,7 @@ from benchmark.records.store import Store
 from benchmark.reports.tables import build
 from benchmark.runs import runner
 from benchmark.runs.runner import run_cell, run_cells
-from benchmark.runs.task_context import Bench
+from benchmark.runs.task_context import TaskContext
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.pruning.size import Size
 from vtrans.saving.pruned import load_pruned
@@ -111,27 +111,27 @@ def test_the_same_run_gives_the_same_weights(tiny_preset, data_dir, tmp_path):
 def test_a_broken_loss_leaves_a_failed_record_and_the_other_cells_done(tiny_preset, data_dir, tmp_path, monkeypatch):
     from vtrans.objectives.distillation import Distiller
 
-    original = Distiller.terms
+    original = Distiller.losses
 
     def broken(self, student, batch, values=None):
         terms = original(self, student, batch, values)
         return {**terms, "layer": terms["layer"] * float("nan")} if values is not None else terms
 
-    monkeypatch.setattr(Distiller, "terms", broken)
+    monkeypatch.setattr(Distiller, "losses", broken)
     cells, store = grid(tmp_path, seeds=[0], rows=["dense", "VTrans-s50", "random-s50"])
     with pytest.raises(RunFailed, match="1 of 3 cells failed.*'layer' is nan at step 0 of 0-prune"):
         run_cells(cells, store, data_dir)
     states = [store.read(cell).status for cell in cells]
     assert states == ["complete", "failed", "complete"]
     assert "'layer'" in store.read(cells[1]).error
-    monkeypatch.setattr(Distiller, "terms", original)
+    monkeypatch.setattr(Distiller, "losses", original)
     assert run_cells(cells, Store(tmp_path / "results", "glue", "tiny"), data_dir) == 1
 
 
 def test_ctrl_c_leaves_a_cancelled_record_and_the_next_run_ends_as_if_never_stopped(tiny_preset, data_dir, tmp_path):
     cells, store = grid(tmp_path / "stopped", seeds=[0], rows=["dense", "VTrans-s50"])
-    bench = Bench.load(cells[0], data_dir, tmp_path)
-    run_cell(cells[0], store, bench)
+    context = TaskContext.load(cells[0], data_dir, tmp_path)
+    run_cell(cells[0], store, context)
 
     def interrupt(stage, step, total, numbers):
         if (stage, step) == ("0-prune", 5):
@@ -139,9 +139,9 @@ def test_ctrl_c_leaves_a_cancelled_record_and_the_next_run_ends_as_if_never_stop
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(RunCancelled, match="stopped at step 5 of 8"):
-        run_cell(cells[1], store, bench, interrupt)
+        run_cell(cells[1], store, context, interrupt)
     assert store.read(cells[1]).status == "cancelled"
-    resumed = run_cell(cells[1], store, bench)
+    resumed = run_cell(cells[1], store, context)
     whole_cells, whole_store = grid(tmp_path / "whole", seeds=[0], rows=["dense", "VTrans-s50"])
     run_cells(whole_cells, whole_store, data_dir)
     models = [load_pruned(s.work(c[1]) / "model") for s, c in ((store, cells), (whole_store, whole_cells))]
@@ -153,8 +153,8 @@ def test_ctrl_c_leaves_a_cancelled_record_and_the_next_run_ends_as_if_never_stop
 def test_dev_split_never_mixes_with_validation(tiny_preset, data_dir, tmp_path):
     validation, dev = grid(tmp_path, rows=["dense"])[0][0], grid(tmp_path, rows=["dense"], split="dev")[0][0]
     assert validation.key != dev.key
-    bench = Bench.load(dev, data_dir, tmp_path)
-    assert len(bench.train) + len(bench.evaluation) <= 60
+    context = TaskContext.load(dev, data_dir, tmp_path)
+    assert len(context.train) + len(context.evaluation) <= 60
 
 
 def test_record_says_where_it_came_from(tiny_preset, data_dir, tmp_path):

@@ -12,7 +12,7 @@ from tiny import tiny_gpt2, tiny_llama
 
 from benchmark.grid import suites as presets
 from benchmark.grid.cells import plan
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from benchmark.models import registry as models
 from benchmark.models.prepare import prepare
 from benchmark.models.pretrain import train_tokenizer
@@ -66,7 +66,7 @@ def lm_preset(monkeypatch):
         rows=("dense", "CoFi-s50", "VTrans-s50", "Faster-VTrans-s50"),
         max_length=16,
         evaluation_precision="fp32",
-        phases=lambda task: Phases(*[short] * 5),
+        schedules=lambda task: Schedules(*[short] * 5),
         overrides={"Faster-VTrans": {"fraction": 0.5}},
     )
     monkeypatch.setitem(presets.SUITES["lm"].presets, "tiny", preset)

@@ -9,7 +9,7 @@ from tiny import tiny_bert_words
 
 from benchmark.grid import suites as presets
 from benchmark.grid.cells import plan
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from benchmark.records.store import Store
 from benchmark.runs import runner
 from benchmark.tasks.language_modeling.perplexity import masked_hits, masked_metrics
@@ -35,7 +35,7 @@ def mlm_preset(monkeypatch, tiny_preset):
         rows=("dense", "VTrans-s50"),
         max_length=16,
         evaluation_precision="fp32",
-        phases=lambda task: Phases(*[SHORT] * 5),
+        schedules=lambda task: Schedules(*[SHORT] * 5),
     )
     monkeypatch.setitem(presets.SUITES["mlm"].presets, "tiny", preset)
     return preset

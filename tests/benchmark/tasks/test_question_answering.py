@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from benchmark.common.checkpoints import load_tokenizer
 from benchmark.grid import suites as presets
 from benchmark.grid.cells import plan
-from benchmark.grid.schedules import Phases
+from benchmark.grid.schedules import Schedules
 from benchmark.models import prepare
 from benchmark.models import registry as models
 from benchmark.records.store import Store
@@ -179,8 +179,8 @@ def test_static_token_and_joint_rows_run_end_to_end(monkeypatch, model_dir, squa
         rows=("dense", "VTrans-s50", "Transkimmer", "PoWER-BERT", "VTrans-s50+Infor-Coef"),
         max_length=100,
         evaluation_precision="fp32",
-        phases=lambda task: Phases(*[short] * 5, tokens=short, token_search=short, length=100),
-        overrides={"PoWER-BERT": {"rate": 0.3, "strength": 0.05}},
+        schedules=lambda task: Schedules(*[short] * 5, tokens=short, token_search=short, length=100),
+        overrides={"PoWER-BERT": {"rate": 0.3, "penalty": 0.05}},
     )
     monkeypatch.setitem(presets.SUITES["squad"].presets, "tiny", preset)
     monkeypatch.setitem(

@@ -9,7 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from benchmark.measure.macs import count_macs
 from vtrans.anatomy import anatomy_of
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
@@ -24,7 +24,7 @@ def test_generation_with_the_cache_equals_that_without(family, attention, seed, 
     model = DECODERS[family](attention)
     d = random_decision(model, seed, 1.0)
     layers = [z * (index not in dead) for index, z in enumerate(d.attention_layer)]
-    small = materialise(model, Multipliers.of(d.hidden, d.heads, d.ffn, layers, d.ffn_layer))
+    small = materialise(model, Masks.of(d.hidden, d.heads, d.ffn, layers, d.ffn_layer))
     small.generation_config.eos_token_id = None
     got = small.generate(PROMPT, attention_mask=torch.ones_like(PROMPT), max_new_tokens=8, do_sample=False)
     with torch.no_grad():
@@ -66,9 +66,9 @@ def test_oracles_of_published_sizes():
 
 def test_groups_of_keys_and_values_are_kept_whole():
     model = tiny_llama()
-    d = Multipliers.dense(anatomy_of(model))
+    d = Masks.dense(anatomy_of(model))
     heads = [torch.tensor([1.0, 0.0]), *d.heads[1:]]
-    small = materialise(model, Multipliers.of(d.hidden, heads, d.ffn, d.attention_layer, d.ffn_layer))
+    small = materialise(model, Masks.of(d.hidden, heads, d.ffn, d.attention_layer, d.ffn_layer))
     attention = small.model.layers[0].self_attn
     assert (attention.q_proj.out_features, attention.k_proj.out_features) == (12, 6)
     assert torch.equal(attention.q_proj.weight, model.model.layers[0].self_attn.q_proj.weight[:12])

@@ -6,7 +6,7 @@ from tiny import inputs, random_decision, tiny_bert, tiny_bert_words, tiny_rober
 
 from vtrans.anatomy import anatomy_of
 from vtrans.methods.agnostic import move_encoder
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masks import Masks
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import widths
 
@@ -29,8 +29,8 @@ def test_the_encoder_moves_whole(words, task):
 @PAIRS
 def test_readers_are_kept_where_no_hidden_unit_is_gone(words, task):
     drawn = random_decision(words(), 1, 0.0)
-    decision = Multipliers.of(torch.ones(24), drawn.heads, drawn.ffn, drawn.attention_layer, drawn.ffn_layer)
+    decision = Masks.of(torch.ones(24), drawn.heads, drawn.ffn, drawn.attention_layer, drawn.ffn_layer)
     head = task(seed=5)
-    before = {path: head.get_submodule(path).weight.clone() for path in anatomy_of(head).readers}
+    before = {path: head.get_submodule(path).weight.clone() for path in anatomy_of(head).output_linears}
     moved = move_encoder(materialise(words(), decision), head)
     assert all(torch.equal(moved.get_submodule(path).weight, weight) for path, weight in before.items())

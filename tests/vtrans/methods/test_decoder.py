@@ -9,12 +9,12 @@ from tiny import tiny_gpt2, tiny_llama
 from vtrans.anatomy import anatomy_of
 from vtrans.data.windows import Windows
 from vtrans.methods.adapters import RecoverLora, projections
-from vtrans.methods.base import Job
+from vtrans.methods.base import CompressionState
 from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.pruning.gates import GateSet, VariationalGate
 from vtrans.pruning.rounding import _nearest, round_widths
 from vtrans.settings import Budget, Schedule
-from vtrans.training.loop import Desk
+from vtrans.training.loop import RunContext
 
 SHORT = Schedule(steps=5, batch=4, lr=1e-3, precision="fp32")
 
@@ -24,8 +24,8 @@ def windows() -> Windows:
     return Windows.of(ids, 16, pad=0)
 
 
-def job(model, folder=None) -> Job:
-    return Job(model, model, windows(), 0, Desk(folder=folder))
+def new_state(model, folder=None) -> CompressionState:
+    return CompressionState(model, model, windows(), 0, RunContext(folder=folder))
 
 
 def test_rounding_down_drops_those_of_the_smallest_odds():
@@ -58,7 +58,7 @@ def test_widths_become_multiples_by_the_order_of_the_gates(seed, multiple):
 def test_only_gates_train_and_the_size_is_met(make):
     model = make()
     method = FasterVTransLLM(Budget(0.4), SHORT, SHORT, fraction=1.0)
-    work = job(model)
+    work = new_state(model)
     small = method.compress(work)
     counted = sum(p.numel() for p in small.parameters())
     assert counted < sum(p.numel() for p in model.parameters())
@@ -70,7 +70,7 @@ def test_only_gates_train_and_the_size_is_met(make):
 
 
 def test_rounding_is_reported_and_kept():
-    work = job(tiny_llama())
+    work = new_state(tiny_llama())
     small = FasterVTransLLM(Budget(0.4), SHORT, SHORT, fraction=1.0, multiple=8).compress(work)
     anatomy = anatomy_of(small)
     assert anatomy.hidden % 8 == 0 and all(n % 8 == 0 for n in anatomy.ffn)
@@ -86,7 +86,7 @@ def test_adapters_recover_and_leave_a_plain_model(make):
     tuned = FasterVTransLLM(
         Budget(0.4), SHORT, SHORT, fraction=1.0, lora=RecoverLora(schedule, rank=4, alpha=8, dropout=0.0)
     )
-    models = [method.compress(job(make())) for method in (plain, tuned)]
+    models = [method.compress(new_state(make())) for method in (plain, tuned)]
     assert type(models[1]) is type(models[0])
     assert [p.shape for p in models[0].parameters()] == [p.shape for p in models[1].parameters()]
     batch = windows().batch(range(20))

@@ -2,21 +2,21 @@
 
 import pytest
 import torch
-from jobs import METHODS, job
+from jobs import METHODS, new_state
 from tiny import tiny_bert, tiny_examples
 
 from vtrans.anatomy import anatomy_of
-from vtrans.methods.base import Job, config_of
+from vtrans.methods.base import CompressionState, config_of
 from vtrans.methods.stages import VariationalGates
 from vtrans.methods.vtrans import VTrans
 from vtrans.pruning.size import Size
 from vtrans.settings import Budget, GateRates, Schedule
-from vtrans.training.loop import Desk
+from vtrans.training.loop import RunContext
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_reaches_its_size_and_reports(name):
-    work = job()
+    work = new_state()
     small = METHODS[name].compress(work)
     size, dense = Size.of(small), Size.of(work.teacher)
     real = 1 - float(size.parameters(size.dense) / dense.parameters(dense.dense))
@@ -29,7 +29,7 @@ def test_reaches_its_size_and_reports(name):
 
 @pytest.mark.parametrize("name", ["Fast-VTrans", "Faster-VTrans"])
 def test_subset_rows_are_recorded(name):
-    work = job()
+    work = new_state()
     METHODS[name].compress(work)
     subset = work.report["subset"]
     assert subset["of"] == 48
@@ -37,7 +37,7 @@ def test_subset_rows_are_recorded(name):
 
 
 def test_faster_leaves_the_weights_as_they_are():
-    work = job()
+    work = new_state()
     small = METHODS["Faster-VTrans"].compress(work)
     dense, kept = work.teacher.bert.embeddings.word_embeddings.weight, small.bert.embeddings.word_embeddings.weight
     columns = (work.decision.hidden.detach() != 0).nonzero().flatten()
@@ -46,7 +46,7 @@ def test_faster_leaves_the_weights_as_they_are():
 
 
 def test_teacher_is_never_changed():
-    work = job()
+    work = new_state()
     before = {k: v.clone() for k, v in work.teacher.state_dict().items()}
     METHODS["VTrans"].compress(work)
     assert all(torch.equal(v, work.teacher.state_dict()[k]) for k, v in before.items())
@@ -63,7 +63,7 @@ def test_config_names_every_field():
 def test_any_target_is_met_and_attention_survives(sparsity):
     schedule = Schedule(steps=25, batch=8, lr=1e-3, precision="fp32")
     teacher = tiny_bert(hidden_size=48, intermediate_size=160)
-    work = Job(teacher, teacher, tiny_examples(), 0, Desk())
+    work = CompressionState(teacher, teacher, tiny_examples(), 0, RunContext())
     gates = VariationalGates(rates=GateRates(0.4, 0.01, 0.25))
     small = VTrans(Budget(sparsity), schedule, schedule, gates=gates).compress(work)
     size, dense = Size.of(small), Size.of(teacher)

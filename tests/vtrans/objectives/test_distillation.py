@@ -24,7 +24,7 @@ def test_default_layers(depth, layers):
 def test_a_student_equal_to_its_teacher_has_no_loss(match):
     teacher, student = tiny_bert().eval(), tiny_bert().eval()
     distiller = Distiller(teacher, student, Distillation(match=match))
-    terms = distiller.terms(student, inputs())
+    terms = distiller.losses(student, inputs())
     assert set(terms) == {"prediction", "layer"}
     assert all(abs(float(value.detach())) < 1e-5 for value in terms.values())
 
@@ -33,7 +33,7 @@ def test_terms_of_weight_0_are_left_out_and_task_comes_from_labels():
     student = tiny_bert(seed=1)
     distiller = Distiller(tiny_bert(), student, Distillation(prediction=0.0, layer=0.0, task=2.0))
     batch = {**inputs(), "labels": torch.tensor([0, 1, 1])}
-    terms = distiller.terms(student, batch)
+    terms = distiller.losses(student, batch)
     assert list(terms) == ["task"]
     torch.testing.assert_close(terms["task"], 2 * student(**batch).loss)
 
@@ -69,11 +69,11 @@ def test_ordered_matching_survives_a_model_without_layers():
 
 def test_alive_means_either_sublayer():
     from vtrans.anatomy import anatomy_of
-    from vtrans.pruning.masks import Multipliers
+    from vtrans.pruning.masks import Masks
 
-    dense = Multipliers.dense(anatomy_of(tiny_bert()))
+    dense = Masks.dense(anatomy_of(tiny_bert()))
     zero, one = torch.zeros(()), torch.ones(())
-    values = Multipliers.of(dense.hidden, dense.heads, dense.ffn, [zero, zero, one], [zero, one, one])
+    values = Masks.of(dense.hidden, dense.heads, dense.ffn, [zero, zero, one], [zero, one, one])
     assert alive_layers(values, 3) == [False, True, True]
 
 

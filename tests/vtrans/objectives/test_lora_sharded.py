@@ -10,7 +10,7 @@ from vtrans.objectives.lora_sharded import LowRank, LowRankObjective, merge_file
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
 from vtrans.settings import Schedule
-from vtrans.training.loop import Desk, fit
+from vtrans.training.loop import RunContext, fit
 
 
 def pruned(family):
@@ -56,9 +56,9 @@ def test_training_moves_the_adapters_alone_and_lowers_the_loss():
     adapters, windows = beside(model), Windows.of(list(range(5, 55)) * 4, 20, pad=0)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     losses = []
-    desk = Desk(report=lambda stage, step, total, numbers: losses.append(numbers["task"]))
+    run_context = RunContext(report=lambda stage, step, total, numbers: losses.append(numbers["task"]))
     with adapters.beside(model):
         schedule = Schedule(steps=30, batch=4, lr=3e-2, precision="fp32")
-        fit(LowRankObjective(model, adapters), windows, schedule, 0, "adapters", desk)
+        fit(LowRankObjective(model, adapters), windows, schedule, 0, "adapters", run_context)
     assert losses[-1] < 0.8 * losses[0]
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())

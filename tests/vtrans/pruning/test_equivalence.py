@@ -10,8 +10,8 @@ from tiny import FAMILIES, WORDS, inputs, random_decision
 
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.pruning.masking import gated, masked_layer_norm
-from vtrans.pruning.masks import Multipliers
+from vtrans.pruning.masking import apply_masks, masked_layer_norm
+from vtrans.pruning.masks import Masks
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
 
@@ -19,8 +19,8 @@ MATRIX = pytest.mark.parametrize(("family", "attention"), [(f, a) for f in FAMIL
 
 
 @torch.no_grad()
-def gated_logits(model, values: Multipliers) -> torch.Tensor:
-    with gated(model, values):
+def gated_logits(model, values: Masks) -> torch.Tensor:
+    with apply_masks(model, values):
         return model(**inputs()).logits
 
 
@@ -38,10 +38,10 @@ def test_masked_equals_materialised(family, attention, seed, log_alpha):
 @pytest.mark.parametrize("gone", ["attention_layer", "ffn_layer", "heads", "ffn"])
 def test_fully_pruned_sublayers_are_the_identity(family, attention, gone):
     model = FAMILIES[family](attention)
-    dense = Multipliers.dense(anatomy_of(model))
+    dense = Masks.dense(anatomy_of(model))
     fields = {n: getattr(dense, n) for n in ("hidden", "heads", "ffn", "attention_layer", "ffn_layer")}
     fields[gone] = [fields[gone][0] * 0, *fields[gone][1:-1], fields[gone][-1] * 0]
-    decision = Multipliers.of(**fields)
+    decision = Masks.of(**fields)
     small = materialise(model, decision)
     kept = decision.kept()["heads" if gone in ("attention_layer", "heads") else "ffn"]
     assert kept[0] == kept[-1] == 0 != kept[1]
@@ -54,9 +54,9 @@ def test_fully_pruned_sublayers_are_the_identity(family, attention, gone):
 @MATRIX
 def test_all_sublayers_gone(family, attention):
     model = FAMILIES[family](attention)
-    dense = Multipliers.dense(anatomy_of(model))
+    dense = Masks.dense(anatomy_of(model))
     nothing = [torch.zeros(())] * len(dense.heads)
-    decision = Multipliers.of(dense.hidden, dense.heads, dense.ffn, nothing, nothing)
+    decision = Masks.of(dense.hidden, dense.heads, dense.ffn, nothing, nothing)
     with torch.no_grad():
         small = materialise(model, decision)(**inputs()).logits
     torch.testing.assert_close(gated_logits(model, decision), small, atol=1e-5, rtol=0)
@@ -75,7 +75,7 @@ def test_gating_leaves_nothing_behind(family, attention):
 
 
 def test_gating_is_undone_by_an_error(model):
-    with pytest.raises(RuntimeError, match="inside"), gated(model, Multipliers.dense(anatomy_of(model))):
+    with pytest.raises(RuntimeError, match="inside"), apply_masks(model, Masks.dense(anatomy_of(model))):
         raise RuntimeError("inside")
     assert not any("forward" in m.__dict__ for m in model.modules())
 

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from tiny import FAMILIES, tiny_bert, tiny_examples
 
 from vtrans.anatomy import anatomy_of
-from vtrans.methods.base import Job
+from vtrans.methods.base import CompressionState
 from vtrans.methods.vtrans import VTrans
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.latency_table import LatencyTable, bilinear, measure_table
 from vtrans.settings import Budget, Schedule
-from vtrans.training.loop import Desk
+from vtrans.training.loop import RunContext
 
 
 @given(st.floats(0, 3), st.floats(-1, 6), st.integers(0, 20))
@@ -66,7 +66,7 @@ def test_pruning_meets_a_latency_and_goes_on_with_its_table(tmp_path):
     table = linear_table(anatomy_of(model))
     table.write(tmp_path / "latency.json")
     schedule = Schedule(steps=8, batch=8, lr=1e-3, precision="fp32")
-    work = Job(model, model, tiny_examples(), 0, Desk(folder=tmp_path))
+    work = CompressionState(model, model, tiny_examples(), 0, RunContext(folder=tmp_path))
     small = VTrans(Budget(0.5, "latency"), schedule, schedule).compress(work)
     left = table.milliseconds(Counts.dense(anatomy_of(small))) / table.milliseconds(Counts.dense(anatomy_of(model)))
     assert float(left) == pytest.approx(0.5, abs=0.02)

@@ -21,7 +21,7 @@ from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
-from vtrans.tokens import Predictor, Retention, attach, dropping_encoder, token_lengths
+from vtrans.tokens import Predictor, Retention, attach, token_lengths, token_pruning_encoder
 from vtrans.tokens.attention import masked_softmax
 from vtrans.tokens.predictor import skim_predictor
 
@@ -31,7 +31,7 @@ MATRIX = pytest.mark.parametrize(("family", "kind"), [(f, k) for f in ENCODERS f
 
 @torch.no_grad()
 def logits(model, form: str, batch=None) -> torch.Tensor:
-    dropping_encoder(model).form = form
+    token_pruning_encoder(model).form = form
     return model(**(batch or inputs())).logits
 
 
@@ -94,7 +94,7 @@ def test_heads_that_read_every_position_get_the_last_states(kind, seed):
     starts = []
     with torch.no_grad():
         for form in ("gathered", "masked"):
-            dropping_encoder(model).form = form
+            token_pruning_encoder(model).form = form
             starts.append(model(**batch).start_logits)
     assert starts[0].shape == batch["input_ids"].shape
     close(*starts)
@@ -104,7 +104,7 @@ def test_heads_that_read_every_position_get_the_last_states(kind, seed):
 def test_tokens_are_really_gone(family, kind):
     model = dropping(ENCODERS[family](), kind, 1)
     widths = []
-    for layer in dropping_encoder(model).layer:
+    for layer in token_pruning_encoder(model).layer:
         layer.output.register_forward_hook(lambda m, args, out: widths.append(len(out)))
     logits(model, "gathered")
     lengths = token_lengths(model)
@@ -125,7 +125,7 @@ def test_saved_equals_loaded(family, kind, tmp_path):
 def test_first_token_stays_when_all_are_skimmed(model):
     dropping(model, "predictor")
     with torch.no_grad():
-        for mlp in dropping_encoder(model).selector.mlps.values():
+        for mlp in token_pruning_encoder(model).selector.mlps.values():
             mlp[-1].weight.zero_()
             mlp[-1].bias.copy_(torch.tensor([5.0, -5.0]))
     assert torch.isfinite(logits(model, "gathered")).all()
@@ -153,7 +153,7 @@ def test_training_masks_with_a_gradient_for_every_token(model):
     model.train()
     torch.manual_seed(1)
     model(**inputs(), labels=torch.tensor([0, 1, 0])).loss.backward()
-    encoder = dropping_encoder(model)
+    encoder = token_pruning_encoder(model)
     assert len(encoder.traces) == 3
     assert all(mlp[-1].weight.grad.abs().sum() > 0 for mlp in encoder.selector.mlps.values())
     for trace in encoder.traces:
@@ -186,7 +186,7 @@ def test_a_dropped_key_has_the_gradient_of_letting_it_in():
 def test_stochastic_evaluation_is_an_option(model):
     dropping(model, "predictor")
     assert torch.equal(logits(model, "gathered", inputs(length=30)), logits(model, "gathered", inputs(length=30)))
-    dropping_encoder(model).selector.stochastic = True
+    token_pruning_encoder(model).selector.stochastic = True
     first = logits(model, "gathered", inputs(length=30))
     assert not torch.equal(first, logits(model, "gathered", inputs(length=30)))
 

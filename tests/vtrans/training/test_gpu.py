@@ -7,9 +7,9 @@ from tiny import inputs, tiny_bert, tiny_examples
 
 from baselines.cofi import CoFi, HardConcreteGates
 from baselines.one_shot import OneShot
-from vtrans.methods.base import Job
+from vtrans.methods.base import CompressionState
 from vtrans.settings import Budget, GateRates
-from vtrans.training.loop import Desk
+from vtrans.training.loop import RunContext
 
 ALL = {
     **METHODS,
@@ -23,7 +23,7 @@ ALL = {
 @pytest.mark.parametrize("name", ALL)
 def test_compresses_on_a_gpu(name):
     teacher = tiny_bert(hidden_size=48, intermediate_size=256).cuda()
-    small = ALL[name].compress(Job(teacher, teacher, tiny_examples(), 0, Desk()))
+    small = ALL[name].compress(CompressionState(teacher, teacher, tiny_examples(), 0, RunContext()))
     assert all(p.is_cuda for p in small.parameters())
     with torch.no_grad():
         on_gpu = small(**{k: v.cuda() for k, v in inputs().items()}).logits.cpu()

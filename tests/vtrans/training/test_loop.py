@@ -12,13 +12,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from jobs import METHODS, SCHEDULE, job
+from jobs import METHODS, SCHEDULE, new_state
 from tiny import tiny_bert
 
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.methods.stages import Finetune
 from vtrans.settings import Schedule
-from vtrans.training.loop import Desk, check_finite, fit, parts, stop_on_interrupt
+from vtrans.training.loop import RunContext, check_finite, fit, parts, stop_on_interrupt
 
 
 def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
@@ -32,30 +32,30 @@ def test_stopped_and_resumed_equals_uninterrupted(name, stop_at, tmp_path):
     stage, step = stop_at
     if name == "Faster-VTrans" and stage == "recover":
         stage = "tunescales"
-    whole = METHODS[name].compress(job())
-    desk = Desk(tmp_path)
+    whole = METHODS[name].compress(new_state())
+    run_context = RunContext(tmp_path)
 
     def stop(label: str, done: int, total: int, numbers: dict) -> None:
-        desk.stop = label.endswith(stage) and done == step
+        run_context.stop = label.endswith(stage) and done == step
 
-    desk.report = stop
+    run_context.report = stop
     with pytest.raises(RunCancelled, match=f"step {step} of 12"):
-        METHODS[name].compress(job(desk))
-    resumed = METHODS[name].compress(job(Desk(tmp_path)))
+        METHODS[name].compress(new_state(run_context))
+    resumed = METHODS[name].compress(new_state(RunContext(tmp_path)))
     assert same(whole, resumed)
 
 
 CHILD = """
 import sys, torch
 sys.path += [{tests!r}, {tests!r} + "/vtrans"]
-from jobs import METHODS, job
+from jobs import METHODS, new_state
 from vtrans.saving.pruned import save_pruned
-from vtrans.training.loop import Desk
+from vtrans.training.loop import RunContext
 def slow(label, done, total, numbers):
     print(label, done, flush=True)
     import time; time.sleep(0.05)
 from pathlib import Path
-small = METHODS["VTrans"].compress(job(Desk(Path({folder!r}), report=slow, every=0.0)))
+small = METHODS["VTrans"].compress(new_state(RunContext(Path({folder!r}), report=slow, every=0.0)))
 save_pruned(small, {folder!r} + "/out")
 """
 
@@ -77,26 +77,26 @@ def test_killed_in_the_middle_of_pruning_and_run_again_ends_bit_equal(tmp_path):
     assert 1 < first <= 8  # it went on, and did not start over
     from vtrans.saving.pruned import load_pruned
 
-    assert same(METHODS["VTrans"].compress(job()), load_pruned(tmp_path / "out"))
+    assert same(METHODS["VTrans"].compress(new_state()), load_pruned(tmp_path / "out"))
 
 
 def test_log_has_every_term_and_no_step_twice(tmp_path):
-    desk = Desk(tmp_path)
-    desk.report = lambda label, done, total, numbers: setattr(
-        desk, "stop", done == 11 and not (tmp_path / "seen").exists()
+    run_context = RunContext(tmp_path)
+    run_context.report = lambda label, done, total, numbers: setattr(
+        run_context, "stop", done == 11 and not (tmp_path / "seen").exists()
     )
     with pytest.raises(RunCancelled):
-        METHODS["VTrans"].compress(job(desk))
-    METHODS["VTrans"].compress(job(Desk(tmp_path)))
+        METHODS["VTrans"].compress(new_state(run_context))
+    METHODS["VTrans"].compress(new_state(RunContext(tmp_path)))
     lines = [json.loads(line) for line in (tmp_path / "0-prune.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 10, 11]
     assert {"prediction", "layer", "constraint", "information", "expected", "real", "lambda1"} <= set(lines[-1])
 
 
 def test_damaged_checkpoint_is_set_aside_and_training_starts_over(tmp_path):
-    whole = METHODS["VTrans"].compress(job(Desk(tmp_path)))
+    whole = METHODS["VTrans"].compress(new_state(RunContext(tmp_path)))
     (tmp_path / "0-prune.ckpt").write_bytes(b"not a checkpoint")
-    again = METHODS["VTrans"].compress(job(Desk(tmp_path)))
+    again = METHODS["VTrans"].compress(new_state(RunContext(tmp_path)))
     assert (tmp_path / "0-prune.corrupt").exists()
     assert same(whole, again)
 
@@ -109,7 +109,7 @@ def test_non_finite_term_is_named(value):
 
 
 def test_non_finite_loss_stops_before_it_reaches_a_weight():
-    broken = job()
+    broken = new_state()
     with torch.no_grad():
         broken.teacher.classifier.weight[0, 0] = float("inf")
     before = {k: v.clone() for k, v in broken.model.state_dict().items()}
@@ -122,7 +122,7 @@ def test_non_finite_loss_stops_before_it_reaches_a_weight():
 def test_accumulation_changes_nothing_but_rounding():
     def train(accumulate: int) -> torch.nn.Module:
         schedule = Schedule(steps=3, batch=12, lr=1e-4, precision="fp32", accumulate=accumulate)
-        work = job()
+        work = new_state()
         for module in work.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
@@ -136,11 +136,11 @@ def test_accumulation_changes_nothing_but_rounding():
 
 
 def test_first_interrupt_sets_the_flag_and_the_second_interrupts():
-    desk = Desk()
-    with stop_on_interrupt(desk):
+    run_context = RunContext()
+    with stop_on_interrupt(run_context):
         signal.raise_signal(signal.SIGINT)
         time.sleep(0.01)
-        assert desk.stop
+        assert run_context.stop
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -156,9 +156,9 @@ def test_fit_trains(examples):
     from vtrans.objectives.base import TaskObjective
 
     model, seen = tiny_bert(seed=5), []
-    desk = Desk(report=lambda label, done, total, numbers: seen.append(numbers["task"]))
+    run_context = RunContext(report=lambda label, done, total, numbers: seen.append(numbers["task"]))
     schedule = Schedule(steps=60, batch=16, lr=3e-3, precision="fp32", embeddings=True)
-    fit(TaskObjective(model), examples, schedule, 0, "finetune", desk)
+    fit(TaskObjective(model), examples, schedule, 0, "finetune", run_context)
     assert sum(seen[-5:]) < 0.5 * sum(seen[:5])
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Ragged:
+class PackedTokens:
     """Where each of `n` tokens belongs.
 
     Attributes:
@@ -22,15 +22,15 @@ class Ragged:
     lengths: Tensor
 
     @classmethod
-    def of(cls, valid: Tensor) -> "Ragged":
+    def of(cls, valid: Tensor) -> "PackedTokens":
         """The real tokens of a padded batch, bool `(batch, length)`."""
         sample, place = valid.nonzero(as_tuple=True)
         return cls(sample, place, valid.sum(1))
 
-    def take(self, chosen: Tensor) -> "Ragged":
+    def take(self, chosen: Tensor) -> "PackedTokens":
         """The chosen tokens, bool `(n,)`."""
         sample = self.sample[chosen]
-        return Ragged(sample, self.place[chosen], torch.bincount(sample, minlength=len(self.lengths)))
+        return PackedTokens(sample, self.place[chosen], torch.bincount(sample, minlength=len(self.lengths)))
 
     @cached_property
     def bounds(self) -> tuple[int, int]:
