@@ -1,20 +1,20 @@
 """CoFi: structured pruning with coarse and fine hard-concrete masks (Xia, Zhong, Chen 2022, ACL)."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Self
 
-from vtrans.methods.base import CompressionState, Method, Stage
+from vtrans.methods.base import Method, Stage
 from vtrans.methods.stages import Materialise, Prune, Recover
-from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
+from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule, Setting
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vtrans.objectives.base import PruningObjective
     from vtrans.pruning.gates import Gate, GateSet
     from vtrans.pruning.size import Size
 
 Fidelity = Literal["corrected", "official"]
+SMALL_TASKS = ("cola", "stsb", "mrpc", "rte", "wnli")  # trained for 100 epochs, 20 of them warm-up
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,9 @@ class OfficialPrune(Prune):
         """As of the stage that it stands for."""
         return "prune"
 
-    def objective(self, state: CompressionState) -> "PruningObjective":
-        """As of `Prune`, with the official expected sparsity."""
-        objective = super().objective(state)
-        gates, size = objective.gates, objective.size
-        objective.sparsity = lambda: official_sparsity(gates, size)  # type: ignore[method-assign]
-        return objective
+    def expected_sparsity(self, gates: "GateSet", size: "Size") -> "Tensor":
+        """The official one."""
+        return official_sparsity(gates, size)
 
 
 @dataclass(frozen=True)
@@ -63,13 +60,17 @@ class CoFi(Method):
 
     Attributes:
         budget: size to reach.
-        prune, recover: schedules of the two schedules.
+        prune, recover: schedules of the two phases.
         gates: settings of the hard-concrete gates.
         distillation: logits at temperature 2 and layers by `argmin` (v3); no hard labels.
         constraint: the Lagrangian (script: rate 0.01, 2 of 20 epochs of warm-up, unbounded).
         sites: gated sites.
         fidelity: `official` constrains the size that the official code counts; `corrected` the exact one.
     """
+
+    name = "CoFi"
+    summary = "hard-concrete masks at five sites, layer distillation"
+    sized = True
 
     budget: Budget
     prune: Schedule
@@ -79,6 +80,19 @@ class CoFi(Method):
     constraint: Constraint = Constraint(rate=0.01, quadratic=0.0, warmup=0.1)
     sites: tuple[str, ...] = SITES
     fidelity: Fidelity = "corrected"
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """As published; where stages take a few hundred steps, with gates that move fast enough to get anywhere."""
+        method = cls(setting.budget, setting.schedules.prune, setting.schedules.recover)
+        if setting.short:
+            return replace(method, gates=HardConcreteGates(GateRates(0.05, coarse=0.25)), constraint=Constraint())
+        few = setting.scale == "paper" and setting.task in SMALL_TASKS
+        return replace(method, constraint=replace(method.constraint, warmup=0.2 if few else 0.1))
+
+    def target(self) -> Budget:
+        """The budget."""
+        return self.budget
 
     def stages(self) -> tuple[Stage, ...]:
         """Prune, materialise, recover."""
@@ -92,6 +106,21 @@ class CoFi(Method):
             sites=self.sites,
         )
         return (pruning, Materialise(), Recover(self.recover, self.distillation))
+
+
+@dataclass(frozen=True)
+class CoFiLayersTotal(CoFi):
+    """CoFi to a share of all parameters, with embeddings and hidden units left whole."""
+
+    name = "CoFi-layers-total"
+    summary = "CoFi to a share of all parameters, embeddings left whole"
+
+    sites: tuple[str, ...] = tuple(site for site in SITES if site != "hidden")
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """As CoFi, the budget in all parameters."""
+        return super().build(replace(setting, budget=replace(setting.budget, denominator="all")))
 
 
 def official_sparsity(gates: "GateSet", size: "Size") -> "Tensor":

@@ -1,13 +1,13 @@
 """Rows that show whether a method does anything: units chosen without training, then the same recovery."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from baselines.parts.unit_scores import keep_share, unit_scores
 from vtrans.forecast import Forecast
 from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Materialise, Recover
-from vtrans.settings import Budget, Distillation, Schedule
+from vtrans.settings import Budget, Distillation, Schedule, Setting
 
 if TYPE_CHECKING:
     from vtrans.pruning.masks import Masks
@@ -65,14 +65,46 @@ class Choose(Stage):
 class OneShot(Method):
     """Choose units once, cut them out, recover by distillation."""
 
+    sized = True
+
     budget: Budget
     recover: Schedule
     score: Literal["random", "magnitude"]
     distillation: Distillation = Distillation()
 
+    def target(self) -> Budget:
+        """The budget."""
+        return self.budget
+
     def stages(self) -> tuple[Stage, ...]:
         """Choose, materialise, recover."""
         return (Choose(self.budget, self.score), Materialise(), Recover(self.recover, self.distillation))
+
+
+@dataclass(frozen=True)
+class Random(OneShot):
+    """Random units: what recovery alone is worth."""
+
+    name = "random"
+    summary = "random heads and FFN units, one-shot"
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """With the setting's recovery."""
+        return cls(setting.budget, setting.schedules.recover, "random")
+
+
+@dataclass(frozen=True)
+class Magnitude(OneShot):
+    """Units of the largest norm."""
+
+    name = "magnitude"
+    summary = "heads and FFN units of smallest norm removed, one-shot"
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """With the setting's recovery."""
+        return cls(setting.budget, setting.schedules.recover, "magnitude")
 
 
 def check_reached(budget: Budget, real: float, tolerance: float = 0.01) -> None:

@@ -1,11 +1,25 @@
 """PoWER-BERT: word vectors dropped by the attention they get (Goyal et al. 2020, ICML)."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 from vtrans.forecast import Forecast
 from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Finetune
-from vtrans.settings import Schedule
+from vtrans.settings import Schedule, Setting
+
+# Of its README, by task: lambda, rate of the retention weights, rate of the model, batch.
+PUBLISHED = {
+    "cola": (7e-3, 1.5e-3, 2e-5, 32),
+    "rte": (1e-3, 3e-3, 3e-5, 16),
+    "qqp": (3e-4, 1e-4, 3e-5, 64),
+    "mrpc": (3e-3, 3e-3, 6e-5, 64),
+    "sst2": (2e-4, 5e-4, 3e-5, 64),
+    "mnli": (1e-4, 2e-4, 3e-5, 64),
+    "qnli": (1.5e-4, 2e-4, 3e-5, 16),
+    "stsb": (1e-3, 3e-3, 3e-5, 64),
+}
+DEFAULT = PUBLISHED["sst2"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class SearchRetention(Stage):
         encoder = attach(state.model, soft.to(next(state.model.parameters()).device))
         objective = SearchObjective(state.model, encoder, self.penalty, self.rate)
         fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
-        encoder.traces, encoder.selector = [], Retention(soft.configuration())
+        encoder.selector = Retention(soft.configuration())
         state.report["retention"] = soft.configuration()
 
     def forecast(self, outlook: Forecast) -> float:
@@ -58,11 +72,27 @@ class PowerBert(Method):
         rate: peak learning rate of the retention weights (README: 1e-4 to 3e-3).
     """
 
+    name = "PoWER-BERT"
+    summary = "tokens dropped by the attention they get, a fixed number per layer"
+    sized = False
+    selector = "retention"
+    scalable = True
+
     search: Schedule
     retrain: Schedule
     length: int
     penalty: float = 2e-4
     rate: float = 3e-3
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """As its README has it on GLUE; where steps are few, retention weights at a faster rate."""
+        search, retrain = setting.schedules.token_search, setting.schedules.tokens
+        if setting.scale == "paper" and setting.suite == "glue":
+            penalty, rate, lr, batch = PUBLISHED.get(setting.task, DEFAULT)
+            search = Schedule(epochs=3, batch=batch, lr=lr, warmup=0.1, embeddings=True)
+            return cls(search, search, setting.length, penalty, rate)
+        return cls(search, retrain, setting.length, rate=0.03 if setting.short else 3e-3)
 
     def stages(self) -> tuple[Stage, ...]:
         """Search, retrain."""

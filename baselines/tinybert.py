@@ -1,12 +1,13 @@
 """TinyBERT-style student: fewer and narrower layers, without general distillation (Jiao et al. 2020)."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from baselines.parts.student_losses import StudentLosses
 from baselines.parts.students import DistilStudent, KeepLayers
 from vtrans.methods.base import Method, Stage
 from vtrans.methods.stages import Materialise
-from vtrans.settings import Schedule
+from vtrans.settings import Schedule, Setting
 
 TINYBERT_LAYERS = StudentLosses(hidden=1.0, attention=1.0)  # first stage of the task distillation, equation 11
 
@@ -24,11 +25,20 @@ class TinyBert(Method):
         hidden, ffn: shares of hidden and FFN units kept; heads are as many as the teacher's, for their attention.
     """
 
+    name = "TinyBERT-style"
+    summary = "every third layer, narrower; layers distilled, then logits; no general distillation"
+    sized = False
+
     layers: Schedule
     logits: Schedule
     every: int = 3
     hidden: float = 312 / 768
     ffn: float = 1200 / 3072
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """With the setting's recovery, twice."""
+        return cls(setting.schedules.recover, setting.schedules.recover)
 
     def stages(self) -> tuple[Stage, ...]:
         """Cut, distil the layers, distil the logits."""

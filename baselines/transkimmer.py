@@ -1,11 +1,14 @@
 """Transkimmer: a predictor before each layer skims tokens (Guan, Li, Leng, Lin, Guo 2022, ACL)."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 from baselines.parts.token_losses import Fidelity, TokenLosses
 from baselines.parts.token_training import LearnTokens
 from vtrans.methods.base import Method, Stage
-from vtrans.settings import Schedule
+from vtrans.settings import Schedule, Setting
+
+FIVE = ("mrpc", "wnli")  # tasks trained for five epochs, the others for three
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,26 @@ class Transkimmer(Method):
         stochastic: sample the decisions at evaluation too, as the official code does.
     """
 
+    name = "Transkimmer"
+    summary = "tokens skimmed by a predictor before each layer"
+    sized = False
+    selector = "predictor"
+    scalable = True
+
     train: Schedule
     skim: float = 0.5
     rate: float = 1e-3
     temperature: float = 1.0
     fidelity: Fidelity = "corrected"
     stochastic: bool = False
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """With the published schedule on GLUE; where steps are few, predictors at a rate that gets them anywhere."""
+        if setting.scale == "paper":
+            skim = Schedule(batch=64, accumulate=2, lr=2e-5, embeddings=True, epochs=5 if setting.task in FIVE else 3)
+            return cls(skim if setting.suite == "glue" else setting.schedules.tokens, rate=2e-5)
+        return cls(setting.schedules.tokens, rate=5e-3 if setting.scale == "quick" else 1e-3)
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage."""

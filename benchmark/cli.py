@@ -3,7 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from benchmark.grid.cells import Cell
     from benchmark.records.store import Store
     from benchmark.runs.timing import Estimate
+    from vtrans.settings import Denominator, Precision, Quantity
 
 app = typer.Typer(
     name="vtrans-bench",
@@ -57,6 +58,15 @@ Seeds = Annotated[str | None, typer.Option(help="seeds, comma-separated")]
 QUANTITY_HELP = "what sparsity counts: parameters, macs, latency (batch 32) or latency-b1, measured on this machine"
 Results = Annotated[Path, typer.Option(help="folder of records and tables")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder with TASK/train.jsonl and validation.jsonl")]
+SPARSITY_HELP = (
+    "share to remove, in (0, 1), of the encoder's parameters unless --denominator or --quantity say otherwise: "
+    "0.6 leaves 40 % of the layers, and all embeddings that the method does not prune; not for token methods"
+)
+DENOMINATOR_HELP = "what the share is of: encoder (layers, without embeddings, pooler and head), or all"
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="a hyper-parameter, METHOD.PATH=VALUE: CoFi.gates.rates.odds=0.1; may be repeated"),
+]
 ForcedPrecision = Annotated[
     str, typer.Option("--precision", help="auto: bf16 where the device has units for it, else fp32; or one of them")
 ]
@@ -82,7 +92,7 @@ def listing(kind: Listing) -> dict[str, str]:
     from benchmark.tasks.registry import TASKS
 
     return {
-        Listing.METHODS: {name: entry.summary for name, entry in METHODS.items()}
+        Listing.METHODS: {name: method.summary for name, method in METHODS.items()}
         | {name: f"= {row}" for name, row in JOINT.items()},
         Listing.TASKS: {name: ", ".join(task.metrics) for name, task in TASKS.items()},
         Listing.MODELS: {name: spec.note or f"{spec.hub}@{spec.revision[:12]}" for name, spec in MODELS.items()},
@@ -104,10 +114,11 @@ def plan(
     seeds: Seeds = None,
     results: Results = Path("results"),
     split: Split = "validation",
+    settings: SetOption = None,
     tflops: Annotated[float, typer.Option(min=0, help="throughput of the estimate; 0: the preset's")] = 0.0,
 ) -> None:
     """Show every cell with its state (done, missing, stale, failed, cancelled) and what those to run would take."""
-    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split)
+    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split, settings=settings)
     states = [store.state(cell) for cell in cells]
     for cell, state in zip(cells, states, strict=True):
         echo(f"{state:9} {cell.key} {cell.name}")
@@ -132,11 +143,11 @@ def run(
     results: Results = Path("results"),
     split: Split = "validation",
     precision: ForcedPrecision = "auto",
+    settings: SetOption = None,
 ) -> None:
     """Run the cells that have no complete record, then write and print the table."""
-    if precision != "auto":
-        _check_precision(precision)
-    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split, precision)
+    _check_precision(precision)
+    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split, precision, settings)
     todo = [cell for cell in cells if store.state(cell) != "done"]
     if not todo:
         echo(f"all {len(cells)} cells are done; nothing to train")
@@ -249,17 +260,20 @@ def compress(
     task: Annotated[str, typer.Option(help="task to compress for, see `list tasks`")],
     method: Annotated[str, typer.Option(help="method, see `list methods`, or two: CoFi+Infor-Coef")],
     out: Annotated[Path, typer.Option(help="folder to write the smaller model to")],
-    sparsity: Annotated[float | None, typer.Option(help="share to remove, in (0, 1); not for token methods")] = None,
+    sparsity: Annotated[float | None, typer.Option(help=SPARSITY_HELP)] = None,
     preset: PresetName = "quick",
     data_dir: DataDir = None,
     seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="of everything random")] = 0,
     quantity: Annotated[str, typer.Option(help=QUANTITY_HELP)] = "parameters",
-    denominator: Annotated[str, typer.Option(help="encoder, or all with embeddings")] = "encoder",
+    denominator: Annotated[str, typer.Option(help=DENOMINATOR_HELP)] = "encoder",
+    precision: ForcedPrecision = "auto",
+    settings: SetOption = None,
 ) -> None:
     """Compress a model of your own: a model in, a smaller one out, with its measurements."""
     from benchmark.commands.compress import CompressRequest, compress_model
     from benchmark.runs.progress import progress
 
+    _check_precision(precision)
     request = CompressRequest(
         model=model,
         task=task,
@@ -269,8 +283,10 @@ def compress(
         preset=preset,
         data_dir=data_dir,
         seed=seed,
-        quantity=quantity,
-        denominator=denominator,
+        quantity=cast("Quantity", quantity),
+        denominator=cast("Denominator", denominator),
+        precision=cast("Precision", precision),
+        settings=tuple(settings or ()),
     )
     with progress(method) as report:
         echo(compress_model(request, report))
@@ -297,8 +313,7 @@ def evaluate(
     from benchmark.commands.evaluate import EvaluateRequest, evaluate_model, lines
 
     names = tuple(_split(zero_shot))
-    if precision:
-        _check_precision(precision)
+    _check_precision(precision)
     request = EvaluateRequest(
         model=model,
         task=task,
@@ -378,17 +393,22 @@ def _cells(
     results: Path,
     split: str,
     precision: str = "auto",
+    settings: list[str] | None = None,
 ) -> tuple["Store", list["Cell"]]:
     from benchmark.grid import cells
+    from benchmark.grid.rows import parse_settings
     from benchmark.records.store import Store
 
     rows, names = _selected("methods", methods), _selected("tasks", tasks)
+    leaves = parse_settings(settings or ())
     numbers = [int(seed) for seed in dict.fromkeys(_selected("seeds", seeds)) if _is_seed(seed)]
-    planned = cells.plan(suite, preset, rows, names, numbers, split, precision)
+    planned = cells.plan(suite, preset, rows, names, numbers, split, precision, leaves)
     return Store(results, suite, preset), planned
 
 
 def _check_precision(asked: str) -> None:
+    if asked in ("", "auto"):
+        return
     from benchmark.common.device import device
     from vtrans.training.precision import check_precision
 
@@ -398,7 +418,9 @@ def _check_precision(asked: str) -> None:
 
 def _selected(option: str, text: str | None) -> list[str]:
     """Names of a selection; none stands for all where the option was not given."""
-    names = _split(text or "")
+    from benchmark.grid.rows import split_rows
+
+    names = split_rows(text or "")
     if text is not None and not names:  # an empty variable in a script must not start the whole grid
         raise SuiteError(f"--{option} names nothing", "leave the option out for all of them")
     return names

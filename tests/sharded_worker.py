@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 from tiny import tiny_llama
 
 from benchmark.commands.shard import ShardRequest, shard_model
-from benchmark.grid.schedules import Schedules
 from benchmark.grid.suites import SUITES, Preset
 from vtrans.data.windows import Windows
 from vtrans.errors import RunCancelled
@@ -20,7 +19,7 @@ from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.methods.stages import VariationalGates
 from vtrans.objectives.lora_sharded import LowRank, LowRankObjective
 from vtrans.saving.layerwise import save_decision
-from vtrans.settings import Budget, Schedule
+from vtrans.settings import Budget, Schedule, Schedules
 from vtrans.training.engine import LocalEngine, ShardedEngine, Sharding
 from vtrans.training.loop import RunContext, fit
 
@@ -88,8 +87,7 @@ def command(out: Path, model: Path, data: Path, lora: bool = False) -> None:
     """`vtrans-bench shard` under a preset of a few steps."""
     short = Schedule(steps=6, batch=4, precision="fp32")
     schedules = Schedules(None, short, replace(short, lr=1e-2), short, short)
-    whole = {"Faster-VTrans-LLM": {"fraction": 1.0}}
-    preset = Preset("tiny", "for tests", "tiny", ("wikitext2",), (0,), ("dense",), 16, lambda task: schedules, whole)
+    preset = Preset("tiny", "for tests", "tiny", ("wikitext2",), (0,), 16, lambda task: schedules)
     SUITES["llm"].presets["tiny"] = preset
     shard_model(ShardRequest(str(model), "wikitext2", 0.4, out, Sharding(stage=3), "tiny", data, lora=lora))
 

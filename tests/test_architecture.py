@@ -14,6 +14,7 @@ ORDER = {
     "vtrans": [
         "errors",
         "settings",
+        "overrides",
         "forecast",
         "anatomy",
         "data",

@@ -20,7 +20,7 @@ from vtrans.anatomy import anatomy_of
 from vtrans.data.examples import Examples
 from vtrans.pruning.gates import GateSet, VariationalGate
 from vtrans.pruning.masks import Masks
-from vtrans.tokens import Predictor, Retention, attach
+from vtrans.tokens import Predictor, Retention, attach, token_pruning_encoder
 
 torch.set_num_threads(1)  # the number of threads changes the last bits
 
@@ -58,13 +58,13 @@ def tiny_roberta(attention: str = "sdpa", seed: int = 0, outputs: int = 2, **wid
     return _tiny(RobertaForSequenceClassification, RobertaConfig, attention, seed, outputs, pad_token_id=1, **widths)
 
 
-def tiny_bert_words(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
-    """The BERT with a head for masked words, tied to the embeddings."""
+def tiny_bert_mlm(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """The BERT with an MLM head, tied to the embeddings."""
     return _tiny(BertForMaskedLM, BertConfig, attention, seed, 2, **widths)
 
 
-def tiny_roberta_words(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
-    """The RoBERTa with a head for masked words."""
+def tiny_roberta_mlm(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """The RoBERTa with an MLM head."""
     return _tiny(RobertaForMaskedLM, RobertaConfig, attention, seed, 2, pad_token_id=1, **widths)
 
 
@@ -85,9 +85,9 @@ def tiny_llama(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
 
 
 ENCODERS = {"bert": tiny_bert, "roberta": tiny_roberta}
-WORDS = {"bert words": tiny_bert_words, "roberta words": tiny_roberta_words}
+MASKED_LM = {"bert mlm": tiny_bert_mlm, "roberta mlm": tiny_roberta_mlm}
 DECODERS = {"gpt2": tiny_gpt2, "llama": tiny_llama}
-FAMILIES = ENCODERS | WORDS | DECODERS  # a family joins all property tests with one line
+FAMILIES = ENCODERS | MASKED_LM | DECODERS  # a family joins all property tests with one line
 
 
 def tiny_examples(rows: int = 48, seed: int = 0, vocabulary: int = 60) -> Examples:
@@ -132,3 +132,8 @@ def dropping(model, kind: str, seed: int = 0):
             mlp[-1].bias.zero_()
     attach(model, selector)
     return model.eval()
+
+
+def token_lengths(model):
+    """Tokens of each sample in the last gathered pass, `(batch, layers, 3)`."""
+    return token_pruning_encoder(model).record.lengths

@@ -9,10 +9,21 @@ from typing import Literal
 from vtrans.errors import SuiteError
 
 SITES = ("hidden", "heads", "ffn", "attention_layer", "ffn_layer")
+Quantity = Literal["parameters", "macs", "latency", "latency-b1"]
+Denominator = Literal["encoder", "all"]
 QUANTITIES = ("parameters", "macs", "latency", "latency-b1")
 DENOMINATORS = ("encoder", "all")
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+
+
+def check_range(thing: object, name: str, low: float, high: float = float("inf"), open_low: bool = False) -> None:
+    """Raise `SuiteError` where the field `name` of a dataclass is outside [low, high], or (low, high]."""
+    value = getattr(thing, name)
+    if not low <= value <= high or (open_low and value == low):
+        bounds = f"{'(' if open_low else '['}{low:g}, {high:g}]" if high < float("inf") else f"{low:g} and above"
+        kind = type(thing).__name__
+        raise SuiteError(f"{name} of {kind} is {value:g}, outside {bounds}", "give a value within the bounds")
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,14 @@ class Schedule:
     clip: float = 1.0
     embeddings: bool = False
     precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("warmup", 0, 1), ("steps", 0, 1e9), ("epochs", 0, 1e6), ("batch", 1, 1e6)):
+            check_range(self, name, low, high)
+        for name, high in (("lr", 1), ("weight_decay", 1), ("clip", 1e6), ("accumulate", 1e6)):
+            check_range(self, name, 0, high, open_low=name in ("lr", "accumulate"))
+        if self.precision not in PRECISIONS:
+            raise SuiteError(f"precision {self.precision!r} is not known", f"give {', '.join(PRECISIONS)}")
 
     def total(self, rows: int) -> int:
         """Optimiser steps on `rows` rows; at least one."""
@@ -80,6 +99,11 @@ class Distillation:
     match: Literal["same", "argmin", "ordered", "random"] = "same"
     layers: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("prediction", "layer", "task"):
+            check_range(self, name, 0)
+        check_range(self, "temperature", 0, open_low=True)
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -93,8 +117,8 @@ class Budget:
     """
 
     sparsity: float
-    quantity: Literal["parameters", "macs", "latency", "latency-b1"] = "parameters"
-    denominator: Literal["encoder", "all"] = "encoder"
+    quantity: Quantity = "parameters"
+    denominator: Denominator = "encoder"
     length: int = 128
 
     @property
@@ -127,6 +151,10 @@ class GateRates:
     scale: float = 0.0
     coarse: float = 1.0
 
+    def __post_init__(self) -> None:
+        for name in ("odds", "scale", "coarse"):
+            check_range(self, name, 0, 100)
+
 
 @dataclass(frozen=True)
 class Constraint:
@@ -146,3 +174,73 @@ class Constraint:
     bound: float = 0.0
     warmup: float = 0.4
     calibrate: bool = True
+
+    def __post_init__(self) -> None:
+        check_range(self, "warmup", 0, 1)
+        for name in ("rate", "quadratic", "bound"):
+            check_range(self, name, 0)
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """Schedules of a run on one task, by what they are for.
+
+    Attributes:
+        finetune: of the dense model, which is also the teacher; None where the pre-trained one is taken as it is.
+        prune, recover: of the methods that see all data, and of the recovery of the one-shot rows.
+        fast_prune, fast_recover: of the methods that see a 3 % subset.
+        tokens: of methods that learn to drop tokens.
+        token_search: of a search for how many tokens to keep, before that.
+    """
+
+    finetune: Schedule | None
+    prune: Schedule
+    recover: Schedule
+    fast_prune: Schedule
+    fast_recover: Schedule
+    tokens: Schedule = Schedule(epochs=3, lr=2e-5)
+    token_search: Schedule = Schedule(epochs=3, lr=3e-5)
+
+    def all(self) -> list[Schedule]:
+        """All of them."""
+        return [value for value in vars(self).values() if isinstance(value, Schedule)]
+
+
+# A few minutes on two cores: what the preset `quick` and the library run by default.
+QUICK = Schedules(
+    finetune=Schedule(steps=220, lr=1e-4, warmup=0.1),
+    prune=Schedule(steps=140, lr=1e-4),
+    recover=Schedule(steps=130, lr=3e-4),
+    fast_prune=Schedule(steps=80, lr=1e-4),
+    fast_recover=Schedule(steps=40, lr=3e-4),
+    tokens=Schedule(steps=80, lr=2e-5, warmup=0.1),
+    token_search=Schedule(steps=50, lr=2e-5),
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method is built for.
+
+    Attributes:
+        schedules: how long and how fast each stage trains.
+        budget: size to reach, of methods that have one.
+        suite: suite of the preset, `glue` for one.
+        scale: `quick`, `small`, `paper`, or another name, which stands for a method's own defaults.
+        task: name of the task; empty for data of the user's.
+        length: fixed length of the task's sequences, in tokens.
+        layers: of the dense model; 0 where it is not known.
+    """
+
+    schedules: Schedules
+    budget: Budget = Budget(0.5)
+    suite: str = ""
+    scale: str = ""
+    task: str = ""
+    length: int = 128
+    layers: int = 0
+
+    @property
+    def short(self) -> bool:
+        """Whether stages take a few hundred steps instead of the papers' tens of thousands."""
+        return self.scale in ("quick", "small")

@@ -1,17 +1,17 @@
 """PoWER-BERT's configuration search: soft retention weights, and what trains them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from vtrans.anatomy import Anatomy
 from vtrans.objectives.tokens import TokenObjective
-from vtrans.tokens.encoder import TokenDecision, TokenPruningEncoder, Tokens, Trace
+from vtrans.tokens.encoder import Selector, TokenDecision, TokenPruningEncoder, Tokens, Trace, register_selector
 
 
-class SoftRetention(nn.Module):
+@register_selector
+class SoftRetention(Selector):
     """The configuration search: a token of rank k by significance is multiplied by a learnt weight W[layer, k].
 
     It drops nothing itself. The last weight serves all later ranks too. The first token has rank 0, for it is
@@ -22,7 +22,9 @@ class SoftRetention(nn.Module):
         length: number of ranks, the fixed length of the task's sequences.
     """
 
-    kind, place, learns, fidelity = "soft-retention", "ffn", True, "corrected"
+    kind = "soft-retention"
+    place = "ffn"
+    learns = True
 
     def __init__(self, layers: int, length: int) -> None:
         super().__init__()
@@ -32,8 +34,9 @@ class SoftRetention(nn.Module):
         """JSON values to build it from again."""
         return {"layers": self.weights.shape[0], "length": self.weights.shape[1]}
 
-    def check(self, anatomy: Anatomy, positions: int) -> None:
-        """It fits every model it is built for."""
+    def macs(self, layer: int, hidden: int) -> float:
+        """None: a factor per token."""
+        return 0
 
     def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> TokenDecision:
         """Keep all tokens, scaled by the weights of their ranks."""
@@ -69,7 +72,7 @@ class SearchObjective(TokenObjective):
     @property
     def soft(self) -> SoftRetention:
         """The weights under search."""
-        return self.encoder.selector
+        return cast("SoftRetention", self.encoder.selector)
 
     def _penalty(self, traces: Sequence[Trace], progress: float) -> dict[str, Tensor]:
         return {"retention": self.penalty * self.soft.penalty()}

@@ -44,7 +44,6 @@ class LearnTokens(Stage):
         encoder = self.attach(state)
         objective = TokenObjective(state.model, encoder, self.losses.weighted, self.rate)
         fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
-        encoder.traces = []
 
     def forecast(self, outlook: Forecast) -> float:
         """Passes over all tokens: dropped ones are masked while the selector learns."""

@@ -6,17 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.commands.user_model import check_model_class, check_out, find_model, is_finetuned, publish
+from benchmark.commands.user_model import check_model_class, check_out, find_model, is_finetuned, layers_of, publish
 from benchmark.common.digests import key_of
 from benchmark.grid.cells import check_row_fits
-from benchmark.grid.methods import JOINT, Dense
-from benchmark.grid.rows import build, parse_row, parse_sparsity
+from benchmark.grid.methods import JOINT
+from benchmark.grid.rows import RowSpec, build, parse_row, parse_settings, parse_sparsity, with_settings
 from benchmark.grid.suites import Preset, get_preset, suite_of
 from benchmark.records.schema import Outcome
 from benchmark.tasks.registry import get_task
 from vtrans.errors import SuiteError
-from vtrans.methods.base import Chain, Method, config_of
-from vtrans.settings import Budget
+from vtrans.methods.base import Chain, Method, check_packages, config_of
+from vtrans.methods.dense import Dense
+from vtrans.settings import Budget, Denominator, Precision, Quantity, Setting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,23 +38,29 @@ class CompressRequest:
     preset: str = "quick"
     data_dir: Path | None = None
     seed: int = 0
-    quantity: str = "parameters"
-    denominator: str = "encoder"
+    quantity: Quantity = "parameters"
+    denominator: Denominator = "encoder"
+
+    precision: Precision = "auto"
+    settings: tuple[str, ...] = ()
+
+    @property
+    def suite(self) -> str:
+        """The suite that has the task."""
+        return suite_of(get_task(self.task).name)
 
     @property
     def scale(self) -> Preset:
-        """The preset, of the suite that has the task."""
-        return get_preset(self.preset, suite_of(get_task(self.task).name))
+        """The preset, of that suite."""
+        return get_preset(self.preset, self.suite)
 
-    def build(self) -> Method:
-        """The method, under the preset's schedules.
+    @property
+    def row(self) -> RowSpec:
+        """The row that the method, its size and its settings make.
 
         Raises:
-            SuiteError: unknown method, sparsity missing, not wanted or out of range, unknown quantity or denominator.
+            SuiteError: unknown method or hyper-parameter, sparsity missing, not wanted or out of range.
         """
-        preset, sparsity = self.scale, 0.5 if self.sparsity is None else self.sparsity
-        start = Budget(sparsity, self.quantity, self.denominator, preset.max_length)  # type: ignore[arg-type]
-        schedules = preset.schedules(self.task)
         static, plus, tokens = JOINT.get(self.method, self.method).partition("+")
         size = ""
         if self.sparsity is not None:  # its own size takes the place of a joint row's
@@ -62,18 +69,35 @@ class CompressRequest:
                     f"{static} is not of sparsity {self.sparsity:g}", "leave out --sparsity, or the suffix"
                 )
             static, size = re.sub(r"-s[\d.]+$", "", static), f"-s{self.sparsity * 100:g}"
-        row = parse_row(static + size + plus + tokens)
+        row = parse_row(static + size + plus + tokens).name
+        if self.settings:
+            row = with_settings(row, parse_settings(self.settings), self.setting)
+        return parse_row(f"{row}[precision={self.precision}]" if self.precision != "auto" else row)
+
+    @property
+    def setting(self) -> Setting:
+        """What the method is built for; the model's layers are to come."""
+        return self.scale.setting(self.suite, get_task(self.task), layers=0)
+
+    def build(self, layers: int = 0) -> Method:
+        """The method for a model of so many layers, under the preset's schedules.
+
+        Raises:
+            SuiteError: as of `row`; or an unknown quantity or denominator, or a method that compresses nothing.
+        """
+        row, length = self.row, self.scale.max_length
         check_row_fits(row.name, get_task(self.task))
         if row.method == "dense":
-            raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-context list methods`")
-        if row.words:
+            raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-bench list methods`")
+        if row.text_base:
             raise SuiteError(f"method {row.method!r} starts from a run on text", "use `run agnostic`")
         named = parse_row(row.base).sparsity if row.base else row.sparsity
-        if named is None and start != Budget(sparsity, length=start.length):
+        budget = Budget(named or 0.5, self.quantity, self.denominator, length)
+        if named is None and budget != Budget(0.5, length=length):
             raise SuiteError(f"{row.name} has no size to reach", "leave out --quantity and --denominator")
-        budget = start if self.sparsity is not None or named is None else replace(start, sparsity=named)
-        method = build(row.name, schedules, preset.overrides, budget)
-        return Chain(build(row.base, schedules, preset.overrides, budget), method) if row.base else method
+        setting = replace(self.setting, budget=budget, layers=layers)
+        method = build(row.name, setting)
+        return Chain(build(row.base, setting), method) if row.base else method
 
 
 def compress_model(request: CompressRequest, report: "Report | None" = None) -> str:
@@ -87,8 +111,11 @@ def compress_model(request: CompressRequest, report: "Report | None" = None) -> 
         RunFailed: the run broke.
         RunCancelled: Ctrl-C.
     """
-    task, preset, method = get_task(request.task), request.scale, request.build()
+    task, preset = get_task(request.task), request.scale
+    request.build()  # for its errors: the method proper knows the model's layers
     source = find_model(request.model)
+    method = request.build(layers_of(source))
+    check_packages(method)
     check_out(request.out, source)
 
     from benchmark.runs.runner import explain
@@ -96,7 +123,7 @@ def compress_model(request: CompressRequest, report: "Report | None" = None) -> 
 
     context = TaskContext.open(task, source, request.data_dir, "validation", preset.max_length)
     check_model_class(context.pretrained(request.seed), task)
-    work = request.out / "work" / request_key(request, context)
+    work = request.out / "work" / request_key(request, method, context)
     try:
         outcome = _compress(request, method, context, work, report)
     except BaseException as error:
@@ -118,7 +145,7 @@ def _compress(
         teacher = make_teacher(context, request, run_context)
         state = CompressionState(teacher, teacher, context.train, request.seed, run_context)
         small = method.compress(state)
-    outcome = measure(getattr(method, "budget", None), teacher, small, context, state.report)
+    outcome = measure(method.target(), teacher, small, context, state.report)
     result = work / "result"
     save_pruned(small, result)
     context.tokenizer.save_pretrained(result)
@@ -134,12 +161,12 @@ def discard(work: Path) -> None:
         work.parent.rmdir()
 
 
-def request_key(request: CompressRequest, context: "TaskContext") -> str:
+def request_key(request: CompressRequest, method: Method, context: "TaskContext") -> str:
     """Hash of everything that the result of a request depends on."""
     preset = request.scale
     finetune = preset.schedules(request.task).finetune
     config = [preset.max_length, request.task, request.seed, context.data.digest, context.model_digest]
-    return key_of({"request": config, "method": config_of(request.build()), "teacher": config_of(finetune)})
+    return key_of({"request": config, "method": config_of(method), "teacher": config_of(finetune)})
 
 
 def make_teacher(context: "TaskContext", request: CompressRequest, run_context: "RunContext") -> "nn.Module":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.commands.memory import available, check_memory_fits, estimate, read_config
 from benchmark.commands.user_model import check_out, find_model, publish
 from benchmark.common.digests import key_of, weights_digest
-from benchmark.grid.rows import build
+from benchmark.grid.rows import build, sized_setting
 from benchmark.grid.suites import Preset, get_preset
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import Task, get_task
@@ -49,7 +49,9 @@ class ShardRequest:
     def method(self) -> FasterVTransLLM:
         """Faster-VTrans under the preset's schedules."""
         row = f"Faster-VTrans-LLM{'-LoRA' if self.lora else ''}-s{self.sparsity * 100:g}"
-        method = build(row, self.scale.schedules(self.task), self.scale.overrides)
+        layers = read_config(find_model(self.model)).num_hidden_layers
+        setting = sized_setting(row, self.scale.setting("llm", get_task(self.task), layers))
+        method = build(row, setting)
         assert isinstance(method, FasterVTransLLM)
         return method
 

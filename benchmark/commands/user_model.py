@@ -104,3 +104,9 @@ def publish(result: Path, out: Path) -> None:
     for path in sorted(result.iterdir(), key=lambda path: path.suffix == ".safetensors"):
         path.replace(out / path.name)
     result.rmdir()
+
+
+def layers_of(source: Path) -> int:
+    """Number of layers that a model's config names; 0 where it names none."""
+    config = json.loads((source / "config.json").read_text())
+    return int(config.get("num_hidden_layers") or config.get("n_layer") or config.get("n_layers") or 0)

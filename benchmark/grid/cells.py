@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from benchmark.common.digests import key_of
-from benchmark.grid.methods import METHODS
-from benchmark.grid.rows import RowSpec, build, parse_row
+from benchmark.grid.methods import METHODS, method_name
+from benchmark.grid.rows import RowSpec, build, parse_row, sized_setting, with_settings
 from benchmark.grid.suites import Preset, get_preset, get_suite
+from benchmark.models.registry import get_model
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import Task, get_task
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.methods.base import Method, config_of
+from vtrans.settings import Setting
 
 SCHEMA = 1  # of records; a new number makes all records stale
 SPLITS = ("validation", "dev")
@@ -38,7 +40,13 @@ class Cell:
     @cached_property
     def method(self) -> Method:
         """The method of the row, under the preset's schedules."""
-        return build(self.row, self.preset.schedules(self.task), self.preset.overrides)
+        row = with_settings(self.row, self.preset.settings, self.setting) if self.preset.settings else self.row
+        return build(row, sized_setting(row, self.setting))
+
+    @property
+    def setting(self) -> Setting:
+        """What methods are built for in the cell's place."""
+        return self.preset.setting(self.home, get_task(self.task), get_model(self.preset.model).shape.layers)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -78,9 +86,9 @@ class Cell:
     def base(self) -> "Cell":
         """The cell whose model the row's method starts from: the dense one, that of a static method, or one on text."""
         row = self.parsed.base
-        if words := self.parsed.words:
+        if text_base := self.parsed.text_base:
             text = get_preset(self.preset.name, "mlm")
-            return Cell("mlm", text, text.tasks[0], words, self.seed, self.split)
+            return Cell("mlm", text, text.tasks[0], text_base, self.seed, self.split)
         return Cell(self.home, self.preset, self.task, row, self.seed, self.split) if row else self.teacher
 
     @property
@@ -97,6 +105,7 @@ def plan(
     seeds: Sequence[int] = (),
     split: str = "validation",
     precision: str = "auto",
+    settings: dict[str, str] | None = None,
 ) -> list[Cell]:
     """Cells of a suite in the order they run: task by task, seed by seed, the dense row first.
 
@@ -106,6 +115,7 @@ def plan(
             method's bare name stands for all its rows of the preset.
         split: `validation`, or `dev` to select on rows held out of train.
         precision: that all training is forced to; `auto` leaves the choice to the device.
+        settings: hyper-parameters to set, values by METHOD.PATH; rows that have one are marked with it, and run alone.
 
     Raises:
         SuiteError: an unknown name.
@@ -118,25 +128,38 @@ def plan(
     foreign = [t for t in names if t not in known]
     if foreign:
         raise SuiteError(f"task {foreign[0]} is not in preset {preset}", f"its tasks: {', '.join(known)}")
-    of_suite: tuple[str, ...] = getattr(chosen, get_suite(suite).rows)
+    of_suite = get_suite(suite).rows[preset]
     wanted = [name for row in rows for name in _expand(row, of_suite)] or list(of_suite)
     for name in names:
         for row in wanted:
             check_row_fits(row, get_task(name))
     if precision != "auto":
         wanted = [parse_row(f"{row}[precision={precision}]").name for row in wanted]
-    return [
+    cells = [
         Cell(suite, chosen, task, row, seed, split)
         for task in names
         for seed in (seeds or chosen.seeds)
         for row in dict.fromkeys(wanted)
     ]
+    return _set(cells, settings) if settings else cells
+
+
+def _set(cells: Sequence[Cell], settings: dict[str, str]) -> list[Cell]:
+    """Cells whose rows have one of the hyper-parameters, with it set."""
+    for path in settings:
+        method_name(path.partition(".")[0])
+    found = [replace(cell, row=with_settings(cell.row, settings, cell.setting)) for cell in cells]
+    changed = [new for new, old in zip(found, cells, strict=True) if new.row != old.row]
+    if not changed:
+        methods = ", ".join(dict.fromkeys(cell.parsed.method for cell in cells))
+        raise SuiteError(f"no row has {', '.join(settings)}", f"name a method of the rows: {methods}")
+    return changed
 
 
 def check_row_fits(row: str, task: Task) -> None:
     """Raise `SuiteError` where a row's method cannot serve a task."""
     kind = kind_of(task)
-    if METHODS[parse_row(row).method].tokens and not kind.allows_token_dropping:
+    if METHODS[parse_row(row).method].selector and not kind.allows_token_dropping:
         model = "decoder" if kind.decodes else "masked language model"
         raise SuiteError(
             f"{row} drops tokens, which a {model} cannot do without: {task.name} asks for words at any of them",
@@ -144,7 +167,7 @@ def check_row_fits(row: str, task: Task) -> None:
         )
     if METHODS[parse_row(row).method].decodes and not kind.decodes:
         raise SuiteError(f"{row} is for language models, which {task.name} has none for", "choose Faster-VTrans-s60")
-    if parse_row(row).words and not kind.has_labels:
+    if METHODS[parse_row(row).method].text_method and not kind.has_labels:
         raise SuiteError(f"{row} is fine-tuned on a task with labels, which {task.name} has not", "choose VTrans-s60")
 
 

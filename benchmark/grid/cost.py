@@ -68,7 +68,7 @@ def cost(cells: Sequence[Cell]) -> Cost:
 
 def device_bytes(cell: Cell, shape: Shape) -> float:
     """Memory of training a cell: Adam's states, a teacher in bf16, and activations of the longest batch in bf16."""
-    schedules = cell.preset.schedules(cell.task).schedules()
+    schedules = cell.preset.schedules(cell.task).all()
     rows = max(-(-s.batch // s.accumulate) for s in schedules)
     inside = shape.layers * (ACTIVATIONS * shape.hidden + 3 * shape.ffn) * 2
     logits = 3 * 4 * shape.vocabulary if shape.decoder else 0

@@ -1,14 +1,24 @@
-"""Names of rows, read and built: `VTrans-s60`, `CoFi-s60+Infor-Coef`, `Transkimmer@2`."""
+"""Names of rows, read and built: `VTrans-s60`, `CoFi-s60+Infor-Coef`, `Transkimmer@2`, `CoFi-s60[constraint.rate=0.1]`.
+
+row  = part [+ part]          a static method, and a token method on the model that it leaves
+part = METHOD [-sPERCENT] [@LOSS_SCALE] [[LEAF=VALUE,...]]
+"""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import cast
 
 from benchmark.grid.methods import JOINT, METHODS, method_name
-from benchmark.grid.schedules import Schedules
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.methods.base import Method
-from vtrans.settings import PRECISIONS, Budget
+from vtrans.overrides import leaf_text, with_leaf, with_precision
+from vtrans.settings import PRECISIONS, Budget, Precision, Setting
+
+PART = re.compile(r"(?P<name>[^@\[\]]+?)(?:-s(?P<percent>\d+(?:\.\d+)?))?(?:@(?P<scale>[^\[]*))?(?:\[(?P<set>.*)\])?")
+PRECISION = "precision"  # the setting that stands for all schedules, and for those of all that a row starts from
+
+Settings = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -20,8 +30,9 @@ class RowSpec:
         method: as in `METHODS`.
         sparsity: of sized methods.
         base: row of the static method whose model a token method starts from; empty for the dense model.
-        words: row of the suite `mlm` whose encoder a task-agnostic method starts from; empty for the others.
+        text_base: row of the suite `mlm` whose encoder a task-agnostic method starts from; empty for the others.
         loss_scale: factor on the pressure to drop tokens.
+        settings: hyper-parameters that are set, by their path, and their values.
         precision: that every schedule is forced to; empty for the preset's own.
     """
 
@@ -29,60 +40,121 @@ class RowSpec:
     method: str
     sparsity: float | None = None
     base: str = ""
-    words: str = ""
+    text_base: str = ""
     loss_scale: float = 1.0
+    settings: Settings = ()
     precision: str = ""
 
     @property
     def teacher(self) -> str:
         """Name of the dense row that it starts from."""
-        return f"dense{self._mark}"
+        return f"dense{_mark((), self.precision)}"
 
-    @property
-    def _mark(self) -> str:
-        return f"[precision={self.precision}]" if self.precision else ""
+
+def _mark(settings: Settings, precision: str) -> str:
+    found = [*settings, *([(PRECISION, precision)] if precision else [])]
+    return "[" + ",".join(f"{path}={value}" for path, value in found) + "]" if found else ""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One method of a row's name; `alias` where it stands for a joint row."""
+
+    method: str
+    sparsity: float | None
+    scale: float
+    settings: Settings
+    precision: str
 
 
 def parse_row(text: str) -> RowSpec:
     """Read a row name.
 
-    `VTrans-s60` is VTrans at 60 %, `CoFi-s60+Infor-Coef` is Infor-Coef on the model of CoFi-s60, which goes
-    by `Infor-Coef-4x` too, and `Transkimmer@2` is Transkimmer with twice the pressure to skim. A forced precision
-    stands behind it all, as in `VTrans-s60[precision=bf16]`, and holds for all that the row starts from.
+    `VTrans-s60` is VTrans at 60 %, `CoFi-s60+Infor-Coef` is Infor-Coef on the model of CoFi-s60, which goes by
+    `Infor-Coef-4x` too, and `Transkimmer@2` is Transkimmer with twice the pressure to skim. Hyper-parameters that are
+    set stand in brackets behind their method. A forced precision stands there too, and holds for all that the row
+    starts from.
 
     Raises:
-        SuiteError: unknown method, a sparsity or loss scale that is missing, out of range or not wanted, or a
-            composition that makes no sense.
+        SuiteError: unknown method or hyper-parameter, a sparsity or loss scale that is missing, out of range or not
+            wanted, or a composition that makes no sense.
     """
-    text, precision = _parse_precision(text)
-    mark = f"[precision={precision}]" if precision else ""
-    rest, at, factor = text.partition("@")
-    joint = {key.lower(): key for key in JOINT}
-    label = joint.get(rest.lower(), "")
-    base, plus, own = JOINT.get(label, rest).rpartition("+")
-    name, sparsity = _parse_method(own)
-    entry = METHODS[name]
-    start = parse_row(base).name if plus else ""
-    if plus and (not entry.tokens or METHODS[parse_row(base).method].tokens or start == "dense"):
+    parts = [_parse_part(part, text) for part in _without_alias(text)]
+    own, base = parts[-1], parts[0] if len(parts) == 2 else None
+    method = METHODS[own.method]
+    if len(parts) > 2 or (base and not _joins(base.method, own.method)):
         raise SuiteError(f"{text!r} joins no static and token method", "write CoFi-s60+Infor-Coef for example")
-    if at and not (entry.tokens and entry.scalable):
-        raise SuiteError(f"method {name!r} takes no loss scale", f"write {own}")
-    suffix = f"-s{sparsity * 100:g}" if sparsity is not None else ""
-    spelt = label or (f"{start}+" if start else "") + name + suffix
-    spelt = {row: key for key, row in JOINT.items()}.get(spelt, spelt)
-    loss_scale = _parse_loss_scale(factor, text) if at else 1.0
-    words = f"{entry.words}{suffix}{mark}" if entry.words else ""
-    spelt += f"@{loss_scale:.12g}" if loss_scale != 1 else ""
-    return RowSpec(spelt + mark, name, sparsity, start and start + mark, words, loss_scale, precision)
+    precision = own.precision or (base.precision if base else "")
+    start = _spelt(replace(base, precision=precision)) if base else ""
+    plain = _spelt(replace(base, precision="")) if base else ""
+    name = _with_alias(plain, own) + _mark(own.settings, precision)
+    suffix = _suffix(own.sparsity)
+    text_base = f"{method.text_method}{suffix}{_mark((), precision)}" if method.text_method else ""
+    return RowSpec(name, own.method, own.sparsity, start, text_base, own.scale, own.settings, precision)
 
 
-def _parse_precision(text: str) -> tuple[str, str]:
-    match = re.fullmatch(r"(.+)\[precision=(\w+)\]", text)
+def _without_alias(text: str) -> list[str]:
+    """The parts of a row, its alias resolved."""
+    parts = _split_outside(text, "+")
+    whole, known = re.split(r"[@\[]", text)[0], {key.lower(): key for key in JOINT}
+    if whole.lower() in known:  # an alias with a plus in it is one, not two
+        return _split_outside(JOINT[known[whole.lower()]] + text[len(whole) :], "+")
+    return parts
+
+
+def _split_outside(text: str, sign: str) -> list[str]:
+    """Parts between signs that stand in no brackets."""
+    return re.split(re.escape(sign) + r"(?![^\[]*\])", text)
+
+
+def split_rows(text: str) -> list[str]:
+    """Names of rows between commas; those within brackets are part of a name."""
+    return [part.strip() for part in _split_outside(text, ",") if part.strip()]
+
+
+def _with_alias(base: str, own: _Part) -> str:
+    bare = (f"{base}+" if base else "") + own.method + _suffix(own.sparsity)
+    bare = {row: key for key, row in JOINT.items()}.get(bare, bare)
+    return bare + (f"@{own.scale:.12g}" if own.scale != 1 else "")
+
+
+def _spelt(part: _Part) -> str:
+    return _with_alias("", part) + _mark(part.settings, part.precision)
+
+
+def _suffix(sparsity: float | None) -> str:
+    return f"-s{sparsity * 100:g}" if sparsity is not None else ""
+
+
+def _joins(base: str, own: str) -> bool:
+    return bool(METHODS[own].selector) and not METHODS[base].selector and base != "dense"
+
+
+def _parse_part(text: str, row: str) -> _Part:
+    match = PART.fullmatch(text)
     if match is None:
-        return text, ""
-    if match[2] not in PRECISIONS:
-        raise did_you_mean("precision", match[2], list(PRECISIONS))
-    return match[1], "" if match[2] == "auto" else match[2]
+        raise SuiteError(f"{row!r} is no name of a row", "write VTrans-s60 for example")
+    if match["name"].lower() in {key.lower() for key in JOINT}:
+        remedy = f"write {match['name']}, or compose one: CoFi-s70+Infor-Coef"
+        raise SuiteError(f"{text!r} sizes a row that is fixed", remedy)
+    name = method_name(match["name"])
+    sparsity = _parse_sparsity(text, name, match["percent"])
+    if match["scale"] is not None and not METHODS[name].scalable:
+        raise SuiteError(f"method {name!r} takes no loss scale", f"write {name}{_suffix(sparsity)}")
+    scale = _parse_loss_scale(match["scale"], row) if match["scale"] is not None else 1.0
+    settings, precision = _parse_settings(match["set"] or "", row)
+    return _Part(name, sparsity, scale, settings, precision)
+
+
+def _parse_settings(text: str, row: str) -> tuple[Settings, str]:
+    pairs = [item.partition("=") for item in text.split(",") if item]
+    if any(not sign for _, sign, _ in pairs):
+        raise SuiteError(f"{row!r} sets a hyper-parameter to nothing", "write NAME=VALUE in the brackets")
+    found = {path.strip(): value.strip() for path, _, value in pairs}
+    precision = found.pop(PRECISION, "auto")
+    if precision not in PRECISIONS:
+        raise did_you_mean(PRECISION, precision, list(PRECISIONS))
+    return tuple(sorted(found.items())), "" if precision == "auto" else precision
 
 
 def _parse_loss_scale(text: str, row: str) -> float:
@@ -97,37 +169,83 @@ def parse_sparsity(text: str) -> float | None:
     return float(match[1]) / 100 if match else None
 
 
-def _parse_method(text: str) -> tuple[str, float | None]:
-    match = re.fullmatch(r"(.+?)(?:-s(\d+(?:\.\d+)?))?", text)
-    name, percent = (match[1], match[2]) if match else (text, None)
-    if name.lower() in {key.lower() for key in JOINT}:
-        raise SuiteError(f"{text!r} sizes a row that is fixed", f"write {name}, or compose one: CoFi-s70+Infor-Coef")
-    name = method_name(name)
-    if METHODS[name].sized != (percent is not None):
-        remedy = f"write {name}-s60 for 60 %" if METHODS[name].sized else f"write {name}"
-        raise SuiteError(f"method {text!r} {'lacks' if METHODS[name].sized else 'takes no'} sparsity", remedy)
+def _parse_sparsity(text: str, name: str, percent: str | None) -> float | None:
+    sized = METHODS[name].sized
+    if sized != (percent is not None):
+        remedy = f"write {name}-s60 for 60 %" if sized else f"write {name}"
+        raise SuiteError(f"method {text!r} {'lacks' if sized else 'takes no'} sparsity", remedy)
     if percent is None:
-        return name, None
+        return None
     if 0 < float(percent) < 1:
         raise SuiteError(
             f"{text!r} asks for {percent} percent", f"write {name}-s{float(percent) * 100:g} for {percent}"
         )
-    return name, Budget(float(percent) / 100).sparsity
+    return Budget(float(percent) / 100).sparsity
 
 
-def build(
-    row: str, schedules: Schedules, overrides: dict[str, dict] | None = None, budget: Budget | None = None
-) -> Method:
+def build(row: str, setting: Setting) -> Method:
     """The method of a row such as `VTrans-s60`, without what its model starts from.
 
     Args:
         row: see `parse_row`.
-        schedules: schedules.
-        overrides: fields to replace, for each method name.
-        budget: size to reach; by default the row's sparsity in parameters of the encoder.
+        setting: schedules, size and the like; see `sized_setting` for the size that the row names.
+
+    Raises:
+        SuiteError: a hyper-parameter that the row sets is unknown, or its value of another type or out of range.
     """
     parsed = parse_row(row)
-    entry = METHODS[parsed.method]
-    method: Any = entry.build(schedules.forced(parsed.precision), budget or Budget(parsed.sparsity or 0.5))
-    method = entry.change(replace(method, **(overrides or {}).get(entry.like or parsed.method, {})))
+    method = METHODS[parsed.method].build(setting)
+    if parsed.precision:
+        method = with_precision(method, cast("Precision", parsed.precision))
+    for path, value in parsed.settings:
+        method = with_leaf(method, path.split("."), value, parsed.method)
     return method if parsed.loss_scale == 1 else method.scaled(parsed.loss_scale)
+
+
+def sized_setting(row: str, setting: Setting) -> Setting:
+    """The setting with the sparsity that a row names, in parameters of the encoder."""
+    return replace(setting, budget=Budget(parse_row(row).sparsity or 0.5))
+
+
+def with_settings(row: str, wanted: dict[str, str], setting: Setting) -> str:
+    """The name of a row with hyper-parameters set in it, where it has the methods that they are of.
+
+    Args:
+        row: its name.
+        wanted: values by METHOD.PATH.
+        setting: that the row is built for, by which paths and values are checked and spelt.
+
+    Raises:
+        SuiteError: as `build`.
+    """
+    parsed = parse_row(row)
+    own = dict(parsed.settings) | _of(parsed.method, wanted)
+    base = with_settings(parsed.base, wanted, setting) if parsed.base else ""
+    method = METHODS[parsed.method].build(sized_setting(row, setting))
+    for path, text in own.items():
+        method = with_leaf(method, path.split("."), text, parsed.method)
+    spelt = tuple(sorted((path, leaf_text(method, path.split("."))) for path in own))
+    part = _Part(parsed.method, parsed.sparsity, parsed.loss_scale, spelt, "")
+    start = f"{_spelt(replace(_parse_part(base, base), precision=''))}+" if base else ""
+    bare = f"{start}{_with_alias('', part)}" + _mark(spelt, parsed.precision)
+    return parse_row(bare).name
+
+
+def _of(method: str, wanted: dict[str, str]) -> dict[str, str]:
+    prefix = f"{method}."
+    return {path.removeprefix(prefix): text for path, text in wanted.items() if path.startswith(prefix)}
+
+
+def parse_settings(items: Sequence[str]) -> dict[str, str]:
+    """Values by METHOD.PATH, from texts `METHOD.PATH=VALUE`.
+
+    Raises:
+        SuiteError: a text is of another form.
+    """
+    found = {}
+    for item in items:
+        path, sign, value = item.partition("=")
+        if not sign or "." not in path or not value:
+            raise SuiteError(f"--set {item!r} sets nothing", "write --set CoFi.gates.rates.odds=0.1")
+        found[f"{method_name(path.partition('.')[0])}.{path.partition('.')[2]}"] = value
+    return found

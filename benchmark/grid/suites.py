@@ -1,6 +1,7 @@
 """Presets: which model, tasks, seeds and schedules, suite by suite. Every number here enters the run keys."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from benchmark.grid.presets import glue, llm, lm, mlm, squad
 from benchmark.grid.presets.base import Preset
@@ -16,53 +17,38 @@ class Suite:
     Attributes:
         summary: one line on it.
         presets: by name.
+        rows: rows of each preset's tables, the dense one first, by its name.
         home: suite whose dense rows it starts from, and whose presets it shares; empty for its own.
-        rows: field of the presets with its rows.
     """
 
     summary: str
     presets: dict[str, Preset]
+    rows: dict[str, tuple[str, ...]]
     home: str = ""
-    rows: str = "rows"
 
 
-_GLUE = {preset.name: preset for preset in glue.PRESETS}
+def _own(summary: str, module: Any) -> Suite:
+    return Suite(summary, {preset.name: preset for preset in module.PRESETS}, module.GRID)
+
+
+def _beside_glue(summary: str, rows: tuple[str, ...]) -> Suite:
+    return Suite(summary, _GLUE.presets, dict.fromkeys(_GLUE.presets, rows), home="glue")
+
+
+_GLUE = _own("classification and regression of GLUE, or of Rotten Tomatoes under `quick`", glue)
 SUITES = {
-    "glue": Suite("classification and regression of GLUE, or of Rotten Tomatoes under `quick`", _GLUE),
-    "ablations": Suite(
-        "Infor-Coef: its losses, the skim loss in their place, and how hard tokens are pressed",
-        _GLUE,
-        home="glue",
-        rows="ablations",
+    "glue": _GLUE,
+    "ablations": _beside_glue(
+        "Infor-Coef: its losses, the skim loss in their place, and how hard tokens are pressed", glue.ABLATIONS
     ),
-    "embeddings": Suite(
-        "VTrans with embeddings pruned against CoFi without, at equal shares of all parameters",
-        _GLUE,
-        home="glue",
-        rows="embeddings",
+    "embeddings": _beside_glue(
+        "VTrans with embeddings pruned against CoFi without, at equal shares of all parameters", glue.EMBEDDINGS
     ),
-    "mlm": Suite(
-        "masked language modelling: encoders pruned on text, without a task",
-        {preset.name: preset for preset in mlm.PRESETS},
-    ),
-    "agnostic": Suite(
-        "tasks of GLUE on encoders that were pruned on text, in the suite `mlm`",
-        _GLUE,
-        home="glue",
-        rows="agnostic",
-    ),
-    "squad": Suite(
-        "extractive question answering: SQuAD v1.1, and v2",
-        {preset.name: preset for preset in squad.PRESETS},
-    ),
-    "lm": Suite(
-        "language modelling: perplexity of WikiText, or of IMDB under `quick`",
-        {preset.name: preset for preset in lm.PRESETS},
-    ),
-    "llm": Suite(
-        "pre-trained language models pruned by their gates alone: perplexity and zero-shot tasks",
-        {preset.name: preset for preset in llm.PRESETS},
-    ),
+    "mlm": _own("masked language modelling: encoders pruned on text, without a task", mlm),
+    "agnostic": _beside_glue("tasks of GLUE on encoders that were pruned on text, in the suite `mlm`", glue.AGNOSTIC),
+    "squad": _own("extractive question answering: SQuAD v1.1, and v2", squad),
+    "lm": _own("language modelling: perplexity of WikiText, or of IMDB under `quick`", lm),
+    "llm": _own("pre-trained language models pruned by their gates alone: perplexity and zero-shot tasks", llm),
 }
 
 

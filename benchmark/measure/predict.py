@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vtrans.data.examples import Examples, unlabelled
-from vtrans.tokens import token_lengths
+from vtrans.tokens import record_tokens
 
 BATCH = 32
 TRIM = 8  # batches
@@ -21,7 +21,7 @@ class Predicted:
 
     Attributes:
         logits: of each sequence, `(outputs,)`, or `(length, 2)` for the start and end of an answer.
-        lengths: tokens under way in each layer, `(rows, layers, 3)` as of `vtrans.tokens.token_lengths`;
+        lengths: tokens under way in each layer, `(rows, layers, 3)` as of `vtrans.tokens.encoder.TokenRecord`;
             None for a model that drops none.
     """
 
@@ -37,15 +37,16 @@ def predict(model: nn.Module, examples: Examples) -> Predicted:
     order = sorted(range(len(examples)), key=examples.lengths.__getitem__)
     logits: list[torch.Tensor] = []
     lengths = []
-    for start in range(0, len(order), BATCH):
-        if start % (TRIM * BATCH) == 0:
-            trim()
-        rows = order[start : start + BATCH]
-        batch = unlabelled(examples.batch(rows))
-        found = logits_of(model(**{k: v.to(device) for k, v in batch.items()})).float().cpu()
-        whole = found.ndim == 2  # one set of logits a sequence
-        logits += [found[i] if whole else found[i, : len(examples.ids[r])].clone() for i, r in enumerate(rows)]
-        lengths.append(token_lengths(model))
+    with record_tokens(model) as record:
+        for start in range(0, len(order), BATCH):
+            if start % (TRIM * BATCH) == 0:
+                trim()
+            rows = order[start : start + BATCH]
+            batch = unlabelled(examples.batch(rows))
+            found = logits_of(model(**{k: v.to(device) for k, v in batch.items()})).float().cpu()
+            whole = found.ndim == 2  # one set of logits per sequence
+            logits += [found[i] if whole else found[i, : len(examples.ids[r])].clone() for i, r in enumerate(rows)]
+            lengths.append(record.lengths)
     back = torch.tensor(order).argsort()
     kept = [part for part in lengths if part is not None]
     counts = torch.cat(kept)[back.to(kept[0].device)].cpu().numpy() if kept else None
@@ -53,7 +54,7 @@ def predict(model: nn.Module, examples: Examples) -> Predicted:
 
 
 def trim() -> None:
-    """Give the memory that is free back to the system, where the C library can (glibc).
+    """Return freed heap memory to the operating system, where the C library can (glibc).
 
     Tensors of another size in every batch, as of a model that drops tokens, leave its heap in pieces: on SQuAD a
     process grew by 10 GiB.

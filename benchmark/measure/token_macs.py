@@ -13,7 +13,7 @@ from torch import nn
 from benchmark.measure.macs import BATCH, count_macs_of
 from vtrans.data.examples import Examples
 from vtrans.errors import SuiteError
-from vtrans.tokens import token_lengths
+from vtrans.tokens import record_tokens
 from vtrans.tokens.macs import LayerMacs
 
 TOLERANCE = 1e-3  # between fvcore and the closed form
@@ -41,10 +41,10 @@ def longest_of_batch(lengths: np.ndarray) -> np.ndarray:
 def check_closed_form(model: nn.Module, examples: Examples, row: int = 0) -> None:
     """Raise `SuiteError` where fvcore counts other MACs on a row than the lengths of that very pass give."""
     inputs = examples.batch([row])
-    counted = count_macs_of(model, inputs["input_ids"], inputs["token_type_ids"])
-    passed = token_lengths(model)
-    assert passed is not None, "the model drops no tokens"
-    lengths = passed.cpu().numpy()
+    with record_tokens(model) as record:
+        counted = count_macs_of(model, inputs["input_ids"], inputs["token_type_ids"])
+    assert record.lengths is not None, "the model drops no tokens"
+    lengths = record.lengths.cpu().numpy()
     closed = float(LayerMacs.of(model)(lengths, lengths[:, :, 1], np.array([len(examples.ids[row])]))[0])
     if abs(counted - closed) > TOLERANCE * closed:
         raise SuiteError(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from benchmark.common.device import device
 from benchmark.common.files import write_atomically
 from benchmark.grid.cells import SCHEMA, Cell
-from benchmark.grid.methods import Dense
 from benchmark.models.registry import get_model
 from benchmark.records.provenance import code, now, provenance
 from benchmark.records.schema import Data, Outcome, Record
@@ -20,9 +19,9 @@ from benchmark.runs.task_context import TaskContext
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import get_task
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
-from vtrans.methods.adapters import check_installed
 from vtrans.methods.agnostic import move_encoder
-from vtrans.methods.base import CompressionState
+from vtrans.methods.base import CompressionState, check_packages
+from vtrans.methods.dense import Dense
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,8 +99,7 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
     from vtrans.saving.pruned import save_pruned
     from vtrans.training.loop import RunContext, stop_on_interrupt
 
-    if getattr(cell.method, "lora", None):
-        check_installed()  # now, and not after the pruning
+    check_packages(cell.method)
     run_context = RunContext(folder=store.work(cell), report=report)
     with stop_on_interrupt(run_context):
         if isinstance(cell.method, Dense):
@@ -118,8 +116,8 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
         dense = small
     save_pruned(small, store.work(cell) / "model")
     state.report["seconds"] |= seconds_of_base(cell, store)
-    budget = getattr(cell.base.method, "budget", None) if cell.base != cell.teacher else None
-    return measure(budget or getattr(cell.method, "budget", None), dense, small, context, state.report)
+    budget = cell.base.method.target() if cell.base != cell.teacher else None
+    return measure(budget or cell.method.target(), dense, small, context, state.report)
 
 
 def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import FAMILIES, tiny_bert, tiny_examples
 
-from baselines.one_shot import OneShot
+from baselines.one_shot import Random
 from baselines.parts.unit_scores import unit_scores
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
@@ -32,7 +32,7 @@ def new_state(seed: int = 0) -> CompressionState:
 @pytest.mark.parametrize("score", ["random", "magnitude"])
 def test_reaches_its_size_and_touches_heads_and_ffn_only(score):
     work = new_state()
-    small = OneShot(Budget(0.6), SCHEDULE, score).compress(work)
+    small = Random(Budget(0.6), SCHEDULE, score).compress(work)
     anatomy, dense = anatomy_of(small), Size.of(work.teacher)
     real = 1 - float(Size.of(small).parameters(Size.of(small).dense) / dense.parameters(dense.dense))
     assert real == pytest.approx(0.6, abs=0.01)
@@ -55,7 +55,7 @@ def test_random_depends_on_the_seed():
     kept = []
     for seed in (0, 0, 1):
         work = new_state(seed)
-        OneShot(Budget(0.5), SCHEDULE, "random").stages()[0].run(work)
+        Random(Budget(0.5), SCHEDULE, "random").stages()[0].run(work)
         kept.append(torch.cat(work.decision.ffn))
     assert torch.equal(kept[0], kept[1])
     assert not torch.equal(kept[0], kept[2])
@@ -63,7 +63,7 @@ def test_random_depends_on_the_seed():
 
 def test_out_of_reach_is_said():
     with pytest.raises(SuiteError, match="out of reach"):
-        OneShot(Budget(0.999), SCHEDULE, "random").compress(new_state())
+        Random(Budget(0.999), SCHEDULE, "random").compress(new_state())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from tiny import tiny_bert, tiny_examples
+from tiny import tiny_bert, tiny_examples, token_lengths
 
 from baselines.infor_coef import InforCoef
 from baselines.parts.retention_search import SoftRetention
@@ -17,7 +17,7 @@ from vtrans.errors import RunCancelled
 from vtrans.methods.base import CompressionState
 from vtrans.pruning.surgery import replace_skipped
 from vtrans.settings import Schedule
-from vtrans.tokens import token_lengths, token_pruning_encoder
+from vtrans.tokens import token_pruning_encoder
 from vtrans.tokens.encoder import PaddedView, TokenDecision, Trace
 from vtrans.training.loop import RunContext
 

@@ -2,12 +2,10 @@
 
 import pytest
 
-from baselines.cofi import HardConcreteGates
 from benchmark.grid import suites as presets
-from benchmark.grid.schedules import Schedules
 from benchmark.models import prepare
 from benchmark.models import registry as models
-from vtrans.settings import Constraint, GateRates, Schedule
+from vtrans.settings import Schedule, Schedules
 
 SCHEDULE = Schedule(steps=8, batch=8, lr=1e-3, precision="fp32")
 SHAPE = models.Shape(2, 24, 32, 18, 300)
@@ -22,28 +20,35 @@ ROWS = (
     "VTrans-s50+Infor-Coef",
 )
 
+FAST = {
+    "CoFi.gates.rates.odds": "0.3",
+    "CoFi.constraint.rate": "0.05",
+    "CoFi.constraint.quadratic": "100",
+    "CoFi.constraint.warmup": "0.4",
+    "PoWER-BERT.rate": "0.3",
+    "PoWER-BERT.penalty": "0.05",
+    "Fast-VTrans.fraction": "0.5",
+    "Faster-VTrans.fraction": "0.5",
+}
+
 
 @pytest.fixture
 def tiny_preset(monkeypatch, model_dir):
     """Registers the preset `tiny`: rows of every kind on SST-2-like data."""
-    fast = {"CoFi": {"gates": HardConcreteGates(rates=GateRates(0.3)), "constraint": Constraint()}}
-    fast["PoWER-BERT"] = {"rate": 0.3, "penalty": 0.05}
-    for name in ("Fast-VTrans", "Faster-VTrans"):
-        fast[name] = {"fraction": 0.5}
     preset = presets.Preset(
         name="tiny",
         summary="for tests",
         model="tiny",
         tasks=("sst2", "mrpc"),
         seeds=(0, 1),
-        rows=ROWS,
         max_length=16,
         evaluation_precision="fp32",
-        schedules=lambda task: Schedules(*[SCHEDULE] * 5, tokens=SCHEDULE, token_search=SCHEDULE, length=16),
-        overrides=fast,
-        ablations=("VTrans-s50+Infor-Coef-no-norm",),
+        schedules=lambda task: Schedules(*[SCHEDULE] * 5, tokens=SCHEDULE, token_search=SCHEDULE),
+        settings=FAST,
     )
     monkeypatch.setitem(presets.SUITES["glue"].presets, "tiny", preset)  # shared with `ablations`
+    monkeypatch.setitem(presets.SUITES["glue"].rows, "tiny", ROWS)
+    monkeypatch.setitem(presets.SUITES["ablations"].rows, "tiny", ("VTrans-s50+Infor-Coef-no-norm",))
     monkeypatch.setitem(
         models.MODELS, "tiny", models.ModelSpec("tiny", models.Shape(2, 24, 32, 18, 300), note="made in a test")
     )

@@ -132,7 +132,7 @@ def test_compress_with_a_token_method(cli_call, tiny_preset, data_dir, model_dir
 def test_compress_takes_the_size_that_the_method_names(method, sparsity, want, tmp_path):
     from benchmark.commands.compress import CompressRequest
 
-    assert CompressRequest("m", "sst2", method, sparsity, tmp_path).build().budget.sparsity == want
+    assert CompressRequest("m", "sst2", method, sparsity, tmp_path).build().target().sparsity == want
 
 
 def test_sequences_beyond_the_positions_are_refused(cli_call, tiny_preset, data_dir, model_dir, tmp_path):

@@ -1,10 +1,8 @@
 """Recovery by low-rank adapters, which are merged into the weights at the end (peft)."""
 
-import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
-from vtrans.errors import SuiteError
 from vtrans.forecast import FROZEN, Forecast
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.settings import Distillation, Schedule
@@ -27,19 +25,13 @@ class RecoverLora(Stage):
     distillation: Distillation = Distillation(prediction=0.01, layer=0.0, task=1.0, temperature=1.0)
 
     def run(self, state: CompressionState) -> None:
-        """Fine-tune `state.model` through adapters.
-
-        Raises:
-            SuiteError: peft is not installed.
-        """
+        """Fine-tune `state.model` through adapters."""
         import torch
+        from peft import LoraConfig, get_peft_model
 
         from vtrans.methods.stages import make_distiller
         from vtrans.objectives.base import AdapterObjective
         from vtrans.training.loop import fit
-
-        check_installed()
-        from peft import LoraConfig, get_peft_model
 
         torch.manual_seed(state.stage_seed)
         distiller = make_distiller(state, self.distillation, self.schedule)
@@ -54,12 +46,6 @@ class RecoverLora(Stage):
     def forecast(self, outlook: Forecast) -> float:
         """Passes of the model, its weights frozen but for the adapters, and its teacher."""
         return outlook.training(self.schedule, FROZEN, self.distillation)
-
-
-def check_installed() -> None:
-    """Raise `SuiteError` where peft is missing."""
-    if importlib.util.find_spec("peft") is None:
-        raise SuiteError("package peft is not installed, which adapters need", "run `pip install peft`")
 
 
 def projections(model: Any) -> list[str]:

@@ -1,11 +1,12 @@
 """Task-agnostic pruning: a masked language model is pruned on text, and what is left of it is fine-tuned on tasks."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from vtrans.errors import SuiteError
 from vtrans.methods.base import Method, Stage
 from vtrans.methods.stages import Finetune
-from vtrans.settings import Schedule
+from vtrans.settings import Schedule, Setting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,18 +16,49 @@ if TYPE_CHECKING:
 class TaskAgnostic(Method):
     """What follows a pruning on text that knew no task: fine-tuning on the labels, without a teacher."""
 
+    sized = True
+
     finetune: Schedule
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """With the setting's fine-tuning.
+
+        Raises:
+            SuiteError: it has none.
+        """
+        if setting.schedules.finetune is None:
+            raise SuiteError("task-agnostic pruning is followed by fine-tuning, which is not here", "choose VTrans")
+        return cls(setting.schedules.finetune)
 
     def stages(self) -> tuple[Stage, ...]:
         """Fine-tune."""
         return (Finetune(self.finetune),)
 
 
+@dataclass(frozen=True)
+class VTransAgnostic(TaskAgnostic):
+    """On what VTrans left."""
+
+    name = "VTrans-agnostic"
+    summary = "VTrans on text, knowing no task, then fine-tuned on the labels"
+    text_method = "VTrans"
+
+
+@dataclass(frozen=True)
+class CoFiAgnostic(TaskAgnostic):
+    """On what CoFi left."""
+
+    name = "CoFi-agnostic"
+    summary = "CoFi on text, knowing no task, then fine-tuned on the labels"
+    text_method = "CoFi"
+
+
 def move_encoder(small: "nn.Module", task_model: "nn.Module") -> "nn.Module":
     """Put the pruned encoder of one model, embeddings included, under the head of another; in place.
 
     The Linears that read the encoder keep their weights where no hidden unit is gone; else they are drawn anew,
-    as it is not known to them which ones are.
+    because nothing says which of their columns belong to the units that are left.
 
     Args:
         small: a pruned masked language model.

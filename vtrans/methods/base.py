@@ -5,9 +5,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from vtrans.errors import SuiteError
 from vtrans.forecast import Forecast
+from vtrans.settings import Budget, Setting
 
 if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line lists methods
     from torch import nn
@@ -15,7 +18,6 @@ if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line
     from vtrans.data.examples import Examples
     from vtrans.pruning.gates import GateSet
     from vtrans.pruning.masks import Masks
-    from vtrans.settings import Budget
     from vtrans.training.loop import RunContext
 
 
@@ -75,7 +77,43 @@ class Stage(ABC):
 
 
 class Method(ABC):
-    """A way to make a model smaller."""
+    """A way to make a model smaller: a frozen dataclass, its fields the hyper-parameters.
+
+    Attributes:
+        name: in rows and on the command line.
+        summary: one line on it.
+        sized: whether it reaches a size that is asked for, so that its rows name a sparsity.
+        selector: kind of the token selector that it leaves in a model, for methods that drop tokens, which may follow
+            a static method, as in `CoFi-s60+Infor-Coef`; empty for the others.
+        scalable: whether a loss scale makes it drop more or fewer tokens, as in `Transkimmer@2`.
+        decodes: whether it is for decoders alone.
+        text_method: method that prunes the encoder on text beforehand; empty for all that start from the dense model.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    sized: ClassVar[bool]
+    selector: ClassVar[str] = ""
+    scalable: ClassVar[bool] = False
+    decodes: ClassVar[bool] = False
+    text_method: ClassVar[str] = ""
+
+    @classmethod
+    @abstractmethod
+    def build(cls, setting: Setting) -> Self:
+        """The method for a setting: with its schedules and size, and what else its papers vary with task or scale."""
+
+    def target(self) -> Budget | None:
+        """Size that it is to reach; None without one."""
+        return None
+
+    def scaled(self, loss_scale: float) -> Self:
+        """The same with `loss_scale` times the pressure to drop tokens, of methods that are `scalable`."""
+        raise SuiteError(f"{self.name} takes no loss scale", "leave it out")
+
+    def packages(self) -> tuple[str, ...]:
+        """Optional packages that its stages import."""
+        return ()
 
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
@@ -111,17 +149,36 @@ def run_stages(state: CompressionState, stages: Sequence[Stage]) -> None:
 class Chain(Method):
     """One method after the other, on the model that the first one leaves."""
 
+    name = "chain"
+    summary = "one method after the other"
+    sized = False
+
     first: Method
     then: Method
 
-    @property
-    def budget(self) -> "Budget | None":
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """Not to be built from a setting: it is made of two methods that were."""
+        raise NotImplementedError
+
+    def target(self) -> Budget | None:
         """The static size that either asks for."""
-        return getattr(self.first, "budget", None) or getattr(self.then, "budget", None)
+        return self.first.target() or self.then.target()
+
+    def packages(self) -> tuple[str, ...]:
+        """Those of both."""
+        return self.first.packages() + self.then.packages()
 
     def stages(self) -> tuple[Stage, ...]:
         """All stages of both."""
         return self.first.stages() + self.then.stages()
+
+
+def check_packages(method: Method) -> None:
+    """Raise `SuiteError` where a package that a method's stages import is not installed: now, not after training."""
+    for package in method.packages():
+        if find_spec(package) is None:
+            raise SuiteError(f"package {package} is not installed, which {method.name} needs", f"pip install {package}")
 
 
 def config_of(thing: Any) -> Any:

@@ -1,12 +1,13 @@
 """Faster-VTrans for language models, by the recipe of the authors' follow-up TVA-prune (code of 2024-08-25)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from vtrans.methods.adapters import RecoverLora
 from vtrans.methods.base import Stage
-from vtrans.methods.stages import Materialise, RoundWidths, TuneScales
+from vtrans.methods.stages import Materialise, RoundWidths, TuneScales, VariationalGates
 from vtrans.methods.vtrans import FasterVTrans
-from vtrans.settings import Distillation
+from vtrans.settings import Distillation, Setting
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,29 @@ class FasterVTransLLM(FasterVTrans):
         lora: recovery by adapters; None for none.
     """
 
+    name = "Faster-VTrans-LLM"
+    summary = "only gates trained, on the text alone: for language models"
+    decodes = True
+
     distillation: Distillation = Distillation(prediction=0.0, layer=0.0, task=1.0)
     sites: tuple[str, ...] = ("hidden", "heads", "ffn")
-    noise: str = "token"
+    noise: Literal["batch", "sample", "token"] = "token"
     multiple: int = 1
     lora: RecoverLora | None = None
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """With TVA-prune's KL weights in the suite `llm`, and there on all data but under `quick`."""
+        method = super().build(setting)
+        if setting.suite != "llm":
+            return method
+        gates = VariationalGates(information=tva_information(setting.layers))
+        fraction = method.fraction if setting.scale == "quick" else 1.0
+        return replace(method, gates=gates, fraction=fraction, multiple=128 if setting.scale == "paper" else 1)
+
+    def packages(self) -> tuple[str, ...]:
+        """Peft, where adapters recover."""
+        return ("peft",) if self.lora else ()
 
     def gate_stages(self) -> tuple[Stage, ...]:
         """What leads to the decision: all that a model in shards goes through."""
@@ -38,3 +57,21 @@ class FasterVTransLLM(FasterVTrans):
     def stages(self) -> tuple[Stage, ...]:
         """As Faster-VTrans, with rounded widths and adapters where asked for."""
         return (*self.gate_stages(), Materialise(), *((self.lora,) if self.lora else ()))
+
+
+@dataclass(frozen=True)
+class FasterVTransLLMLoRA(FasterVTransLLM):
+    """The same, then adapters trained and merged."""
+
+    name = "Faster-VTrans-LLM-LoRA"
+    summary = "the same, then adapters trained and merged"
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """With adapters under the schedule of recovery."""
+        return replace(super().build(setting), lora=RecoverLora(setting.schedules.recover))
+
+
+def tva_information(layers: int) -> dict[str, float]:
+    """KL weights of TVA-prune: heads 64, FFN units 1, the hidden gate twice per layer and 30 times for embeddings."""
+    return {"hidden": (2 * layers + 30) * 1e-6, "heads": 64e-6, "ffn": 1e-6}

@@ -9,9 +9,11 @@ from vtrans.methods.base import CompressionState, Stage
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vtrans.objectives.base import PruningObjective
     from vtrans.objectives.distillation import Distiller
-    from vtrans.pruning.gates import Gate
+    from vtrans.pruning.gates import Gate, GateSet
     from vtrans.pruning.latency_table import LatencyTable
     from vtrans.pruning.size import Size
 
@@ -138,6 +140,7 @@ class Prune(Stage):
         torch.manual_seed(state.stage_seed)
         device = state.run_context.engine.device(state.model)
         gates = GateSet(anatomy_of(state.model), self.gates.build, self.sites).to(device)
+        size = size_for(state, self.budget)
         return PruningObjective(
             model=state.model,
             distiller=make_distiller(state, self.distillation, self.schedule),
@@ -148,8 +151,15 @@ class Prune(Stage):
             information=self.gates.information,
             noise=self.noise,
             frozen=self.frozen,
-            size=size_for(state, self.budget),
+            size=size,
+            sparsity=lambda: self.expected_sparsity(gates, size),
         )
+
+    def expected_sparsity(self, gates: "GateSet", size: "Size") -> "Tensor":
+        """What the constraint holds to the target: expected sparsity as the budget counts, 0-d and differentiable."""
+        from vtrans.pruning.size import removed
+
+        return removed(self.budget, size, gates.expected())
 
     def forecast(self, outlook: Forecast) -> float:
         """Passes of the gated model and its teacher."""

@@ -1,6 +1,6 @@
 """What the stages train: the task itself, gates under a size constraint, and a student that recovers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -109,6 +109,7 @@ class PruningObjective:
         noise: `batch`, `sample` or `token`: how often gate noise is drawn anew.
         frozen: whether the weights stay as they are (Faster-VTrans).
         size: of the student in what the budget counts.
+        sparsity: expected sparsity of the gates, 0-d and differentiable: what is held to the target.
     """
 
     def __init__(
@@ -123,10 +124,11 @@ class PruningObjective:
         noise: str,
         frozen: bool,
         size: Size,
+        sparsity: Callable[[], Tensor],
     ) -> None:
         self.lagrangian = Lagrangian(constraint).to(gates.device)
         self.modules = {"model": model, "distiller": distiller, "gates": gates, "lagrangian": self.lagrangian}
-        self.distiller, self.gates, self.size = distiller, gates, size
+        self.distiller, self.gates, self.size, self.sparsity = distiller, gates, size, sparsity
         self.budget, self.constraint, self.rates = budget, constraint, rates
         self.information, self.noise, self.frozen = information, noise, frozen
         self._sparsity = self._target = 0.0
@@ -137,10 +139,6 @@ class PruningObjective:
         model = self.modules["model"]
         with apply_masks(model, Masks.dense(anatomy_of(model))) as self.masking:
             yield
-
-    def sparsity(self) -> Tensor:
-        """Expected sparsity in the budget's quantity and denominator, 0-d and differentiable."""
-        return removed(self.budget, self.size, self.gates.expected())
 
     def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
         """Weights and layer transformation, gates, and the ascending multipliers."""

@@ -1,4 +1,4 @@
-"""What the token stages train: a selector with its model, and the soft retention of a configuration search."""
+"""What a token stage trains: a selector together with its model."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 
 from vtrans.objectives.base import Batch, TaskObjective, freeze, weight_optimizer
 from vtrans.settings import Schedule
-from vtrans.tokens.encoder import TokenPruningEncoder, Trace
+from vtrans.tokens.encoder import TokenPruningEncoder, Trace, record_tokens
 
 Losses = Callable[[Sequence[Trace], float], dict[str, Tensor]]
 
@@ -24,6 +24,7 @@ class TokenObjective(TaskObjective):
 
     def __init__(self, model: nn.Module, encoder: TokenPruningEncoder, selector_losses: Losses, rate: float) -> None:
         super().__init__(model)
+        self._kept: list[float] = []
         self.encoder, self.selector_losses, self.rate = encoder, selector_losses, rate
 
     def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
@@ -34,9 +35,12 @@ class TokenObjective(TaskObjective):
 
     def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """Task loss and the terms of the selector."""
-        return super().losses(batch, step, total) | self.selector_losses(self.encoder.traces, step / total)
+        with record_tokens(self.encoder) as record:
+            task = super().losses(batch, step, total)
+            self._kept = [float((t.after.detach().sum(1) / t.real.sum(1)).mean()) for t in record.traces]
+            return task | self.selector_losses(record.traces, step / total)
 
     def metrics(self) -> dict[str, float]:
         """Share of real tokens that the last layer keeps, and of all layers."""
-        shares = [float((t.after.detach().sum(1) / t.real.sum(1)).mean()) for t in self.encoder.traces]
-        return {"kept": sum(shares) / len(shares), "kept_last": shares[-1]} if shares else {}
+        kept = self._kept
+        return {"kept": sum(kept) / len(kept), "kept_last": kept[-1]} if kept else {}

@@ -68,8 +68,9 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
     threshold = bisect(lambda t: real(gates.decide(t)), budget.sparsity, -20.0, 20.0)
     decision = gates.decide(threshold)
     if "ffn" in gates.gates and abs(real(decision) - budget.sparsity) > tolerance / 10:
-        units = bisect(lambda k: real(_with_ffn(gates, decision, -k)), budget.sparsity, -float(gates["ffn"].n), 0.0)
-        decision = _with_ffn(gates, decision, -units)
+        total = gates["ffn"].n
+        gone = search_count(lambda k: real(_with_ffn(gates, decision, total - k)), budget.sparsity, total)
+        decision = _with_ffn(gates, decision, total - gone)
     if abs(real(decision) - budget.sparsity) > tolerance:
         raise SuiteError(
             f"sparsity {budget.sparsity} of {budget.counted} is out of reach (closest {real(decision):.3f})",
@@ -78,17 +79,25 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
     return decision, threshold
 
 
-def _with_ffn(gates: GateSet, decision: Masks, units: float) -> Masks:
+def _with_ffn(gates: GateSet, decision: Masks, units: int) -> Masks:
     """`decision` with that many FFN units instead: the likeliest ones of the layers that it keeps."""
+    alive = torch.tensor(decision.ffn_alive).repeat_interleave(torch.tensor(gates.groups["ffn"])).to(gates.device)
+    odds = gates["ffn"].log_odds().masked_fill(~alive, float("-inf"))
+    best = odds.argsort(descending=True, stable=True)[: min(units, int(alive.sum()))]
     keep = gates.kept_by(decision)
-    odds = gates["ffn"].log_odds().clone()
-    parts = odds.split(gates.groups["ffn"])
-    for part, alive in zip(parts, decision.ffn_alive, strict=True):
-        part.add_(0.0 if alive else float("-inf"))
     keep["ffn"] = torch.zeros_like(keep["ffn"])
-    best = odds.argsort(descending=True, stable=True)[: round(units)]
-    keep["ffn"][best[odds[best] > float("-inf")]] = True
+    keep["ffn"][best] = True
     return gates.fixed(keep)
+
+
+def search_count(function: Callable[[int], float], target: float, most: int) -> int:
+    """Whole number in [0, most] at which a rising function comes closest to `target`; the least of several."""
+    low, high = 0, most
+    while low < high:  # the first number at which the target is reached
+        middle = (low + high) // 2
+        low, high = (low, middle) if function(middle) >= target else (middle + 1, high)
+    candidates = [low - 1, low] if low else [low]
+    return min(candidates, key=lambda count: abs(function(count) - target))
 
 
 def bisect(function: Callable[[float], float], target: float, low: float, high: float, rounds: int = 40) -> float:

@@ -9,19 +9,17 @@ under `all`, the pooler and the output head.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from vtrans.anatomy import Anatomy, anatomy_of
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.surgery import untied_output_linears
-from vtrans.settings import Budget
+from vtrans.settings import Budget, Denominator
 
 if TYPE_CHECKING:
     from vtrans.pruning.latency_table import LatencyTable
-
-Denominator = Literal["encoder", "all"]
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from vtrans.pruning.surgery import (
     retie,
     untied_output_linears,
 )
-from vtrans.tokens import Predictor, Retention, attach, token_pruning_encoder
+from vtrans.tokens import attach, token_pruning_encoder
+from vtrans.tokens.encoder import selector_of
 
-SELECTORS: dict[str, type[nn.Module]] = {"predictor": Predictor, "retention": Retention}
 SHAPES, WEIGHTS = "pruned.json", "model.safetensors"
 
 
@@ -101,7 +101,7 @@ def _attach(model: nn.Module, tokens: dict[str, Any] | None) -> None:
     if tokens is not None:
         settings = dict(tokens)
         with torch.device("meta"):
-            selector = SELECTORS[settings.pop("selector")](**settings)
+            selector = selector_of(settings.pop("selector"))(**settings)
         attach(model, selector)
 
 

@@ -1,7 +1,23 @@
 """Token dropping: a model whose layers run on ever fewer tokens, masked in training and gathered at inference."""
 
-from vtrans.tokens.encoder import TokenPruningEncoder, attach, token_lengths, token_pruning_encoder
+from vtrans.tokens.encoder import (
+    Selector,
+    TokenPruningEncoder,
+    attach,
+    record_tokens,
+    register_selector,
+    token_pruning_encoder,
+)
 from vtrans.tokens.predictor import Predictor
 from vtrans.tokens.retention import Retention
 
-__all__ = ["Predictor", "Retention", "TokenPruningEncoder", "attach", "token_lengths", "token_pruning_encoder"]
+__all__ = [
+    "Predictor",
+    "Retention",
+    "Selector",
+    "TokenPruningEncoder",
+    "attach",
+    "record_tokens",
+    "register_selector",
+    "token_pruning_encoder",
+]

@@ -1,7 +1,10 @@
 """An encoder that drops tokens: the stock layers of a stock model, run on the tokens that a selector keeps."""
 
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +17,7 @@ from vtrans.tokens.attention import Fidelity, padding_of
 from vtrans.tokens.packed import PackedTokens
 
 
-class Selector(Protocol):
+class Selector(nn.Module, ABC):
     """Decides which tokens stay. A module, so that what it learns is saved with the model.
 
     Tokens come padded, `(batch, length, hidden)`, or packed, `(n, hidden)`; `Tokens` says which is which.
@@ -26,22 +29,54 @@ class Selector(Protocol):
         fidelity: of the masked attention.
     """
 
-    kind: str
-    place: Literal["layer", "ffn"]
-    learns: bool
-    fidelity: Fidelity
+    kind: ClassVar[str]
+    place: ClassVar[Literal["layer", "ffn"]]
+    learns: ClassVar[bool]
+    fidelity: Fidelity = "corrected"
 
-    def __call__(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: "Tokens") -> "TokenDecision":
+    @abstractmethod
+    def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: "Tokens") -> "TokenDecision":
         """Choose among tokens; `seen` is their significance under place `ffn`."""
-        ...
 
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """JSON values to build it from again."""
-        ...
+
+    @abstractmethod
+    def macs(self, layer: int, hidden: int) -> float:
+        """Multiply-accumulates per token that enters a layer of a model of that hidden width."""
 
     def check(self, anatomy: Anatomy, positions: int) -> None:
         """Raise `SuiteError` where it does not fit a model with so many positions."""
-        ...
+
+
+_SELECTORS: dict[str, type[Selector]] = {}
+
+
+def register_selector(selector: type[Selector]) -> type[Selector]:
+    """Register the decorated class under its `kind`, so that models that hold it can be loaded.
+
+    Raises:
+        SuiteError: it lacks its kind, its MACs, or another part of a selector.
+    """
+    missing = [name for name in ("kind", "place", "learns") if not hasattr(selector, name)]
+    missing += sorted(getattr(selector, "__abstractmethods__", ()))
+    if missing:
+        raise SuiteError(f"selector {selector.__name__} lacks {', '.join(missing)}", "define it in the class")
+    _SELECTORS[selector.kind] = selector
+    return selector
+
+
+def selector_of(kind: str) -> type[Selector]:
+    """The selector class of a kind.
+
+    Raises:
+        SuiteError: none is registered.
+    """
+    if kind not in _SELECTORS:
+        known = ", ".join(sorted(_SELECTORS))
+        raise SuiteError(f"unknown token selector {kind!r}", f"import the module that registers it; known: {known}")
+    return _SELECTORS[kind]
 
 
 class Tokens(Protocol):
@@ -92,6 +127,22 @@ class Trace:
     decision: TokenDecision
 
 
+@dataclass
+class TokenRecord:
+    """What a model's last forward pass did to its tokens.
+
+    Attributes:
+        traces: of each layer of a masked pass, what a loss needs, where somebody asked for it.
+        lengths: tokens of each sample in a gathered pass, `(batch, layers, 3)`: those that enter a layer, that its
+            attention sees, and that its FFN sees; None for a masked pass, and for a model that drops none.
+        wanted: whether traces are kept: they hold the states of all layers.
+    """
+
+    traces: list[Trace] = field(default_factory=list)
+    lengths: Tensor | None = None
+    wanted: bool = False
+
+
 class TokenPruningEncoder(nn.Module):
     """Stands in the place of a model's encoder; its layers are those of the encoder, in the same order.
 
@@ -107,12 +158,11 @@ class TokenPruningEncoder(nn.Module):
         scatter: whether heads read every position.
     """
 
-    def __init__(self, layers: nn.ModuleList, selector: Any, scatter: bool) -> None:
+    def __init__(self, layers: nn.ModuleList, selector: Selector, scatter: bool) -> None:
         super().__init__()
         self.layer, self.selector, self.scatter = layers, selector, scatter
         self.form: Literal["auto", "masked", "gathered"] = "auto"
-        self.traces: list[Trace] = []
-        self.lengths = torch.zeros(0)  # of the last gathered pass: (batch, layers, 3)
+        self.record = TokenRecord()
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
@@ -127,7 +177,7 @@ class TokenPruningEncoder(nn.Module):
         valid = padding_of(attention_mask, hidden_states)
         if not bool(valid[:, 0].all()):
             raise SuiteError("a sequence starts with padding", "pad on the right: the first token always stays")
-        self.traces = []
+        self.record.traces, self.record.lengths = [], None
         masked = self.form == "masked" or (self.form == "auto" and self.training and self.selector.learns)
         last = self._masked(hidden_states, valid) if masked else self._gathered(hidden_states, valid)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last)
@@ -158,7 +208,7 @@ class TokenPruningEncoder(nn.Module):
                 drop(decision.keep > 0)
             lengths += [entered, attended, packed.lengths]
             hidden = _feed(layer, hidden)
-        self.lengths = torch.stack(lengths, 1).view(len(valid), -1, 3)
+        self.record.lengths = torch.stack(lengths, 1).view(len(valid), -1, 3)
         return self._rest(resting, packed, hidden) if self.scatter else hidden[packed.starts].unsqueeze(1)
 
     def _rest(self, resting: Tensor, packed: PackedTokens, hidden: Tensor) -> Tensor:
@@ -181,8 +231,8 @@ class TokenPruningEncoder(nn.Module):
                 kept = kept * decision.keep
                 hidden = hidden if decision.scale is None else hidden * decision.scale.unsqueeze(-1).to(hidden.dtype)
             hidden = _blend(kept, _feed(layer, hidden), hidden)
-            if decision is not None and decision.probability is not None:
-                self.traces.append(Trace(entering, valid, before, kept, decision))
+            if self.record.wanted and decision is not None and decision.probability is not None:
+                self.record.traces.append(Trace(entering, valid, before, kept, decision))
         return hidden
 
     def _attend(self, layer: Any, hidden: Tensor, mask: Tensor | None, **how: Any) -> tuple[Tensor, Tensor | None]:
@@ -234,20 +284,20 @@ def _blend(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return share * new + (1 - share) * old
 
 
-def attach(model: nn.Module, selector: Any) -> TokenPruningEncoder:
+def attach(model: nn.Module, selector: Selector) -> TokenPruningEncoder:
     """Let `model` drop the tokens that `selector` does not keep; changes the model in place.
 
     Raises:
         SuiteError: the model is a decoder, or its family's layers cannot drop tokens.
     """
     refuse_decoder(model)
-    anatomy, config = anatomy_of(model), model.config
-    selector.check(anatomy, config.max_position_embeddings)  # type: ignore[union-attr]
+    anatomy, config = anatomy_of(model), cast("Any", model.config)
+    selector.check(anatomy, config.max_position_embeddings)
     stack: Any = model.get_submodule(anatomy.encoder)
     encoder = TokenPruningEncoder(stack.layer, selector, scatter=not anatomy.pooled)
     encoder.train(model.training)
     model.set_submodule(anatomy.encoder, encoder)
-    config._attn_implementation = token_attention.NAME  # type: ignore[union-attr]
+    config._attn_implementation = token_attention.NAME
     return encoder
 
 
@@ -267,10 +317,16 @@ def token_pruning_encoder(model: nn.Module) -> TokenPruningEncoder | None:
     return next((module for module in model.modules() if isinstance(module, TokenPruningEncoder)), None)
 
 
-def token_lengths(model: nn.Module) -> Tensor | None:
-    """Tokens of each sample in the last gathered pass, `(batch, layers, 3)`; None for a model that drops none.
-
-    The three are those that enter a layer, that its attention sees, and that its FFN sees.
-    """
+@contextmanager
+def record_tokens(model: nn.Module) -> Iterator[TokenRecord]:
+    """Record, inside the context, what each forward pass of a model does to its tokens; the last pass counts."""
     encoder = token_pruning_encoder(model)
-    return None if encoder is None else encoder.lengths
+    record = TokenRecord(wanted=True)
+    before = encoder.record if encoder else record
+    if encoder:
+        encoder.record = record
+    try:
+        yield record
+    finally:
+        if encoder:
+            encoder.record = before

@@ -7,7 +7,6 @@ from torch import nn
 
 from vtrans.pruning.size import Size
 from vtrans.tokens.encoder import token_pruning_encoder
-from vtrans.tokens.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class LayerMacs:
         width = size.head_size * n.heads.numpy()
         selector = np.zeros(len(width))
         encoder = token_pruning_encoder(model)
-        if encoder is not None and isinstance(encoder.selector, Predictor):
-            selector[[int(index) for index in encoder.selector.mlps]] = hidden * hidden + 2 * hidden
+        if encoder is not None:
+            selector = np.array([encoder.selector.macs(layer, int(hidden)) for layer in range(len(width))])
         head = hidden * size.output_columns + size.tail_macs
         attention, ffn = (2 + 2 * size.shared) * hidden * width, (size.ups + 1) * hidden * n.ffn.numpy()
         return cls(selector, attention, 2 * width, ffn, head, size.pooled)

@@ -10,12 +10,13 @@ from torch.nn import functional as F
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
 from vtrans.tokens.attention import Fidelity
-from vtrans.tokens.encoder import TokenDecision, Tokens
+from vtrans.tokens.encoder import Selector, TokenDecision, Tokens, register_selector
 
 BIAS = 5.0  # logits of keep and skim start at +-5: P(skim) = sigmoid(-10) = 4.5e-5
 
 
-class Predictor(nn.Module):
+@register_selector
+class Predictor(Selector):
     """Keep or skim, for each token before each layer: LN, Linear, LN, GELU, Linear to two logits.
 
     In training a hard Gumbel-softmax sample with straight-through gradients, at evaluation the argmax.
@@ -29,7 +30,9 @@ class Predictor(nn.Module):
         fidelity: `official` masks the attention after the softmax, without renormalising (Transkimmer).
     """
 
-    kind, place, learns = "predictor", "layer", True
+    kind = "predictor"
+    place = "layer"
+    learns = True
 
     def __init__(
         self,
@@ -58,6 +61,10 @@ class Predictor(nn.Module):
             "stochastic": self.stochastic,
             "fidelity": self.fidelity,
         }
+
+    def macs(self, layer: int, hidden: int) -> float:
+        """Two Linears, hidden to hidden and hidden to 2; none where a layer has no predictor."""
+        return hidden * hidden + 2 * hidden if str(layer) in self.mlps else 0
 
     def check(self, anatomy: Anatomy, positions: int) -> None:
         """Raise `SuiteError` where the widths differ."""

@@ -4,14 +4,15 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
-from vtrans.tokens.encoder import TokenDecision, Tokens
+from vtrans.tokens.encoder import Selector, TokenDecision, Tokens, register_selector
 
 
-class Retention(nn.Module):
+@register_selector
+class Retention(Selector):
     """Keep the first token and the `lengths[layer] - 1` most significant others, in their order.
 
     A layer whose attention was pruned whole gives no significance and keeps all tokens.
@@ -23,7 +24,9 @@ class Retention(nn.Module):
         SuiteError: the configuration rises, or goes below 1.
     """
 
-    kind, place, learns, fidelity = "retention", "ffn", False, "corrected"
+    kind = "retention"
+    place = "ffn"
+    learns = False
 
     def __init__(self, lengths: Sequence[int]) -> None:
         super().__init__()
@@ -32,6 +35,10 @@ class Retention(nn.Module):
     def settings(self) -> dict[str, Any]:
         """JSON values to build it from again."""
         return {"lengths": list(self.lengths)}
+
+    def macs(self, layer: int, hidden: int) -> float:
+        """None: the significance is a sum over what the attention has computed."""
+        return 0
 
     def check(self, anatomy: Anatomy, positions: int) -> None:
         """Raise `SuiteError` where the configuration has more layers or tokens than the model."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.grid.schedules import Schedules
-from vtrans.settings import Precision
+from benchmark.tasks.registry import Task
+from vtrans.settings import Budget, Precision, Schedules, Setting
 
 SCOPE = ("evaluation_rows", "evaluation_precision", "zero_shot", "zero_shot_rows")
 
@@ -21,15 +21,14 @@ class Preset:
         tasks: tasks of the suite.
         more_tasks: tasks that run where they are asked for by name.
         seeds: seeds of each row.
-        rows: rows of each table, the dense one first.
-        ablations, embeddings, agnostic: rows of the suites of these names.
         latency: batches that latency is measured at.
         evaluation_rows: sequences that are evaluated, the first ones; 0 for all.
         evaluation_precision: of the metrics; `auto` is bf16 where the device has units for it.
         zero_shot, zero_shot_rows: zero-shot tasks, and questions of each, the first ones; 0 for all.
         max_length: tokens that sequences are truncated to.
         schedules: schedules of a task, by its name.
-        overrides: fields of methods to replace, by method name.
+        scale: what methods are told of it, by default its name: `quick`, `small`, `paper`.
+        settings: hyper-parameters of methods that are set in all its rows, values by METHOD.PATH, as of `--set`.
         tflops: throughput that `plan` reckons with, in TFLOP/s.
         gpu: whether it is meant for a GPU.
     """
@@ -39,14 +38,11 @@ class Preset:
     model: str
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
-    rows: tuple[str, ...]
     max_length: int
     schedules: Callable[[str], Schedules]
-    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scale: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
     more_tasks: tuple[str, ...] = ()
-    ablations: tuple[str, ...] = ()
-    embeddings: tuple[str, ...] = ()
-    agnostic: tuple[str, ...] = ()
     latency: tuple[int, int] = (1, 32)
     evaluation_rows: int = 0
     evaluation_precision: Precision = "auto"
@@ -54,6 +50,12 @@ class Preset:
     zero_shot_rows: int = 0
     tflops: float = 0.05
     gpu: bool = False
+
+    def setting(self, suite: str, task: Task, layers: int) -> Setting:
+        """What methods are built for on a task, on a model of so many layers; a budget is to come."""
+        length = min(task.fixed_length or self.max_length, self.max_length)
+        scale = self.scale or self.name
+        return Setting(self.schedules(task.name), Budget(0.5), suite, scale, task.name, length, layers)
 
     @property
     def scope(self) -> dict[str, Any]:

@@ -1,24 +1,11 @@
 """Language models that come pre-trained and are pruned by their gates alone: rows, and schedules of each preset."""
 
-from typing import Any
-
 from benchmark.grid.presets.base import Preset
-from benchmark.grid.schedules import Schedules
-from vtrans.methods.stages import VariationalGates
-from vtrans.settings import Schedule
+from vtrans.settings import Schedule, Schedules
 
 ROWS = ("dense", "Faster-VTrans-LLM-s20", "Faster-VTrans-LLM-s35", "Faster-VTrans-LLM-s50")
 ZERO_SHOT = ("arc_easy", "arc_challenge", "piqa", "hellaswag", "lambada")
 ALL_ZERO_SHOT = ("boolq", "piqa", "hellaswag", "winogrande", "arc_easy", "arc_challenge", "lambada")
-
-
-def _information(layers: int) -> dict[str, float]:
-    """KL weights of TVA-prune: heads 64, FFN units 1, the hidden gate twice a layer and 30 times for embeddings."""
-    return {"hidden": (2 * layers + 30) * 1e-6, "heads": 64e-6, "ffn": 1e-6}
-
-
-def _gates(layers: int) -> dict[str, Any]:
-    return {"gates": VariationalGates(information=_information(layers))}
 
 
 def _quick(task: str) -> Schedules:
@@ -45,10 +32,8 @@ PRESETS = (
         model="smollm2-135m",
         tasks=("imdb",),
         seeds=(0,),
-        rows=ROWS,
         max_length=128,
         schedules=_quick,
-        overrides={"Faster-VTrans-LLM": _gates(30)},
         latency=(1, 4),
         evaluation_rows=160,
     ),
@@ -58,10 +43,8 @@ PRESETS = (
         model="smollm2-135m",
         tasks=("wikitext2-raw",),
         seeds=(0,),
-        rows=(*ROWS, "Faster-VTrans-LLM-LoRA-s50"),
         max_length=256,
         schedules=_small,
-        overrides={"Faster-VTrans-LLM": _gates(30) | {"fraction": 1.0}},
         latency=(1, 4),
         zero_shot=ZERO_SHOT,
         zero_shot_rows=100,
@@ -74,11 +57,11 @@ PRESETS = (
         tflops=60.0,
         tasks=("wikitext2-raw",),
         seeds=(0,),
-        rows=(*ROWS, "Faster-VTrans-LLM-LoRA-s50"),
         max_length=512,
         schedules=_paper,
-        overrides={"Faster-VTrans-LLM": _gates(32) | {"fraction": 1.0, "multiple": 128}},
         latency=(1, 4),
         zero_shot=ALL_ZERO_SHOT,
     ),
 )
+WITH_ADAPTERS = (*ROWS, "Faster-VTrans-LLM-LoRA-s50")
+GRID = {preset.name: ROWS if preset.name == "quick" else WITH_ADAPTERS for preset in PRESETS}

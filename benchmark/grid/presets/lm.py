@@ -1,12 +1,9 @@
 """Language modelling: rows, and the schedules of each preset."""
 
 from dataclasses import replace
-from typing import Any
 
-from baselines.cofi import HardConcreteGates
 from benchmark.grid.presets.base import Preset
-from benchmark.grid.schedules import Schedules
-from vtrans.settings import Constraint, GateRates, Schedule
+from vtrans.settings import Schedule, Schedules
 
 ROWS = (
     "dense",
@@ -18,10 +15,6 @@ ROWS = (
     "Faster-VTrans-s60",
 )
 QUICK_ROWS = ("dense", "CoFi-s60", "VTrans-s60", "Fast-VTrans-s60", "Faster-VTrans-s60")
-# Few steps need gates that move fast, as under the presets of GLUE.
-_SHORT: dict[str, dict[str, Any]] = {
-    "CoFi": {"gates": HardConcreteGates(rates=GateRates(0.05, coarse=0.25)), "constraint": Constraint()},
-}
 
 
 def _quick(task: str) -> Schedules:
@@ -65,11 +58,9 @@ PRESETS = (
         model="gpt2-4x192-imdb",
         tasks=("imdb",),
         seeds=(0,),
-        rows=QUICK_ROWS,
         evaluation_precision="fp32",
         max_length=128,
         schedules=_quick,
-        overrides=_SHORT,
     ),
     Preset(
         name="small",
@@ -77,11 +68,9 @@ PRESETS = (
         model="gpt2-6x256-imdb",
         tasks=("wikitext2",),
         seeds=(0,),
-        rows=ROWS,
         evaluation_precision="fp32",
         max_length=128,
         schedules=_small,
-        overrides=_SHORT,
     ),
     Preset(
         name="paper",
@@ -91,9 +80,9 @@ PRESETS = (
         tflops=60.0,
         tasks=("wikitext2", "wikitext103"),
         seeds=(0, 1, 2),
-        rows=ROWS,
         evaluation_precision="fp32",
         max_length=1024,
         schedules=_paper,
     ),
 )
+GRID = {preset.name: QUICK_ROWS if preset.name == "quick" else ROWS for preset in PRESETS}

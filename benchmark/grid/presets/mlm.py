@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 
-from benchmark.grid.presets import glue
 from benchmark.grid.presets.base import Preset
-from benchmark.grid.schedules import Schedules
-from vtrans.settings import Schedule
+from vtrans.settings import Schedule, Schedules
 
 ROWS = ("dense", "CoFi-s60", "VTrans-s60")
 
@@ -51,11 +49,9 @@ _PRESETS = (
         model="minilm-l6",
         tasks=("imdb-masked",),
         seeds=(0,),
-        rows=ROWS,
         evaluation_precision="fp32",
         max_length=64,
         schedules=_quick,
-        overrides=glue.SHORTEST,
     ),
     Preset(
         name="small",
@@ -63,11 +59,9 @@ _PRESETS = (
         model="minilm-l6",
         tasks=("imdb-masked",),
         seeds=(0,),
-        rows=ROWS,
         evaluation_precision="fp32",
         max_length=128,
         schedules=_small,
-        overrides=glue.SHORT,
     ),
     Preset(
         name="paper",
@@ -77,7 +71,6 @@ _PRESETS = (
         tflops=60.0,
         tasks=("wikitext103-masked",),
         seeds=(0, 1, 2),
-        rows=ROWS,
         evaluation_precision="fp32",
         max_length=128,
         schedules=_paper,
@@ -86,6 +79,11 @@ _PRESETS = (
 PRESETS = (
     *_PRESETS,
     replace(
-        _PRESETS[-1], name="paper-roberta", summary="RoBERTa-base on WikiText-103, for a GPU", model="roberta-base"
+        _PRESETS[-1],
+        name="paper-roberta",
+        scale="paper",
+        summary="RoBERTa-base on WikiText-103, for a GPU",
+        model="roberta-base",
     ),
 )
+GRID = {preset.name: ROWS for preset in PRESETS}

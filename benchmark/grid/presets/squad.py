@@ -2,19 +2,12 @@
 
 from dataclasses import replace
 
-from baselines.parts.token_losses import TokenLosses
-from benchmark.grid.presets import glue
 from benchmark.grid.presets.base import Preset
-from benchmark.grid.schedules import Schedules
 from benchmark.tasks.registry import ANSWER_LENGTH
-from vtrans.settings import Schedule
+from vtrans.settings import Schedule, Schedules
 
 ROWS = ("dense", "CoFi-s60", "VTrans-s60", "Transkimmer", "PoWER-BERT", "Infor-Coef-4x")
 SHORT_LENGTH = 256  # of windows, where 384 tokens take too long
-# Two hundred steps, on a loss that wants every token of the passage: at GLUE's rate and pressure (1e-3 and 0.5), and at
-# the fivefold rate, samplers ended where they began and kept all. Seen in runs of the validation cell, by their token
-# counts; not chosen by scores.
-SHORT = glue.SHORT | {"Infor-Coef": {"rate": 5e-3, "losses": TokenLosses(entropy=4e-4, norm=4.0, warmup=0.1)}}
 
 
 def _small(task: str) -> Schedules:
@@ -27,7 +20,6 @@ def _small(task: str) -> Schedules:
         fast_recover=replace(prune, steps=50, lr=3e-4),
         tokens=Schedule(steps=200, batch=16, lr=2e-5, warmup=0.1),
         token_search=Schedule(steps=100, batch=16, lr=2e-5),
-        length=SHORT_LENGTH,
     )
 
 
@@ -41,7 +33,6 @@ def _quick(task: str) -> Schedules:
         fast_recover=replace(prune, steps=30, lr=3e-4),
         tokens=Schedule(steps=60, batch=8, lr=2e-5, warmup=0.1),
         token_search=Schedule(steps=40, batch=8, lr=2e-5),
-        length=SHORT_LENGTH,
     )
 
 
@@ -57,7 +48,6 @@ def _paper(task: str) -> Schedules:
         fast_recover=replace(prune, decay="constant"),
         tokens=joint,
         token_search=joint,
-        length=ANSWER_LENGTH,
     )
 
 
@@ -68,11 +58,9 @@ _PRESETS = (
         model="minilm-l6",
         tasks=("squad",),
         seeds=(0,),
-        rows=("dense", "VTrans-s60", "Infor-Coef-4x"),
         evaluation_precision="fp32",
         max_length=SHORT_LENGTH,
         schedules=_quick,
-        overrides=glue.SHORTEST,
     ),
     Preset(
         name="small",
@@ -81,11 +69,9 @@ _PRESETS = (
         tasks=("squad",),
         more_tasks=("squad_v2",),
         seeds=(0,),
-        rows=ROWS,
         evaluation_precision="fp32",
         max_length=SHORT_LENGTH,
         schedules=_small,
-        overrides=SHORT,
     ),
     Preset(
         name="paper",
@@ -96,11 +82,9 @@ _PRESETS = (
         tasks=("squad",),
         more_tasks=("squad_v2",),
         seeds=(0, 1, 2),
-        rows=ROWS,
         evaluation_precision="fp32",
         max_length=ANSWER_LENGTH,
         schedules=_paper,
-        overrides=glue.PAPER,
     ),
 )
 PRESETS = (
@@ -108,7 +92,10 @@ PRESETS = (
     replace(
         _PRESETS[-1],
         name="paper-roberta",
+        scale="paper",
         summary="RoBERTa-base, windows of 384 tokens, the schedules of BERT-base, for a GPU",
         model="roberta-base",
     ),
 )
+QUICK_ROWS = ("dense", "VTrans-s60", "Infor-Coef-4x")
+GRID = {preset.name: QUICK_ROWS if preset.name == "quick" else ROWS for preset in PRESETS}

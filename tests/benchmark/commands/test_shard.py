@@ -14,7 +14,7 @@ from vtrans.training.engine import Sharding
 
 def test_another_request_has_other_checkpoints(tmp_path):
     tiny_llama().save_pretrained(tmp_path / "model")
-    request = ShardRequest("model", "imdb", 0.5, Path("out"), Sharding(stage=2))
+    request = ShardRequest(str(tmp_path / "model"), "imdb", 0.5, Path("out"), Sharding(stage=2))
     changes = [{"sparsity": 0.3}, {"seed": 7}, {"task": "wikitext2-raw"}, {"sharding": Sharding(stage=3)}]
     keys = [request_key(r, tmp_path / "model", "digest") for r in (request, *(replace(request, **c) for c in changes))]
     keys.append(request_key(request, tmp_path / "model", "other text"))

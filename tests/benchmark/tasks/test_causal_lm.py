@@ -12,7 +12,6 @@ from tiny import tiny_gpt2, tiny_llama
 
 from benchmark.grid import suites as presets
 from benchmark.grid.cells import plan
-from benchmark.grid.schedules import Schedules
 from benchmark.models import registry as models
 from benchmark.models.prepare import prepare
 from benchmark.models.pretrain import train_tokenizer
@@ -25,7 +24,7 @@ from benchmark.tasks.language_modeling.perplexity import metrics_of, window_nll
 from benchmark.tasks.registry import get_task
 from vtrans.data.windows import Windows
 from vtrans.errors import RunCancelled, SuiteError
-from vtrans.settings import Schedule
+from vtrans.settings import Schedule, Schedules
 
 WORDS = ["the", "film", "was", "good", "bad", "plot", "and", "a", "long", "night"]
 
@@ -63,13 +62,13 @@ def lm_preset(monkeypatch):
         model=spec.name,
         tasks=("wikitext2",),
         seeds=(0,),
-        rows=("dense", "CoFi-s50", "VTrans-s50", "Faster-VTrans-s50"),
         max_length=16,
         evaluation_precision="fp32",
         schedules=lambda task: Schedules(*[short] * 5),
-        overrides={"Faster-VTrans": {"fraction": 0.5}},
+        settings={"Faster-VTrans.fraction": "0.5"},
     )
     monkeypatch.setitem(presets.SUITES["lm"].presets, "tiny", preset)
+    monkeypatch.setitem(presets.SUITES["lm"].rows, "tiny", ("dense", "CoFi-s50", "VTrans-s50", "Faster-VTrans-s50"))
     return preset
 
 
@@ -137,7 +136,7 @@ def test_rows_run_end_to_end_and_the_model_is_made_once(lm_preset, text_dir, tmp
     cells, store = plan("lm", "tiny"), Store(tmp_path / "results", "lm", "tiny")
     assert runner.run_cells(cells, store, text_dir) == 4
     records = store.complete(cells)
-    assert [r.row for r in records.values()] == list(lm_preset.rows)
+    assert [r.row for r in records.values()] == list(presets.SUITES["lm"].rows["tiny"])
     for record in records.values():
         assert record.data.evaluation_rows > 100
         assert 1 < record.outcome.metrics["perplexity"] < 400

@@ -5,18 +5,17 @@ import math
 import pytest
 import torch
 from made import make_text
-from tiny import tiny_bert_words
+from tiny import tiny_bert_mlm
 
 from benchmark.grid import suites as presets
 from benchmark.grid.cells import plan
-from benchmark.grid.schedules import Schedules
 from benchmark.records.store import Store
 from benchmark.runs import runner
 from benchmark.tasks.language_modeling.perplexity import masked_hits, masked_metrics
 from vtrans.data.masked_lm import MaskedWindows, masked_count
 from vtrans.errors import SuiteError
 from vtrans.saving.pruned import load_pruned, widths
-from vtrans.settings import Schedule
+from vtrans.settings import Schedule, Schedules
 
 SHORT = Schedule(steps=6, batch=4, lr=1e-3, precision="fp32")
 
@@ -32,12 +31,12 @@ def mlm_preset(monkeypatch, tiny_preset):
         model="tiny",
         tasks=("imdb-masked",),
         seeds=(0,),
-        rows=("dense", "VTrans-s50"),
         max_length=16,
         evaluation_precision="fp32",
         schedules=lambda task: Schedules(*[SHORT] * 5),
     )
     monkeypatch.setitem(presets.SUITES["mlm"].presets, "tiny", preset)
+    monkeypatch.setitem(presets.SUITES["mlm"].rows, "tiny", ("dense", "VTrans-s50"))
     return preset
 
 
@@ -46,7 +45,7 @@ def scored(model, windows):
 
 
 def test_a_uniform_model_has_the_perplexity_of_its_vocabulary():
-    model = tiny_bert_words()
+    model = tiny_bert_mlm()
     with torch.no_grad():
         model.bert.embeddings.word_embeddings.weight.zero_()
         model.cls.predictions.decoder.bias.zero_()
@@ -55,7 +54,7 @@ def test_a_uniform_model_has_the_perplexity_of_its_vocabulary():
 
 
 def test_metrics_are_those_of_the_models_own_loss():
-    model = tiny_bert_words()
+    model = tiny_bert_mlm()
     words = MaskedWindows.of(torch.randint(5, 60, (40,)).tolist(), 12, (2, 3), pad=0, mask=4, vocabulary=60).fixed(0)
     batch = words.batch(range(len(words)))
     with torch.no_grad():

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from benchmark.common.checkpoints import load_tokenizer
 from benchmark.grid import suites as presets
 from benchmark.grid.cells import plan
-from benchmark.grid.schedules import Schedules
 from benchmark.models import prepare
 from benchmark.models import registry as models
 from benchmark.records.store import Store
@@ -21,7 +20,7 @@ from benchmark.tasks.question_answering.metrics import exact_match, f1, normalis
 from benchmark.tasks.question_answering.rows import Question, hold_out
 from benchmark.tasks.registry import get_task
 from vtrans.errors import SuiteError
-from vtrans.settings import Schedule
+from vtrans.settings import Schedule, Schedules
 
 PLOT = "a good film is nice the plot is bad a great fine film the poor dull plot"
 WORDS = PLOT.split()
@@ -176,13 +175,17 @@ def test_static_token_and_joint_rows_run_end_to_end(monkeypatch, model_dir, squa
         model="tiny",
         tasks=("squad",),
         seeds=(0,),
-        rows=("dense", "VTrans-s50", "Transkimmer", "PoWER-BERT", "VTrans-s50+Infor-Coef"),
         max_length=100,
         evaluation_precision="fp32",
-        schedules=lambda task: Schedules(*[short] * 5, tokens=short, token_search=short, length=100),
-        overrides={"PoWER-BERT": {"rate": 0.3, "penalty": 0.05}},
+        schedules=lambda task: Schedules(*[short] * 5, tokens=short, token_search=short),
+        settings={"PoWER-BERT.rate": "0.3", "PoWER-BERT.penalty": "0.05"},
     )
     monkeypatch.setitem(presets.SUITES["squad"].presets, "tiny", preset)
+    monkeypatch.setitem(
+        presets.SUITES["squad"].rows,
+        "tiny",
+        ("dense", "VTrans-s50", "Transkimmer", "PoWER-BERT", "VTrans-s50+Infor-Coef"),
+    )
     monkeypatch.setitem(
         models.MODELS, "tiny", models.ModelSpec("tiny", models.Shape(2, 24, 32, 18, 300), note="made in a test")
     )

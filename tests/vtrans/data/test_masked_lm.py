@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import tiny_bert_words
+from tiny import tiny_bert_mlm
 
 from vtrans.data.masked_lm import SHARE, MaskedWindows
 from vtrans.data.windows import IGNORED
@@ -69,7 +69,7 @@ def test_distillation_asks_about_masked_words_alone():
     batch = words().batch([0, 1])
     asked = asked_tokens(batch)
     assert torch.equal(asked, batch["labels"] != IGNORED)
-    logits = tiny_bert_words()(input_ids=batch["input_ids"]).logits
+    logits = tiny_bert_mlm()(input_ids=batch["input_ids"]).logits
     assert logits[asked].shape == (int(asked.sum()), VOCABULARY)
     labelled = {"labels": torch.zeros(2), "attention_mask": torch.ones(2, 5)}
     assert torch.equal(asked_tokens(labelled), labelled["attention_mask"])

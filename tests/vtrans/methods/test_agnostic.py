@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import inputs, random_decision, tiny_bert, tiny_bert_words, tiny_roberta, tiny_roberta_words
+from tiny import inputs, random_decision, tiny_bert, tiny_bert_mlm, tiny_roberta, tiny_roberta_mlm
 
 from vtrans.anatomy import anatomy_of
 from vtrans.methods.agnostic import move_encoder
@@ -11,7 +11,7 @@ from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import widths
 
 PAIRS = pytest.mark.parametrize(
-    ("words", "task"), [(tiny_bert_words, tiny_bert), (tiny_roberta_words, tiny_roberta)], ids=["bert", "roberta"]
+    ("words", "task"), [(tiny_bert_mlm, tiny_bert), (tiny_roberta_mlm, tiny_roberta)], ids=["bert", "roberta"]
 )
 
 

@@ -8,7 +8,7 @@ from tiny import tiny_bert
 
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.pruning.constraint import Lagrangian, bisect, calibrate, ramp
+from vtrans.pruning.constraint import Lagrangian, bisect, calibrate, ramp, search_count
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.gates import GateSet, VariationalGate
 from vtrans.pruning.size import Size, removed
@@ -89,3 +89,10 @@ def test_dense_counts_remove_nothing():
     size = Size.of(tiny_bert())
     assert float(removed(Budget(0.5), size, size.dense)) == 0
     assert isinstance(size.dense, Counts)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0, 1))
+def test_a_count_is_found_as_by_trying_all(values, target):
+    rising = sorted(values)
+    found = search_count(rising.__getitem__, target, len(rising) - 1)
+    assert abs(rising[found] - target) == min(abs(value - target) for value in rising)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import FAMILIES, WORDS, inputs, random_decision
+from tiny import FAMILIES, MASKED_LM, inputs, random_decision
 
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
@@ -147,9 +147,9 @@ def test_two_heads_are_refused():
         anatomy_of(BertForPreTraining(config))
 
 
-@pytest.mark.parametrize("family", WORDS)
+@pytest.mark.parametrize("family", MASKED_LM)
 def test_output_head_of_masked_words_stays_tied(family):
-    model = WORDS[family]()
+    model = MASKED_LM[family]()
     small = materialise(model, random_decision(model, 0, 0.0))
     assert anatomy_of(small).hidden < anatomy_of(model).hidden
     assert anatomy_of(small).tied == anatomy_of(model).tied != ()

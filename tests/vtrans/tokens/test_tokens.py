@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import ENCODERS, dropping, inputs, random_decision
+from tiny import ENCODERS, dropping, inputs, random_decision, token_lengths
 from transformers import (
     BertConfig,
     BertForQuestionAnswering,
@@ -21,7 +21,7 @@ from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
-from vtrans.tokens import Predictor, Retention, attach, token_lengths, token_pruning_encoder
+from vtrans.tokens import Predictor, Retention, attach, record_tokens, token_pruning_encoder
 from vtrans.tokens.attention import masked_softmax
 from vtrans.tokens.predictor import skim_predictor
 
@@ -152,11 +152,13 @@ def test_training_masks_with_a_gradient_for_every_token(model):
     dropping(model, "predictor")
     model.train()
     torch.manual_seed(1)
-    model(**inputs(), labels=torch.tensor([0, 1, 0])).loss.backward()
     encoder = token_pruning_encoder(model)
-    assert len(encoder.traces) == 3
+    with record_tokens(model) as record:
+        model(**inputs(), labels=torch.tensor([0, 1, 0])).loss.backward()
+    assert len(record.traces) == 3
+    assert not encoder.record.traces  # nobody asks outside the context, and nothing is held
     assert all(mlp[-1].weight.grad.abs().sum() > 0 for mlp in encoder.selector.mlps.values())
-    for trace in encoder.traces:
+    for trace in record.traces:
         assert (trace.after <= trace.before + 1e-6).all()
         assert trace.after[~trace.real].sum() == 0
         assert set(trace.after.detach().unique().tolist()) <= {0.0, 1.0}

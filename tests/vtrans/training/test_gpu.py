@@ -6,7 +6,7 @@ from jobs import METHODS, SCHEDULE
 from tiny import inputs, tiny_bert, tiny_examples
 
 from baselines.cofi import CoFi, HardConcreteGates
-from baselines.one_shot import OneShot
+from baselines.one_shot import Magnitude, Random
 from vtrans.methods.base import CompressionState
 from vtrans.settings import Budget, GateRates
 from vtrans.training.loop import RunContext
@@ -14,8 +14,8 @@ from vtrans.training.loop import RunContext
 ALL = {
     **METHODS,
     "CoFi": CoFi(Budget(0.5), SCHEDULE, SCHEDULE, gates=HardConcreteGates(rates=GateRates(0.3))),
-    "random": OneShot(Budget(0.4), SCHEDULE, "random"),
-    "magnitude": OneShot(Budget(0.4), SCHEDULE, "magnitude"),
+    "random": Random(Budget(0.4), SCHEDULE, "random"),
+    "magnitude": Magnitude(Budget(0.4), SCHEDULE, "magnitude"),
 }
 
 
