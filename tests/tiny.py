@@ -7,10 +7,22 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    DistilBertForSequenceClassification,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    ModernBertConfig,
+    ModernBertForMaskedLM,
+    ModernBertForSequenceClassification,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaForSequenceClassification,
@@ -78,16 +90,94 @@ def tiny_gpt2(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
 
 def tiny_llama(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
     """A LLaMA language model with four query heads on two key-value heads."""
+    return _decoder(LlamaForCausalLM, LlamaConfig, attention, seed, **widths)
+
+
+def tiny_mistral(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """A Mistral like it, whose window is shorter than the sequences."""
+    return _decoder(MistralForCausalLM, MistralConfig, attention, seed, sliding_window=4, **widths)
+
+
+def tiny_qwen2(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """A Qwen2 like it, with biases of queries, keys and values."""
+    return _decoder(Qwen2ForCausalLM, Qwen2Config, attention, seed, **widths)
+
+
+def tiny_qwen3(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """A Qwen3 like it, with norms inside its heads, which are wider than hidden units over heads."""
+    return _decoder(Qwen3ForCausalLM, Qwen3Config, attention, seed, head_dim=8, **widths)
+
+
+def _decoder(kind: Any, config_of: Any, attention: str, seed: int, **more: Any) -> Any:
     torch.manual_seed(seed)
     shape = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
-    shape |= {"intermediate_size": 32, "vocab_size": 60, "max_position_embeddings": 48} | widths
-    return _shaken(LlamaForCausalLM(LlamaConfig(**shape, attn_implementation=attention)))
+    shape |= {"intermediate_size": 32, "vocab_size": 60, "max_position_embeddings": 48} | more
+    return _shaken(kind(config_of(**shape, attn_implementation=attention)))
 
 
-ENCODERS = {"bert": tiny_bert, "roberta": tiny_roberta}
-MASKED_LM = {"bert mlm": tiny_bert_mlm, "roberta mlm": tiny_roberta_mlm}
-DECODERS = {"gpt2": tiny_gpt2, "llama": tiny_llama}
-FAMILIES = ENCODERS | MASKED_LM | DECODERS  # a family joins all property tests with one line
+def tiny_distilbert(attention: str = "sdpa", seed: int = 0, outputs: int = 2, **widths: int) -> Any:
+    """A DistilBERT like the BERT."""
+    return _tiny(
+        DistilBertForSequenceClassification, DistilBertConfig, attention, seed, outputs, hidden_dim=32, **widths
+    )
+
+
+def tiny_modernbert(attention: str = "sdpa", seed: int = 0, outputs: int = 2, **widths: int) -> Any:
+    """A ModernBERT like it, with layers of both kinds of attention."""
+    return _modern(ModernBertForSequenceClassification, attention, seed, num_labels=outputs, **widths)
+
+
+def tiny_distilbert_mlm(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """The DistilBERT with an MLM head."""
+    return _tiny(DistilBertForMaskedLM, DistilBertConfig, attention, seed, 2, hidden_dim=32, **widths)
+
+
+def tiny_modernbert_mlm(attention: str = "sdpa", seed: int = 0, **widths: int) -> Any:
+    """The ModernBERT with an MLM head."""
+    return _modern(ModernBertForMaskedLM, attention, seed, **widths)
+
+
+def _modern(kind: Any, attention: str, seed: int, **more: Any) -> Any:
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+    local = {"global_attn_every_n_layers": 2, "local_attention": 6, "num_key_value_heads": None}
+    config = ModernBertConfig(
+        vocab_size=60,
+        hidden_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=32,
+        max_position_embeddings=48,
+        attn_implementation=attention,
+        **special,
+        **{k: v for k, v in local.items() if v is not None},
+        **more,
+    )
+    torch.manual_seed(seed)
+    return _shaken(kind(config))
+
+
+# A family joins all property tests with one line.
+ENCODERS = {
+    "bert": tiny_bert,
+    "roberta": tiny_roberta,
+    "distilbert": tiny_distilbert,
+    "modernbert": tiny_modernbert,
+}
+MASKED_LM = {
+    "bert mlm": tiny_bert_mlm,
+    "roberta mlm": tiny_roberta_mlm,
+    "distilbert mlm": tiny_distilbert_mlm,
+    "modernbert mlm": tiny_modernbert_mlm,
+}
+DECODERS = {
+    "gpt2": tiny_gpt2,
+    "llama": tiny_llama,
+    "mistral": tiny_mistral,
+    "qwen2": tiny_qwen2,
+    "qwen3": tiny_qwen3,
+}
+FAMILIES = ENCODERS | MASKED_LM | DECODERS
+TOKEN_FAMILIES = {name: ENCODERS[name] for name in ("bert", "roberta")}  # whose layers can drop tokens
 
 
 def tiny_examples(rows: int = 48, seed: int = 0, vocabulary: int = 60) -> Examples:

@@ -21,7 +21,7 @@ def unit_scores(
         return heads, ffn
     blocks = anatomy.blocks
     heads = [_head_norms(model, b) if b.heads else torch.zeros(0) for b in blocks]
-    ffn = [_norms(model, b.up, b.down, b.ffn) if b.ffn else torch.zeros(0) for b in blocks]
+    ffn = [_norms(model, b.up, b.down, b.ffn, b.up_parts) if b.ffn else torch.zeros(0) for b in blocks]
     return heads, ffn
 
 

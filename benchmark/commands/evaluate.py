@@ -56,7 +56,7 @@ def evaluate_model(request: EvaluateRequest) -> dict[str, float]:
         raise SuiteError(f"{task.name} is for a model without zero-shot tasks", "leave out --zero-shot")
     model = load(source, task).to(device())
     data = kind.load(task, request.data_dir, "validation")
-    examples = strided(kind.encode(task, data.evaluation, tokenizer, length), request.stride, task)
+    examples = strided(kind.encode_for(source, task, data.evaluation, tokenizer, length), request.stride, task)
     with autocast(cast("Precision", request.precision or preset.evaluation_precision)):
         metrics = kind.evaluate(task, model, examples).metrics
         for name, rows in items.items():

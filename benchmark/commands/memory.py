@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.models.registry import ACTIVATIONS, GIB, MODELS
+from vtrans.anatomy import family_of
 from vtrans.errors import SuiteError
 from vtrans.training.engine import Sharding
 
@@ -60,7 +61,7 @@ def layer_parameters(config: Any, hidden: int, ffn: int) -> int:
     """Weights of one layer."""
     groups = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     attention = hidden * hidden * (2 + 2 * groups / config.num_attention_heads)
-    return int(attention + (3 if config.model_type == "llama" else 2) * hidden * ffn)
+    return int(attention + (1 + family_of(config).ups) * hidden * ffn)
 
 
 def available() -> float:
@@ -101,8 +102,8 @@ def read_config(model: Path) -> Any:
 
 
 def _decoder(config: Any, name: str) -> Any:
-    if config.model_type not in ("gpt2", "llama"):
-        raise SuiteError(f"{name} is of the family {config.model_type!r}", "name a GPT-2 or LLaMA model")
+    if not family_of(config).causal:
+        raise SuiteError(f"{name} is of the family {config.model_type!r}, no decoder", "name a language model")
     return config
 
 

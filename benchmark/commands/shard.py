@@ -114,7 +114,7 @@ def train(
     from vtrans.training.loop import RunContext
 
     data, tokenizer = kind_of(task).load(task, request.data_dir), load_tokenizer(source)
-    windows = kind_of(task).encode(task, data.train, tokenizer, request.scale.max_length)
+    windows = kind_of(task).encode_for(source, task, data.train, tokenizer, request.scale.max_length)
     model = load(source, request.sharding, engine)
     work = request.out / "work" / request_key(request, source, data.digest)
     run_context = RunContext(folder=work, report=report if engine.rank == 0 else None, engine=engine)

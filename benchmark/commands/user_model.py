@@ -71,7 +71,7 @@ def check_model_class(model: "nn.Module", task: Task) -> None:
     """Raise `SuiteError` where a model has no anatomy, decodes where it should not, or does not where it should."""
     from vtrans.anatomy import anatomy_of
 
-    decodes = getattr(model.config, "is_decoder", False) or not anatomy_of(model).encoder
+    decodes = getattr(model.config, "is_decoder", False) or anatomy_of(model).causal
     if decodes != kind_of(task).decodes:
         fitting = [name for name, each in TASKS.items() if decodes == kind_of(each).decodes]
         raise SuiteError(

@@ -28,9 +28,10 @@ def check_positions(source: Path, length: int) -> None:
     """Raise `SuiteError` where sequences of `length` tokens are longer than the model in `source` has positions."""
     from transformers import AutoConfig
 
+    from vtrans.anatomy import family_of
+
     config = AutoConfig.from_pretrained(source, local_files_only=True)
-    reserved = (config.pad_token_id or 0) + 1 if config.model_type == "roberta" else 0  # its positions start there
-    positions = config.max_position_embeddings - reserved
+    positions = config.max_position_embeddings - family_of(config).reserved_positions(config)
     if length > positions:
         raise SuiteError(
             f"sequences of {length} tokens are longer than the {positions} positions of {source}",

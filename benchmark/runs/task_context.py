@@ -55,8 +55,11 @@ class TaskContext:
         kind = kind_of(task)
         data, tokenizer = kind.load(task, folder, split), load_tokenizer(model)
         check_positions(model, max_length)
-        train, evaluation = (kind.encode(task, rows, tokenizer, max_length) for rows in (data.train, data.evaluation))
-        also = kind.encode(task, data.also, tokenizer, max_length) if data.also else None
+        train, evaluation, also = (
+            kind.encode_for(model, task, rows, tokenizer, max_length) if rows else None
+            for rows in (data.train, data.evaluation, data.also)
+        )
+        assert train is not None and evaluation is not None, "a task without rows is refused when it is loaded"
         return cls(task, data, tokenizer, model, train, evaluation, also, weights_digest(model), max_length)
 
     def scoped(self, preset: Preset, folder: Path | None) -> "TaskContext":

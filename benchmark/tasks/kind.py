@@ -5,7 +5,7 @@ import importlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,16 @@ class Kind(ABC):
     @abstractmethod
     def encode(self, task: Task, rows: Sequence[Any], tokenizer: Any, max_length: int) -> "Examples":
         """Rows as sequences of at most `max_length` tokens."""
+
+    def encode_for(self, source: Path, task: Task, rows: Sequence[Any], tokenizer: Any, max_length: int) -> "Examples":
+        """Rows as `encode` has them, for the model in a folder: without token types where it reads none."""
+        from transformers import AutoConfig
+
+        from vtrans.anatomy import family_of
+
+        examples = self.encode(task, rows, tokenizer, max_length)
+        family = family_of(AutoConfig.from_pretrained(source, local_files_only=True))
+        return examples if family.token_types else replace(examples, types=())
 
     @abstractmethod
     def pretrained(self, source: Path, task: Task, seed: int) -> "nn.Module":

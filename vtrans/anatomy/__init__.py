@@ -1,9 +1,13 @@
-"""Anatomies: the only code that knows model families. One family, one small file."""
+"""Anatomies: the only code that knows model families. One family, one small file, and one line here."""
 
 from vtrans.anatomy import bert as _bert  # noqa: F401  (registers itself)
+from vtrans.anatomy import distilbert as _distilbert  # noqa: F401
 from vtrans.anatomy import gpt2 as _gpt2  # noqa: F401
 from vtrans.anatomy import llama as _llama  # noqa: F401
+from vtrans.anatomy import mistral as _mistral  # noqa: F401
+from vtrans.anatomy import modernbert as _modernbert  # noqa: F401
+from vtrans.anatomy import qwen as _qwen  # noqa: F401
 from vtrans.anatomy import roberta as _roberta  # noqa: F401
-from vtrans.anatomy.base import Anatomy, Block, anatomy_of, families, no_anatomy, register
+from vtrans.anatomy.base import Anatomy, Block, anatomy_of, families, family_of, no_anatomy, register
 
-__all__ = ["Anatomy", "Block", "anatomy_of", "families", "no_anatomy", "register"]
+__all__ = ["Anatomy", "Block", "anatomy_of", "families", "family_of", "no_anatomy", "register"]

@@ -9,7 +9,7 @@ from torch import nn
 
 from vtrans.errors import SuiteError
 
-DECODERS = ("gpt_neo", "gpt_neox", "gptj", "opt", "mistral", "qwen2", "phi")
+DECODERS = ("gpt_neo", "gpt_neox", "gptj", "opt", "phi", "gemma", "falcon")  # without an anatomy
 Skips = Mapping[str, Callable[[], nn.Module]]
 
 
@@ -19,8 +19,9 @@ class Block:
 
     A head is the unit of attention that is pruned: in models with grouped keys and values one key-value head
     with its `group` of query heads, so that no group is ever cut unevenly. Where query, key and value are one
-    fused projection their three paths are the same, and `fused` is that of the module whose `split_size`
-    follows its width.
+    fused projection their three paths are the same, and `split` is the path of the module, if any, whose
+    `split_size` follows its width. `up` are the projections into the FFN; where one Linear holds two of them, one
+    after the other, `up_parts` is 2. A layer without a norm before its attention names none.
 
     `attention_skip` and `ffn_skip` map each module of a sub-layer to what stands in its place once
     the sub-layer is pruned whole, which makes the sub-layer the identity. A sub-layer that is gone
@@ -40,7 +41,13 @@ class Block:
     heads: int
     ffn: int
     group: int = 1
-    fused: str = ""
+    split: str = ""
+    up_parts: int = 1
+
+    @property
+    def fused(self) -> bool:
+        """Whether query, key and value are one projection."""
+        return self.query == self.key
 
     @property
     def path(self) -> str:
@@ -51,7 +58,8 @@ class Block:
     @property
     def norms(self) -> tuple[str, ...]:
         """Paths of the norms of the sub-layers that are still there."""
-        return ((self.attention_norm,) if self.heads else ()) + ((self.ffn_norm,) if self.ffn else ())
+        attention = (self.attention_norm,) if self.heads and self.attention_norm else ()
+        return attention + ((self.ffn_norm,) if self.ffn else ())
 
 
 @dataclass(frozen=True)
@@ -68,9 +76,11 @@ class Anatomy:
         output_linears: Linears outside the blocks that read the residual stream.
         tail: Linears that follow them and never see the residual stream.
         encoder: path of the module that runs the layers one after the other on whole sequences, where their
-            tokens can be dropped on the way; empty for decoders.
+            tokens can be dropped on the way; empty where they cannot.
         head_transforms: square Linears outside the blocks, from the residual stream into a norm of it (MLM heads).
         tied: output Linears that share their weight with an embedding table, with that table.
+        causal: whether a token sees only those before it, so that the model generates.
+        rms: whether norms are RMSNorms, with neither mean nor bias.
         pooled: True where output Linears and tail run once per sequence, False where once per token.
     """
 
@@ -83,6 +93,8 @@ class Anatomy:
     output_linears: tuple[str, ...]
     tail: tuple[str, ...]
     pooled: bool
+    causal: bool = False
+    rms: bool = False
     encoder: str = ""
     head_transforms: tuple[str, ...] = ()
     tied: tuple[tuple[str, str], ...] = ()
@@ -104,15 +116,36 @@ class Anatomy:
 
 
 Reader = Callable[[Any], Anatomy]
-_FAMILIES: dict[str, Reader] = {}
 
 
-def register(model_type: str) -> Callable[[Reader], Reader]:
-    """Make the decorated function the reader of the family `model_type`."""
+@dataclass(frozen=True)
+class Family:
+    """What is known of a model family before a model of it is loaded.
+
+    Attributes:
+        read: names the parts of a model.
+        causal: whether its models generate.
+        ups: projections into the FFN, 2 where it is gated.
+        reserved_positions: rows of the position table that no token gets, from a config.
+        token_types: whether its models read token type ids.
+    """
+
+    read: Reader
+    causal: bool = False
+    ups: int = 1
+    reserved_positions: Callable[[Any], int] = lambda config: 0
+    token_types: bool = False
+
+
+_FAMILIES: dict[str, Family] = {}
+
+
+def register(model_type: str, **traits: Any) -> Callable[[Reader], Reader]:
+    """Make the decorated function the reader of the family `model_type`; `traits` are fields of `Family`."""
 
     def add(reader: Reader) -> Reader:
         """Register and return the reader."""
-        _FAMILIES[model_type] = reader
+        _FAMILIES[model_type] = Family(reader, **traits)
         return reader
 
     return add
@@ -123,16 +156,28 @@ def families() -> list[str]:
     return sorted(_FAMILIES)
 
 
+def family_of(config: Any) -> Family:
+    """The family of a model's config.
+
+    Raises:
+        SuiteError: it has no anatomy.
+    """
+    kind = getattr(config, "model_type", type(config).__name__)
+    if kind not in _FAMILIES:
+        raise no_anatomy(kind)
+    return _FAMILIES[kind]
+
+
 def anatomy_of(model: nn.Module) -> Anatomy:
     """Read the parts of `model`, dense or already pruned.
 
     Raises:
         SuiteError: the model's family has no anatomy.
     """
-    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
-    if kind not in _FAMILIES:
-        raise no_anatomy(kind)
-    return _FAMILIES[kind](model)
+    config = getattr(model, "config", None)
+    if config is None:
+        raise no_anatomy(type(model).__name__)
+    return family_of(config).read(model)
 
 
 def no_anatomy(kind: str) -> SuiteError:

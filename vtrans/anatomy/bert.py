@@ -55,7 +55,8 @@ def _block(path: str, layer: Any) -> Block:
     )
 
 
-def _heads_on_top(model: nn.Module, base: nn.Module) -> tuple[str, ...]:
+def heads_on_top(model: nn.Module, base: nn.Module) -> tuple[str, ...]:
+    """Paths of all Linears outside the base model."""
     inside = {id(module) for module in base.modules()}
     return tuple(n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) not in inside)
 
@@ -69,7 +70,7 @@ def encoder_anatomy(
     """
     base = getattr(model, model.base_model_prefix, model)
     prefix = "" if base is model else f"{model.base_model_prefix}."
-    config, top = model.config, _heads_on_top(model, base)
+    config, top = model.config, heads_on_top(model, base)
     pooled = bool(output_linears) or base.pooler is not None
     if not output_linears:
         output_linears, tail = ((f"{prefix}pooler.dense",), top) if pooled else (top, ())
@@ -89,11 +90,15 @@ def encoder_anatomy(
 
 
 def masked_lm_anatomy(model: Any, family: str, transform: str, norm: str, decoder: str) -> Anatomy:
-    """Name the parts of a masked language model: an encoder under a Linear, a norm and the output head.
+    """Name the parts of a masked language model of BERT's make: encoder, a Linear, a norm and the output head."""
+    return with_mlm_head(model, encoder_anatomy(model, family, output_linears=(decoder,)), transform, norm, decoder)
+
+
+def with_mlm_head(model: Any, plain: Anatomy, transform: str, norm: str, decoder: str) -> Anatomy:
+    """An encoder's anatomy under an MLM head.
 
     The norm's output is gated as the residual stream is, since the head shares the embeddings' columns.
     """
-    plain = encoder_anatomy(model, family, output_linears=(decoder,))
     return replace(
         plain,
         stem_norms=(*plain.stem_norms, norm),
@@ -103,7 +108,7 @@ def masked_lm_anatomy(model: Any, family: str, transform: str, norm: str, decode
     )
 
 
-@register("bert")
+@register("bert", token_types=True)
 def read(model: Any) -> Anatomy:
     """Name the parts of a `BertModel`, of a model with one inside and Linears on top of it, or a masked LM.
 

@@ -24,11 +24,11 @@ def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
         ffn_skip={f"{path}.mlp": SilentFFN, f"{path}.ln_2": nn.Identity},
         heads=0 if silent else layer.attn.split_size // head_size,
         ffn=0 if isinstance(layer.mlp, SilentFFN) else layer.mlp.c_fc.nf,
-        fused=f"{path}.attn",
+        split=f"{path}.attn",
     )
 
 
-@register("gpt2")
+@register("gpt2", causal=True)
 def read(model: Any) -> Anatomy:
     """Name the parts of a `GPT2Model` or of a model with one inside and a Linear on top of it."""
     base, config = getattr(model, "transformer", model), model.config
@@ -45,5 +45,6 @@ def read(model: Any) -> Anatomy:
         output_linears=top,
         tail=(),
         pooled=False,
+        causal=True,
         tied=tied(model, "lm_head", f"{prefix}wte") if "lm_head" in top else (),
     )

@@ -29,15 +29,14 @@ def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
     )
 
 
-@register("llama")
-def read(model: Any) -> Anatomy:
-    """Name the parts of a `LlamaModel` or of a model with one inside and a Linear on top of it."""
+def decoder_anatomy(model: Any, family: str) -> Anatomy:
+    """Name the parts of a decoder of LLaMA's make, or of a model with one inside and a Linear on top of it."""
     base, config = getattr(model, "model", model), model.config
     prefix = "" if base is model else "model."
     top = tuple(name for name in ("lm_head", "score") if hasattr(model, name))
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return Anatomy(
-        family="llama",
+        family=family,
         hidden=base.embed_tokens.embedding_dim,
         head_size=head_size,
         blocks=tuple(_block(f"{prefix}layers.{i}", i, layer, head_size) for i, layer in enumerate(base.layers)),
@@ -46,5 +45,13 @@ def read(model: Any) -> Anatomy:
         output_linears=top,
         tail=(),
         pooled=False,
+        causal=True,
+        rms=True,
         tied=tied(model, "lm_head", f"{prefix}embed_tokens") if "lm_head" in top else (),
     )
+
+
+@register("llama", causal=True, ups=2)
+def read(model: Any) -> Anatomy:
+    """Name the parts of a `LlamaModel` or of a model with one inside."""
+    return decoder_anatomy(model, "llama")

@@ -6,7 +6,7 @@ from vtrans.anatomy.base import Anatomy, register
 from vtrans.anatomy.bert import encoder_anatomy, masked_lm_anatomy
 
 
-@register("roberta")
+@register("roberta", reserved_positions=lambda config: (config.pad_token_id or 0) + 1, token_types=True)
 def read(model: Any) -> Anatomy:
     """Name the parts of a `RobertaModel`, of a model with one inside and Linears on top of it, or a masked LM."""
     if hasattr(model, "lm_head"):

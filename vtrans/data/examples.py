@@ -19,7 +19,7 @@ class Examples:
 
     Attributes:
         ids: token ids of each sequence, unpadded.
-        types: token type ids likewise.
+        types: token type ids likewise; empty for models that read none.
         labels: `(rows,)`, int64 classes or float32 scores.
         pad: id of the padding token.
     """
@@ -40,14 +40,16 @@ class Examples:
     def take(self, rows: Sequence[int]) -> "Examples":
         """The given rows, in the given order."""
         labels = self.labels[torch.as_tensor(rows, dtype=torch.long)]
-        return Examples([self.ids[r] for r in rows], [self.types[r] for r in rows], labels, self.pad)
+        types = [self.types[r] for r in rows] if self.types else ()
+        return Examples([self.ids[r] for r in rows], types, labels, self.pad)
 
     def batch(self, rows: Sequence[int], length: int = 0) -> dict[str, Tensor]:
         """Model inputs `(rows, longest)` of the given rows, padded to the longest or to `length`."""
         width = max(length, max(len(self.ids[r]) for r in rows))
+        typed = {"token_type_ids": padded([self.types[r] for r in rows], width)} if self.types else {}
         return {
             "input_ids": padded([self.ids[r] for r in rows], width, self.pad),
-            "token_type_ids": padded([self.types[r] for r in rows], width),
+            **typed,
             "attention_mask": padded([[1] * len(self.ids[r]) for r in rows], width),
             "labels": self.labels[torch.as_tensor(rows, dtype=torch.long)],
         }

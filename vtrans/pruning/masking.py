@@ -35,7 +35,7 @@ def apply_masks(model: nn.Module, masks: Masks) -> Iterator[Masking]:
     anatomy, masking = anatomy_of(model), Masking(masks.to(next(model.parameters()).device))
     with ExitStack() as stack:
         for path in anatomy.norms:
-            stack.enter_context(_forward(norm := model.get_submodule(path), _masked_norm(norm, masking)))
+            stack.enter_context(_forward(norm := model.get_submodule(path), _masked_norm(norm, anatomy.rms, masking)))
         for index, block in enumerate(anatomy.blocks):
             _gate_block(model, anatomy, block, index, masking, stack)
         yield masking
@@ -99,10 +99,10 @@ def _forward(module: nn.Module, replacement: Callable) -> Iterator[None]:
             module.forward = before  # type: ignore[method-assign]
 
 
-def _masked_norm(norm: Any, masking: Masking) -> Callable:
-    def forward(inner: Callable, x: Tensor) -> Tensor:
+def _masked_norm(norm: Any, rms: bool, masking: Masking) -> Callable[..., Tensor]:
+    def forward(inner: Callable[..., Tensor], x: Tensor) -> Tensor:
         masks = masking.masks
-        if not isinstance(norm, nn.LayerNorm):
+        if rms:
             return masked_rms_norm(x, norm.weight, norm.variance_epsilon, masks.hidden, masks.survivors)
         return masked_layer_norm(x, norm.weight, norm.bias, norm.eps, masks.hidden, masks.survivors)
 
@@ -110,7 +110,7 @@ def _masked_norm(norm: Any, masking: Masking) -> Callable:
 
 
 def masked_layer_norm(
-    x: Tensor, weight: Tensor, bias: Tensor, eps: float, z: Tensor, survivors: Tensor | None
+    x: Tensor, weight: Tensor, bias: Tensor | None, eps: float, z: Tensor, survivors: Tensor | None
 ) -> Tensor:
     """LayerNorm over the surviving units alone, times `z`; exact, and as fast as the fused kernel.
 
@@ -119,12 +119,12 @@ def masked_layer_norm(
 
     Args:
         x: `(..., d)`.
-        weight, bias: affine of the norm, `(d,)`.
+        weight, bias: affine of the norm, `(d,)`; the bias may be None.
         eps: added to the variance.
         z: hidden multipliers, `(d,)`.
         survivors: bool `(d,)`, or None for all.
     """
-    weight, bias = weight * z, bias * z
+    weight, bias = weight * z, None if bias is None else bias * z
     if survivors is None:
         return F.layer_norm(x, x.shape[-1:], weight, bias, eps)
     share = survivors.float().mean()

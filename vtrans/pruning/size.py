@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from vtrans.anatomy import Anatomy, anatomy_of
@@ -32,12 +33,15 @@ class Size:
         shared: columns of its keys or values over those of its queries.
         ups: projections into the FFN, 2 where it is gated.
         biases: 1 or 0 for those of the attention's inputs and output and of the FFN's inputs and output.
+        normed: 1 or 0 for each layer, whether its attention has a norm, `(layers,)`.
+        inside: parameters of an attention beside its Linears and that norm: of norms inside its heads.
         rows: rows of all embedding tables.
         stem_norms: norms outside the layers.
         norm: parameters of a norm a hidden unit (2 for LayerNorm, 1 for RMSNorm).
         output_columns: output columns of the Linears that read the residual stream.
         untied_columns: those of them whose weight is not an embedding table's.
-        head_transforms: square Linears on the residual stream, with their biases.
+        head_transforms: square Linears on the residual stream.
+        transform_biases: those of them that have a bias.
         rest: parameters that depend on no unit.
         tail_macs: MACs of the Linears after them.
         pooled: whether output Linears and tail run once per sequence.
@@ -49,12 +53,15 @@ class Size:
     shared: float
     ups: int
     biases: tuple[int, int, int, int]
+    normed: Tensor
+    inside: int
     rows: int
     stem_norms: int
     norm: int
     output_columns: int
     untied_columns: int
     head_transforms: int
+    transform_biases: int
     rest: int
     tail_macs: int
     pooled: bool
@@ -76,12 +83,15 @@ class Size:
             shared=1 / group,
             ups=ups,
             biases=biases,
+            normed=torch.tensor([float(bool(b.attention_norm)) for b in anatomy.blocks], dtype=torch.float64),
+            inside=_inside(model, anatomy),
             rows=sum(module(path).num_embeddings for path in anatomy.embeddings),
             stem_norms=len(stem),
             norm=len(list(stem[0].parameters())) if stem else 2,
             output_columns=sum(m.out_features for m in output_linears),
             untied_columns=sum(m.out_features for m in own),
             head_transforms=len(anatomy.head_transforms),
+            transform_biases=sum(module(path).bias is not None for path in anatomy.head_transforms),
             rest=0,
             tail_macs=sum(m.in_features * m.out_features for m in tail),
             pooled=anatomy.pooled,
@@ -102,11 +112,12 @@ class Size:
 
     def parameters(self, n: Counts, denominator: Denominator = "encoder") -> Tensor:
         """Number of parameters for `n` units, 0-d."""
-        encoder = self.linear_parameters(n) + self.norm * n.hidden * (n.attention + n.ffn_layer).sum()
+        norms = (n.attention * self.normed.to(n.attention) + n.ffn_layer).sum()
+        encoder = self.linear_parameters(n) + self.norm * n.hidden * norms + self.inside * n.attention.sum()
         if denominator == "encoder":
             return encoder
-        outside = self.rows + self.norm * self.stem_norms + self.untied_columns + self.head_transforms * (n.hidden + 1)
-        return encoder + n.hidden * outside + self.rest
+        outside = self.rows + self.norm * self.stem_norms + self.untied_columns + self.transform_biases
+        return encoder + n.hidden * (outside + self.head_transforms * n.hidden) + self.rest
 
     def macs(self, n: Counts, length: float, denominator: Denominator = "encoder") -> Tensor:
         """Multiply-accumulates for one sequence of `length` tokens, 0-d."""
@@ -120,14 +131,31 @@ class Size:
 
 
 def _layer_make(model: nn.Module, anatomy: Anatomy) -> tuple[int, int, tuple[int, int, int, int]]:
-    """Query heads a head, projections into the FFN, and which Linears have biases: of the first that live."""
+    """Query heads per key-value head, projections into the FFN, and which Linears have biases, of the first layer."""
     module: Callable[[str], Any] = model.get_submodule
     attention = next((block for block in anatomy.blocks if block.heads), None)
     ffn = next((block for block in anatomy.blocks if block.ffn), None)
     inner = (attention.query, attention.out) if attention else (None, None)
     outer = (ffn.up[0], ffn.down) if ffn else (None, None)
     into, out, up, down = (int(path is not None and module(path).bias is not None) for path in (*inner, *outer))
-    return attention.group if attention else 1, len(ffn.up) if ffn else 1, (into, out, up, down)
+    ups = len(ffn.up) * ffn.up_parts if ffn else 1
+    return attention.group if attention else 1, ups, (into, out, up, down)
+
+
+def _inside(model: nn.Module, anatomy: Anatomy) -> int:
+    """Parameters inside one attention that belong to no projection."""
+    block = next((block for block in anatomy.blocks if block.heads), None)
+    if block is None:
+        return 0
+    own = {id(p) for path in (block.query, block.key, block.value, block.out) for p in module_parameters(model, path)}
+    attention = model.get_submodule(next(iter(block.attention_skip)))
+    known = own | {id(p) for path in block.norms for p in module_parameters(model, path)}
+    return sum(p.numel() for p in attention.parameters() if id(p) not in known)
+
+
+def module_parameters(model: nn.Module, path: str) -> list[nn.Parameter]:
+    """Parameters of the module at `path`."""
+    return list(model.get_submodule(path).parameters())
 
 
 def amount(budget: Budget, size: Size, n: Counts) -> Tensor:

@@ -80,14 +80,24 @@ def _columns(units: Tensor, width: int) -> Tensor:
 def cut_attention_inputs(model: nn.Module, block: Block, queries: Tensor, keys: Tensor, hidden: Tensor) -> None:
     """Keep the given columns of queries, and of keys and masks, and the hidden units that they read; in place."""
     if block.fused:
-        projection: Any = model.get_submodule(block.query)
-        width = shape_of(projection)[1] // 3
-        rows = torch.cat([queries + part * width for part in range(3)])
-        cut_linear(projection, rows=rows, columns=hidden)
-        model.get_submodule(block.fused).split_size = len(queries)  # type: ignore[assignment]
+        cut_linear(model.get_submodule(block.query), rows=_in_parts(model, block.query, 3, queries), columns=hidden)
+        if block.split:
+            model.get_submodule(block.split).split_size = len(queries)  # type: ignore[assignment]
         return
     for path, rows in ((block.query, queries), (block.key, keys), (block.value, keys)):
         cut_linear(model.get_submodule(path), rows=rows, columns=hidden)
+
+
+def cut_ffn_inputs(model: nn.Module, block: Block, units: Tensor, hidden: Tensor) -> None:
+    """Keep the given FFN units and the hidden units that they read; in place."""
+    for path in block.up:
+        cut_linear(model.get_submodule(path), rows=_in_parts(model, path, block.up_parts, units), columns=hidden)
+
+
+def _in_parts(model: nn.Module, path: str, parts: int, rows: Tensor) -> Tensor:
+    """Output rows of a projection that holds several of one width, one after the other: the same rows of each."""
+    width = shape_of(model.get_submodule(path))[1] // parts
+    return torch.cat([rows + part * width for part in range(parts)])
 
 
 def untied_output_linears(anatomy: Anatomy) -> list[str]:
@@ -110,8 +120,7 @@ def _cut_ffn(model: nn.Module, block: Block, index: int, masks: Masks, hidden: T
         replace_skipped(model, block.ffn_skip)
         return
     units = _kept(masks.ffn[index])
-    for path in block.up:
-        cut_linear(model.get_submodule(path), rows=units, columns=hidden)
+    cut_ffn_inputs(model, block, units, hidden)
     _cut_output(model.get_submodule(block.down), hidden, units, masks.ffn[index][units], masks.ffn_layer[index])
 
 

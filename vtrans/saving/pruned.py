@@ -14,6 +14,7 @@ from vtrans.errors import SuiteError
 from vtrans.pruning.surgery import (
     cut_attention_inputs,
     cut_embedding,
+    cut_ffn_inputs,
     cut_linear,
     cut_norm,
     replace_skipped,
@@ -124,6 +125,9 @@ def _one_layer(config: object) -> object:
 
     small = copy.deepcopy(config)
     small.num_hidden_layers, small.vocab_size = 1, 2  # type: ignore[attr-defined]
+    if kinds := getattr(small, "layer_types", None):  # as many layers as show every kind of them
+        small.num_hidden_layers = 1 + max(kinds.index(kind) for kind in set(kinds))  # type: ignore[attr-defined]
+        small.layer_types = kinds[: small.num_hidden_layers]  # type: ignore[attr-defined]
     if getattr(small, "pad_token_id", None) is not None:
         small.pad_token_id = 0  # type: ignore[attr-defined]
     return small
@@ -156,8 +160,7 @@ def resize(model: nn.Module, shapes: dict) -> None:
             replace_skipped(model, block.ffn_skip)
         else:
             units = torch.arange(ffn)
-            for path in block.up:
-                cut_linear(model.get_submodule(path), rows=units, columns=hidden)
+            cut_ffn_inputs(model, block, units, hidden)
             cut_linear(model.get_submodule(block.down), rows=hidden, columns=units)
 
 

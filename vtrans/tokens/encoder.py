@@ -303,12 +303,15 @@ def attach(model: nn.Module, selector: Selector) -> TokenPruningEncoder:
 
 def refuse_decoder(model: nn.Module) -> None:
     """Raise `SuiteError` for a model that generates: every later token attends to every earlier one."""
-    config: Any = getattr(model, "config", None)
-    causal = getattr(config, "is_decoder", False) or type(model).__name__.endswith(("LMHeadModel", "ForCausalLM"))
-    if causal or not anatomy_of(model).encoder:
+    anatomy = anatomy_of(model)
+    if anatomy.causal or getattr(model.config, "is_decoder", False):
         raise SuiteError(
             f"{type(model).__name__} is a decoder: a token that is dropped is missing to every token generated later",
             "use token methods on encoders such as BERT and RoBERTa",
+        )
+    if not anatomy.encoder:
+        raise SuiteError(
+            f"layers of {anatomy.family} cannot drop tokens here", "use BERT or RoBERTa, or a static method"
         )
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import ENCODERS, dropping, inputs, random_decision, token_lengths
+from tiny import TOKEN_FAMILIES, dropping, inputs, random_decision, token_lengths
 from transformers import (
     BertConfig,
     BertForQuestionAnswering,
@@ -26,7 +26,7 @@ from vtrans.tokens.attention import masked_softmax
 from vtrans.tokens.predictor import skim_predictor
 
 KINDS = ("predictor", "retention")
-MATRIX = pytest.mark.parametrize(("family", "kind"), [(f, k) for f in ENCODERS for k in KINDS])
+MATRIX = pytest.mark.parametrize(("family", "kind"), [(f, k) for f in TOKEN_FAMILIES for k in KINDS])
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def close(got, want):
 @MATRIX
 @given(seed=st.integers(0, 10_000), static=st.booleans())
 def test_gathered_equals_masked(family, kind, seed, static):
-    model = ENCODERS[family]()
+    model = TOKEN_FAMILIES[family]()
     if static:
         model = materialise(model, random_decision(model, seed, 0.5))
     dropping(model, kind, seed)
@@ -53,7 +53,7 @@ def test_gathered_equals_masked(family, kind, seed, static):
 @MATRIX
 @given(seed=st.integers(0, 10_000))
 def test_batch_and_order_do_not_matter(family, kind, seed):
-    model, batch = dropping(ENCODERS[family](), kind, seed), inputs(batch=5, seed=seed)
+    model, batch = dropping(TOKEN_FAMILIES[family](), kind, seed), inputs(batch=5, seed=seed)
     together = logits(model, "gathered", batch)
     lengths = token_lengths(model)
     for row in range(5):
@@ -65,7 +65,7 @@ def test_batch_and_order_do_not_matter(family, kind, seed):
 
 @MATRIX
 def test_padding_changes_nothing(family, kind):
-    model, batch = dropping(ENCODERS[family](), kind, 3), inputs(batch=1)
+    model, batch = dropping(TOKEN_FAMILIES[family](), kind, 3), inputs(batch=1)
     pad = {"input_ids": 1 if family == "roberta" else 0, "attention_mask": 0}
     more = {k: torch.full((1, 6), pad[k]) for k in batch}
     close_to = logits(model, "gathered", batch)
@@ -78,7 +78,7 @@ def test_padding_changes_nothing(family, kind):
 @MATRIX
 @pytest.mark.parametrize("mask", [[0, 0, 1, 1], [0, 0, 0, 0]], ids=["left", "nothing else"])
 def test_sequences_that_start_with_padding_are_refused(family, kind, mask):
-    model = dropping(ENCODERS[family](), kind)
+    model = dropping(TOKEN_FAMILIES[family](), kind)
     batch = {"input_ids": torch.full((2, 4), 7), "attention_mask": torch.tensor([[1, 1, 1, 0], mask])}
     for form in ("gathered", "masked"):
         with pytest.raises(SuiteError, match="starts with padding"):
@@ -102,7 +102,7 @@ def test_heads_that_read_every_position_get_the_last_states(kind, seed):
 
 @MATRIX
 def test_tokens_are_really_gone(family, kind):
-    model = dropping(ENCODERS[family](), kind, 1)
+    model = dropping(TOKEN_FAMILIES[family](), kind, 1)
     widths = []
     for layer in token_pruning_encoder(model).layer:
         layer.output.register_forward_hook(lambda m, args, out: widths.append(len(out)))
@@ -116,7 +116,7 @@ def test_tokens_are_really_gone(family, kind):
 
 @MATRIX
 def test_saved_equals_loaded(family, kind, tmp_path):
-    model = ENCODERS[family]()
+    model = TOKEN_FAMILIES[family]()
     model = dropping(materialise(model, random_decision(model, 5, 0.5)), kind, 2)
     loaded = load_pruned(save_pruned(model, tmp_path / "m"))
     assert torch.equal(logits(model, "gathered"), logits(loaded, "gathered"))
@@ -136,7 +136,7 @@ def test_predictor_starts_open_and_transformers_does_not_undo_it():
     torch.manual_seed(0)
     mlp = skim_predictor(768)
     assert sum(p.numel() for p in mlp.parameters()) == 595_202
-    model = ENCODERS["bert"]()
+    model = TOKEN_FAMILIES["bert"]()
     selector = Predictor.of(anatomy_of(model))
     with torch.no_grad():
         for each in selector.mlps.values():
