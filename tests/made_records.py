@@ -2,7 +2,7 @@
 
 from benchmark.grid.cells import SCHEMA, Cell
 from benchmark.records.provenance import now, provenance
-from benchmark.records.schema import Data, Macs, Outcome, Parameters, Record, Sparsity
+from benchmark.records.schema import Compute, Data, Macs, Outcome, Parameters, Record, Sparsity
 
 
 def make_record(cell: Cell, accuracy: float = 80.0, status: str = "complete", seconds: float = 10.0) -> Record:
@@ -17,7 +17,7 @@ def make_record(cell: Cell, accuracy: float = 80.0, status: str = "complete", se
         ),
         latency=[{"batch": b, "speedup": [1.0, s, 3.0]} for b, s in ((1, 1.5), (32, 2.5))],
         seconds={"0-prune": seconds},
-        peak_memory_bytes=1,
+        compute=Compute(precision={"0-prune": "fp32"}, evaluation_precision="fp32", threads=1),
         report={},
     )
     return Record(

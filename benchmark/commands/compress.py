@@ -135,17 +135,18 @@ def compress_model(request: CompressRequest, report: "Report | None" = None) -> 
 def _compress(
     request: CompressRequest, method: Method, context: "TaskContext", work: Path, report: "Report | None"
 ) -> Outcome:
+    from benchmark.records.memory import PeakMemory
     from benchmark.runs.outcome import measure
     from vtrans.methods.base import CompressionState
     from vtrans.saving.pruned import save_pruned
     from vtrans.training.loop import RunContext, stop_on_interrupt
 
-    run_context = RunContext(folder=work, report=report)
+    peak, run_context = PeakMemory(), RunContext(folder=work, report=report)
     with stop_on_interrupt(run_context):
         teacher = make_teacher(context, request, run_context)
         state = CompressionState(teacher, teacher, context.train, request.seed, run_context)
         small = method.compress(state)
-    outcome = measure(method.target(), teacher, small, context, state.report)
+    outcome = measure(method.target(), teacher, small, context, state, peak).outcome
     result = work / "result"
     save_pruned(small, result)
     context.tokenizer.save_pretrained(result)
@@ -184,7 +185,7 @@ def summary(outcome: Outcome, out: Path) -> str:
     """A few lines on what came out."""
     o, p = outcome, outcome.parameters
     metrics = ", ".join(f"{name} {value:.1f}" for name, value in o.metrics.items())
-    speed = o.macs.dense["batch"] / o.macs.compressed["batch"]
+    speed = o.macs.speedup("batch")
     return (
         f"{out}: {metrics} on validation; {p.encoder:,} of {p.dense_encoder:,} encoder parameters, "
         f"{p.all:,} of {p.dense_all:,} in all; {speed:.2f}x fewer MACs, "

@@ -60,7 +60,7 @@ def evaluate_model(request: EvaluateRequest) -> dict[str, float]:
     with autocast(cast("Precision", request.precision or preset.evaluation_precision)):
         metrics = kind.evaluate(task, model, examples).metrics
         for name, rows in items.items():
-            metrics |= score_items(name, model, tokenizer, rows)
+            metrics |= score_items(name, model, tokenizer, rows).metrics
     return metrics | {f"n ({kind.unit})": float(kind.count(data.evaluation, examples))}
 
 

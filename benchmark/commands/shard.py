@@ -194,11 +194,9 @@ def recover(settings: RecoverLora, state: CompressionState, engine: "ShardedEngi
 
 def _finish(request: ShardRequest, state: CompressionState, source: Path, result: Path) -> str:
     from benchmark.common.checkpoints import load_tokenizer
-    from benchmark.records.provenance import peak_memory_bytes
     from vtrans.saving.pruned import load_pruned
 
     load_tokenizer(source).save_pretrained(result)
-    state.report["peak_memory_bytes"] = peak_memory_bytes()
     (result / "report.json").write_text(json.dumps(state.report, indent=1) + "\n")
     publish(result, request.out)
     small = sum(p.numel() for p in load_pruned(request.out).parameters())

@@ -1,21 +1,30 @@
 """Files that are whole or not there, folders that can be written, and locks between processes."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vtrans.errors import SuiteError
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that a reader sees the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write text or bytes so that a reader sees the old file or the new one, never half of one.
+
+    Raises:
+        SuiteError: the disk is full, or the folder cannot be written; nothing half-written stays.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
+    except OSError as error:
+        raise SuiteError(f"cannot write {path}: {error.strerror}", "free some space, or name another folder") from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -29,3 +38,19 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise SuiteError(f"cannot write to {folder}: {error.strerror}", "name a folder that can be written") from None
+
+
+@contextmanager
+def locked(folder: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold a folder against other processes; freed even by a crash.
+
+    Yields False where another one holds it; with `wait`, waits for that one to end.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            yield False
+            return
+        yield True

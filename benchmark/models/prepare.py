@@ -1,12 +1,10 @@
 """Models that no folder holds yet: pre-trained or dequantised by the suite, once, into a cache."""
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.common.digests import key_of
+from benchmark.common.files import locked
 from benchmark.models.registry import ModelSpec, locate
 from vtrans.methods.base import config_of
 
@@ -28,7 +26,7 @@ def prepare(spec: ModelSpec, cache: Path, report: "Report | None" = None) -> Pat
     if not spec.prepared:
         return locate(spec)
     folder = cache / f"{spec.name}--{key_of(config_of(spec.recipe)) if spec.recipe else spec.sha256[:16]}"
-    with _claimed(folder):
+    with locked(folder):
         if not (folder / DONE).exists():
             _make(spec, folder, report)
     return folder
@@ -43,11 +41,3 @@ def _make(spec: ModelSpec, folder: Path, report: "Report | None") -> None:
         from benchmark.models.dequantize import dequantize
 
         dequantize(spec, folder)
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -1,5 +1,7 @@
 """The schema of a run's record, the file that every table is built from."""
 
+import hashlib
+import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -28,9 +30,14 @@ class Parameters(_Strict):
     dense_all: int
     dense_encoder: int
 
+    def kept(self, which: str) -> float:
+        """Share of the dense model's parameters that is left, of `encoder` or `all`."""
+        mine, dense = (self.encoder, self.dense_encoder) if which == "encoder" else (self.all, self.dense_all)
+        return mine / dense
+
 
 class Macs(_Strict):
-    """Mean MACs a sequence over the evaluated rows, by padding regime (unpadded, batch, sequence)."""
+    """Mean MACs per sequence over the evaluated rows, by padding regime (unpadded, batch, sequence)."""
 
     compressed: dict[str, float]
     dense: dict[str, float]
@@ -42,6 +49,48 @@ class Macs(_Strict):
         if set(value) != set(REGIMES) or min(value.values()) <= 0:
             raise ValueError(f"MACs are positive numbers of {', '.join(REGIMES)}")
         return value
+
+    def speedup(self, regime: str) -> float:
+        """MACs of the dense model over the compressed one's in a padding regime."""
+        return self.dense[regime] / self.compressed[regime]
+
+
+class Predictions(_Strict):
+    """The file of a run's per-example predictions, beside the record.
+
+    Attributes:
+        file: its name.
+        sha256: its digest.
+        arrays: type and length of each array in it.
+    """
+
+    file: str
+    sha256: str
+    arrays: dict[str, tuple[str, int]]
+
+
+class Compute(_Strict):
+    """What a run was computed with.
+
+    Attributes:
+        precision: of each training stage.
+        evaluation_precision: of the metrics.
+        threads: of the process.
+        training_flops: of all training stages, two per multiply-accumulate; None where they were not metered.
+        matmul_flops_per_second: that a large matrix product reaches on the machine, by precision.
+        utilisation: share of that rate that training reached, over its wall-clock.
+        peak_memory_bytes: of the host's memory during this run alone; None where the system cannot tell.
+        peak_device_bytes: likewise of the GPU's.
+    """
+
+    precision: dict[str, str]
+    evaluation_precision: str
+    threads: int
+    training_flops: float | None = None
+    matmul_flops_per_second: dict[str, float] = {}
+    utilisation: float | None = None
+    peak_memory_bytes: int | None = None
+    peak_device_bytes: int | None = None
 
 
 class Provenance(_Strict):
@@ -79,8 +128,17 @@ class Outcome(_Strict):
     )
     latency: list[dict[str, Any]]
     seconds: dict[str, float] = Field(description="wall-clock of each stage, evaluation left out")
-    peak_memory_bytes: int
+    compute: Compute
+    predictions: Predictions | None = None  # None of runs that were made under schema 1
     report: dict[str, Any]
+
+    def time_speedup(self, index: int) -> float:
+        """Median measured speed-up over dense, of the smaller batch (0) or of the larger one (1)."""
+        return float(self.latency[index]["speedup"][1])
+
+    def efficiency(self, index: int) -> float:
+        """Measured speed-up over that in MACs: unpadded for the smaller batch, padded in batches for the larger."""
+        return self.time_speedup(index) / self.macs.speedup(("unpadded", "batch")[index])
 
     @field_validator("latency")
     @classmethod
@@ -94,6 +152,7 @@ class Record(_Strict):
     """One run. Complete ones are never changed; failed and cancelled ones give way to the next try."""
 
     schema_version: int
+    digest: str = ""  # sha256 of the record itself, without this field
     key: str
     suite: str
     preset: str
@@ -115,3 +174,12 @@ class Record(_Strict):
         if self.outcome and not self.outcome.metrics:
             raise ValueError("an outcome has metrics")
         return self
+
+    def sealed(self) -> "Record":
+        """The record with its digest."""
+        return self.model_copy(update={"digest": self.own_digest()})
+
+    def own_digest(self) -> str:
+        """sha256 of everything but the digest."""
+        content = self.model_dump(mode="json", exclude={"digest"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

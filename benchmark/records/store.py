@@ -1,16 +1,15 @@
-"""Records on disk: one JSON a run key, written atomically, read strictly."""
+"""Records on disk: one JSON per run key, written atomically, read strictly."""
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from benchmark.common.digests import key_of
-from benchmark.common.files import write_atomically
+from benchmark.common.files import locked, write_atomically
 from benchmark.grid.cells import SCHEMA, Cell
+from benchmark.records.predictions import check_predictions
 from benchmark.records.schema import Record
 from vtrans.errors import SuiteError
 
@@ -56,7 +55,7 @@ class Store:
         old = self.path(cell)
         if old.exists() and _read_or_set_aside(old).status == "complete":
             return old
-        write_atomically(old, record.model_dump_json(indent=1) + "\n")
+        write_atomically(old, record.sealed().model_dump_json(indent=1) + "\n")
         return old
 
     def state(self, cell: Cell) -> str:
@@ -74,28 +73,17 @@ class Store:
         records = {cell: self.read(cell) for cell in cells}
         return {cell: r for cell, r in records.items() if r is not None and r.status == "complete"}
 
-    @contextmanager
-    def claim(self, cell: Cell, wait: bool = False) -> Iterator[bool]:
-        """Hold the cell against other processes; freed even by a crash.
-
-        Yields False where another one holds it, or waits for that one to end.
-        """
-        folder = self.work(cell)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except OSError:
-                yield False
-                return
-            yield True
+    def claim(self, cell: Cell, wait: bool = False) -> AbstractContextManager[bool]:
+        """Hold the cell against other processes, as `benchmark.common.files.locked` does."""
+        return locked(self.work(cell), wait)
 
 
 def read_record(path: Path) -> Record:
     """Read and validate one record.
 
     Raises:
-        SuiteError: it is damaged, foreign (its key is not that of its config and file) or of another schema.
+        SuiteError: it is damaged, foreign (its key is not that of its config and file), of another schema, or it or
+            its predictions were changed since they were written.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -114,6 +102,10 @@ def read_record(path: Path) -> Record:
         raise DamagedRecord(cause, "restore the file, or remove it and run the cell again") from None
     if record.key != key_of(record.config) or not path.stem.endswith(record.key):
         raise SuiteError(f"{path} holds the record of another run ({record.key})", "move it away and run again")
+    if record.digest != record.own_digest():
+        raise SuiteError(f"{path} was changed after it was written", "restore the file, or remove it and run again")
+    if record.outcome and record.outcome.predictions:
+        check_predictions(path, record.outcome.predictions)
     return record
 
 

@@ -5,8 +5,10 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from tabulate import tabulate
 
@@ -21,6 +23,7 @@ from benchmark.tasks.registry import TASKS, get_task
 from vtrans.errors import SuiteError
 
 MISSING = "–"
+SHARES = ("encoder", "all")  # denominators of the parameters kept
 REFERENCES = ("VTrans", "VTrans-total", "VTrans-agnostic")
 
 
@@ -84,18 +87,21 @@ class TableRow:
         return SeedStats(tuple(a / b for a, b in pairs)) if pairs else None
 
 
-def lines(records: dict[Cell, Record], cells: Sequence[Cell], teachers: Sequence[Record] = ()) -> list[TableRow]:
-    """Lines of one task, in the order of the cells; rows without any record are kept, and show as missing.
+def table_rows(
+    records: dict[Cell, Record], cells: Sequence[Cell], teachers: dict[Cell, Record] | None = None
+) -> list[TableRow]:
+    """Rows of one task, in the order of the cells; those without any record are kept, and show as missing.
 
-    `teachers` are the records of the dense row, which may be those of another suite.
+    `teachers` are the records of the dense cells that the cells start from, which may be those of another suite.
     """
     by_row: dict[str, list[Record]] = {cell.row: [] for cell in cells}
+    dense: dict[str, list[Record]] = {cell.row: [] for cell in cells}
     for cell in cells:
-        if cell in records:
-            by_row[cell.row].append(records[cell])
+        by_row[cell.row] += [records[cell]] if cell in records else []
+        dense[cell.row] += [teachers[cell.teacher]] if teachers and cell.teacher in teachers else []
     seeds = len(cells[0].preset.seeds) if cells else 0
     return [
-        TableRow(row, tuple(found), tuple(teachers), tuple(_reference(row, by_row)), seeds)
+        TableRow(row, tuple(found), tuple(dense[row]), tuple(_reference(row, by_row)), seeds)
         for row, found in by_row.items()
     ]
 
@@ -112,67 +118,66 @@ def metrics_of(task: str, table: Sequence[TableRow]) -> list[str]:
     return list(dict.fromkeys([*get_task(task).columns, *found]))
 
 
-def columns(task: str, lines: Sequence[TableRow]) -> dict[str, Callable[[TableRow], str]]:
-    """Headings and what stands under them."""
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers: its heading, what stands in a row, and how it is printed."""
 
-    def show(value: SeedStats | None, digits: int, suffix: str = "", spread: bool = False) -> str:
-        """The value, or a dash."""
-        return MISSING if value is None else value.text(digits, suffix, spread)
+    heading: str
+    stats: Callable[[TableRow], SeedStats | None]
+    digits: int = 2
+    suffix: str = ""
+    spread: bool = False
 
-    table: dict[str, Callable[[TableRow], str]] = {"method": lambda line: line.label}
-    for metric in metrics_of(task, lines):
-        table[metric] = lambda line, m=metric, d=digits(metric): show(line.metric(m), d, spread=True)  # type: ignore[misc]
-    table["encoder %"] = lambda line: show(line.over(_share("encoder")), 1)
-    table["all %"] = lambda line: show(line.over(_share("all")), 1)
+    def cell(self, row: TableRow) -> str:
+        """The number of a row, or a dash."""
+        found = self.stats(row)
+        return MISSING if found is None else found.text(self.digits, self.suffix, self.spread)
+
+
+def columns(task: str, rows: Sequence[TableRow]) -> list[Column]:
+    """All columns of a task's table but the first, which names the rows."""
     # Windows of running text all have one length: no padding regime differs from another.
-    for regime in REGIMES if not kind_of(get_task(task)).running_text else REGIMES[:1]:
-        table[f"MACs ÷ {regime}"] = lambda line, r=regime: show(line.over(_speedup(r)), 2, "×")  # type: ignore[misc]
-    batches = _batches(lines)
-    for index, batch in enumerate(batches):
-        table[f"time ÷ b{batch}"] = lambda line, i=index: show(line.over(_latency(i)), 2, "×")  # type: ignore[misc]
-    for index, (batch, regime) in enumerate(zip(batches, ("unpadded", "batch"), strict=True)):
-        table[f"efficiency b{batch}"] = lambda line, i=index, r=regime: show(line.over(_efficiency(i, r)), 2)  # type: ignore[misc]
-    if any(line.cost(line.dense) for line in lines):
-        table["cost ÷ fine-tuning"] = lambda line: show(line.cost(line.dense), 2, "×", spread=True)
-    table["cost ÷ VTrans"] = lambda line: show(line.cost(line.reference), 2, "×", spread=True)
-    return table
+    regimes = REGIMES[:1] if kind_of(get_task(task)).running_text else REGIMES
+    batches = _batches(rows)
+    found = [Column(m, partial(TableRow.metric, name=m), digits(m), spread=True) for m in metrics_of(task, rows)]
+    found += [Column(f"{which} %", _over(lambda o, w: 100 * o.parameters.kept(w), which), 1) for which in SHARES]
+    found += [Column(f"MACs speed-up {r}", _over(lambda o, r: o.macs.speedup(r), r), suffix="×") for r in regimes]
+    found += [
+        Column(f"time speed-up b{batch}", _over(lambda o, i: o.time_speedup(i), index), suffix="×")
+        for index, batch in enumerate(batches)
+    ]
+    found += [
+        Column(f"efficiency b{batch}", _over(lambda o, i: o.efficiency(i), index))
+        for index, batch in enumerate(batches)
+    ]
+    if any(row.cost(row.dense) for row in rows):
+        found.append(Column("cost in fine-tunings", lambda row: row.cost(row.dense), spread=True))
+    return [*found, Column("cost in VTrans runs", lambda row: row.cost(row.reference), spread=True)]
 
 
-def _batches(lines: Sequence[TableRow]) -> tuple[int, int]:
+def _over(function: Callable[[Outcome, Any], float], argument: Any) -> Callable[[TableRow], SeedStats | None]:
+    return lambda row: row.over(lambda outcome: function(outcome, argument))
+
+
+def _batches(rows: Sequence[TableRow]) -> tuple[int, int]:
     """Batches that latency was measured at."""
-    measured = [r.outcome.latency for line in lines for r in line.records if r.outcome]
+    measured = [r.outcome.latency for row in rows for r in row.records if r.outcome]
     return (measured[0][0]["batch"], measured[0][1]["batch"]) if measured else (1, 32)
 
 
-def _share(which: str) -> Callable[[Outcome], float]:
-    return lambda o: 100 * getattr(o.parameters, which) / getattr(o.parameters, f"dense_{which}")
-
-
-def _speedup(regime: str) -> Callable[[Outcome], float]:
-    return lambda o: o.macs.dense[regime] / o.macs.compressed[regime]
-
-
-def _latency(index: int) -> Callable[[Outcome], float]:
-    return lambda o: o.latency[index]["speedup"][1]
-
-
-def _efficiency(index: int, regime: str) -> Callable[[Outcome], float]:
-    return lambda o: _latency(index)(o) / _speedup(regime)(o)
-
-
 LEGEND = (
-    "Metrics in percent, perplexity and bits a byte as they are; mean ± sample standard deviation over seeds. "
-    "encoder %, all %: parameters kept, without and "
-    "with embeddings, pooler and head; predictors of token methods count. MACs ÷: multiply-accumulates of the dense "
-    "model over the row's, by fvcore on the materialised model, unpadded, padded to the longest of 32, padded to a "
+    "Metrics in percent, perplexity and bits per byte as they are; mean ± sample standard deviation over seeds. "
+    "encoder %, all %: parameters kept, without and with embeddings, pooler and head; predictors of token methods "
+    "count. Speed-ups are of the dense model over the row, so that more is better. MACs speed-up: "
+    "multiply-accumulates, by fvcore on the materialised model, unpadded, padded to the longest of 32, padded to a "
     "fixed length; of rows that drop tokens, from the token counts of the evaluation pass. These compute no padding "
     "but in the scores of attention, so that their batch and sequence columns also gain what the dense model pays "
-    "for it. time ÷: median measured speed-up over dense, timed in turns, fp32, at real lengths, b1 in batches of one "
-    "and the other in larger ones. efficiency: time ÷ over MACs ÷, unpadded for b1 and batch for the other. cost ÷: "
-    "wall-clock of training over that of fine-tuning the dense model (the teacher, which every row needs besides), "
-    "and over VTrans's at the same sparsity, seed by seed; that of the model a row starts from counts, too. Clocks run "
-    "on while other programs share the machine: a cost whose deviation is large tells little. † lacks seeds, – not "
-    "run, or nothing to compare with."
+    "for it. time speed-up: median measured, in turns, fp32, at real lengths, b1 in batches of one and the other in "
+    "larger ones. efficiency: time speed-up over MACs speed-up, unpadded for b1 and batch for the other. cost: "
+    "wall-clock of training the row, so that less is better, in fine-tunings of the dense model (the teacher, which "
+    "every row needs besides) and in runs of VTrans at the same sparsity, seed by seed; that of the model a row "
+    "starts from counts, too. Clocks run on while other programs share the machine: a cost whose deviation is large "
+    "tells little. † lacks seeds, – not run, or nothing to compare with."
 )
 
 
@@ -203,7 +208,7 @@ def _evaluation(record: Record) -> list[str]:
     """What is particular to the evaluation: precision, and questions of zero-shot tasks."""
     assert record.outcome is not None
     rows: dict[str, int] = record.outcome.report.get("zero_shot_rows", {})
-    precision = record.outcome.report.get("evaluation_precision", "fp32")
+    precision = record.outcome.compute.evaluation_precision
     found = [f"metrics in {precision}"] if precision != "fp32" else []
     return [*found, "zero-shot n = " + ", ".join(f"{n} ({name})" for name, n in rows.items())] if rows else found
 
@@ -215,8 +220,9 @@ def _machine(record: Record) -> str:
 
 def grid(task: str, table: Sequence[TableRow]) -> tuple[list[str], list[list[str]]]:
     """Headings and formatted cells."""
-    heads = columns(task, table)
-    return list(heads), [[render(line) for render in heads.values()] for line in table]
+    found = columns(task, table)
+    heads = ["method", *(column.heading for column in found)]
+    return heads, [[row.label, *(column.cell(row) for column in found)] for row in table]
 
 
 def markdown(suite: str, preset: str, tables: dict[str, list[TableRow]]) -> str:
@@ -237,7 +243,7 @@ def latex(tables: dict[str, list[TableRow]]) -> str:
         heads, rows = grid(task, table)
         parts.append(f"% {task}\n" + str(tabulate(rows, heads, "latex_booktabs", disable_numparse=True)))
     text = "\n\n".join(parts) + "\n"
-    for sign, command in {"÷": "$\\div$", "×": "$\\times$", "±": "$\\pm$", "†": "$\\dagger$", "–": "--"}.items():
+    for sign, command in {"×": "$\\times$", "±": "$\\pm$", "†": "$\\dagger$", "–": "--"}.items():
         text = text.replace(sign, command)
     return text
 
@@ -259,8 +265,8 @@ def _csv_rows(task: str, record: Record) -> list[list]:
     o = record.outcome
     assert o is not None
     target = [o.sparsity.target, o.sparsity.real] if o.sparsity else ["", ""]
-    shares = [round(_share(which)(o), 4) for which in ("encoder", "all")]
-    speeds = [round(_speedup(r)(o), 4) for r in REGIMES] + [_latency(0)(o), _latency(1)(o)]
+    shares = [round(100 * o.parameters.kept(which), 4) for which in SHARES]
+    speeds = [*(round(o.macs.speedup(r), 4) for r in REGIMES), o.time_speedup(0), o.time_speedup(1)]
     tail = [*shares, *target, *speeds, round(sum(o.seconds.values()), 2), record.key]
     return [[task, record.row, record.seed, metric, value, *tail] for metric, value in o.metrics.items()]
 
@@ -279,15 +285,15 @@ def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[TableRow]]:
     for task in tasks:
         refuse_mixed(task, [r for cell, r in records.items() if cell.task == task])
     teachers = teachers_of(store, cells)
-    tables = {task: lines(records, [c for c in cells if c.task == task], teachers[task]) for task in tasks}
+    tables = {task: table_rows(records, [c for c in cells if c.task == task], teachers) for task in tasks}
     return {task: table for task, table in tables.items() if any(line.records for line in table)}
 
 
-def teachers_of(store: Store, cells: Sequence[Cell]) -> dict[str, list[Record]]:
-    """Complete records of the dense models that cells start from, by task; in a suite of its own or another."""
-    found: dict[str, list[Record]] = {cell.task: [] for cell in cells}
+def teachers_of(store: Store, cells: Sequence[Cell]) -> dict[Cell, Record]:
+    """Complete records of the dense models that cells start from; in a suite of its own or another."""
+    found: dict[Cell, Record] = {}
     for teacher in dict.fromkeys(cell.teacher for cell in cells):
-        found[teacher.task] += store.of(teacher).complete([teacher]).values()
+        found |= store.of(teacher).complete([teacher])
     return found
 
 

@@ -1,11 +1,14 @@
 """Everything that a row carries, measured on the materialised model."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from benchmark.common.device import autocast, device
-from benchmark.records.provenance import peak_memory_bytes
-from benchmark.records.schema import Macs, Outcome, Parameters, Sparsity
+from benchmark.records.memory import PeakMemory
+from benchmark.records.schema import Compute, Macs, Outcome, Parameters, Sparsity
 from benchmark.runs.task_context import TaskContext
 from benchmark.tasks.kind import Scored
 from benchmark.tasks.registry import also_name
@@ -14,10 +17,27 @@ from vtrans.settings import Budget
 if TYPE_CHECKING:
     from torch import nn
 
+    from vtrans.methods.base import CompressionState
+    from vtrans.training.loop import RunContext
+    from vtrans.training.precision import Used
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found: the outcome, and the predictions that its metrics are made from."""
+
+    outcome: Outcome
+    predictions: "dict[str, np.ndarray]"
+
 
 def measure(
-    budget: Budget | None, dense: "nn.Module", small: "nn.Module", context: TaskContext, report: dict[str, Any]
-) -> Outcome:
+    budget: Budget | None,
+    dense: "nn.Module",
+    small: "nn.Module",
+    context: TaskContext,
+    state: "CompressionState",
+    peak: PeakMemory,
+) -> Measured:
     """Everything that a row carries, on the smaller model: materialised, and its dropped tokens gone.
 
     Args:
@@ -25,49 +45,73 @@ def measure(
         dense: the fine-tuned model.
         small: the compressed one.
         context: task and data.
-        report: what the stages found.
+        state: what the stages found and took.
+        peak: memory since the run began.
     """
     from benchmark.measure.latency import compare
-    from vtrans.training.precision import resolve
 
-    report = dict(report)
+    report = dict(state.report)
     seconds = report.pop("seconds", {})
     if context.zero_shot:
         report["zero_shot_rows"] = {name: len(items) for name, items in context.zero_shot.items()}
-    report |= {"evaluation_precision": resolve(context.precision, device())}
     latency = [compare(dense.eval(), small.eval(), context.evaluation, batch) for batch in context.latency]
     with autocast(context.precision):
         scored = context.kind.evaluate(context.task, small, context.evaluation)
-        metrics = scored.metrics | second_metrics(small, context) | zero_shot_metrics(small, context)
-    return Outcome(
-        metrics=metrics,
+        more = [second_scores(small, context), zero_shot_scores(small, context)]
+    outcome = Outcome(
+        metrics=scored.metrics | more[0].metrics | more[1].metrics,
         sparsity=reached(budget, dense, small, latency),
         parameters=count_parameters(dense, small),
         macs=count(dense, small, scored, context),
         tokens=kept_tokens(scored, context),
         latency=latency,
         seconds={name: round(value, 3) for name, value in seconds.items()},
-        peak_memory_bytes=peak_memory_bytes(),
+        compute=compute_of(state.run_context, context, peak),
         report=report,
+    )
+    return Measured(outcome, scored.predictions | more[0].predictions | more[1].predictions)
+
+
+def compute_of(run: "RunContext", context: TaskContext, peak: PeakMemory) -> Compute:
+    """What a run was computed with, and how near it came to the rate of the machine's matrix products."""
+    import torch
+
+    from vtrans.training.precision import matmul_rate, resolve
+
+    flops = {name: value for name, value in run.flops.items() if value}
+    used = {name: run.precisions[name].split(" and ")[-1] for name in flops}
+    rates = {name: matmul_rate(device().type, cast("Used", name)) for name in sorted(set(used.values()))}
+    ideal, taken = sum(flops[name] / rates[used[name]] for name in flops), sum(run.elapsed[name] for name in flops)
+    return Compute(
+        precision=dict(run.precisions),
+        evaluation_precision=resolve(context.precision, device()),
+        threads=torch.get_num_threads(),
+        training_flops=sum(flops.values()) if flops else None,
+        matmul_flops_per_second={name: round(rate) for name, rate in rates.items()},
+        utilisation=round(ideal / taken, 4) if taken else None,
+        peak_memory_bytes=peak.host(),
+        peak_device_bytes=peak.device(),
     )
 
 
-def second_metrics(model: "nn.Module", context: TaskContext) -> dict[str, float]:
-    """Metrics on the task's second validation split, in percent; empty where there is none."""
+def second_scores(model: "nn.Module", context: TaskContext) -> Scored:
+    """Metrics and predictions on the task's second validation split; nothing where there is none."""
     if context.also is None:
-        return {}
-    scores = context.kind.evaluate(context.task, model, context.also).metrics
-    return {also_name(name): value for name, value in scores.items()}
+        return Scored({})
+    found = context.kind.evaluate(context.task, model, context.also)
+    metrics = {also_name(name): value for name, value in found.metrics.items()}
+    return Scored(metrics, predictions={also_name(name): array for name, array in found.predictions.items()})
 
 
-def zero_shot_metrics(model: "nn.Module", context: TaskContext) -> dict[str, float]:
-    """Metrics of all zero-shot tasks; empty where the preset has none."""
+def zero_shot_scores(model: "nn.Module", context: TaskContext) -> Scored:
+    """Metrics and hits of all zero-shot tasks; nothing where the preset has none."""
     from benchmark.tasks.multiple_choice.items import score_items
 
-    found: dict[str, float] = {}
+    metrics, hits = dict[str, float](), dict[str, np.ndarray]()
     for name, items in context.zero_shot.items():
-        found |= score_items(name, model, context.tokenizer, items)
-    return found
+        found = score_items(name, model, context.tokenizer, items)
+        metrics, hits = metrics | found.metrics, hits | found.predictions
+    return Scored(metrics, predictions=hits)
 
 
 def count(dense: "nn.Module", small: "nn.Module", scored: Scored, context: TaskContext) -> Macs:

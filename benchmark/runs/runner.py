@@ -11,10 +11,12 @@ from benchmark.common.device import device
 from benchmark.common.files import write_atomically
 from benchmark.grid.cells import SCHEMA, Cell
 from benchmark.models.registry import get_model
+from benchmark.records.memory import PeakMemory
+from benchmark.records.predictions import write_predictions
 from benchmark.records.provenance import code, now, provenance
-from benchmark.records.schema import Data, Outcome, Record
+from benchmark.records.schema import Data, Record
 from benchmark.records.store import Store
-from benchmark.runs.outcome import measure
+from benchmark.runs.outcome import Measured, measure
 from benchmark.runs.task_context import TaskContext
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import get_task
@@ -42,7 +44,11 @@ def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | N
     started = now()
     code()
     try:
-        outcome = _run(cell, store, context, report)
+        measured = _run(cell, store, context, report)
+        outcome = measured.outcome
+        if measured.predictions:
+            kept = write_predictions(store.path(cell), measured.predictions)
+            outcome = outcome.model_copy(update={"predictions": kept})
     except BaseException as error:
         failure = explain(error, store.work(cell))
         status = "cancelled" if isinstance(failure, RunCancelled) else "failed"
@@ -95,12 +101,12 @@ def _record(cell: Cell, context: TaskContext, started: str, **fields: Any) -> Re
     )
 
 
-def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Outcome:
+def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Measured:
     from vtrans.saving.pruned import save_pruned
     from vtrans.training.loop import RunContext, stop_on_interrupt
 
     check_packages(cell.method)
-    run_context = RunContext(folder=store.work(cell), report=report)
+    peak, run_context = PeakMemory(), RunContext(folder=store.work(cell), report=report)
     with stop_on_interrupt(run_context):
         if isinstance(cell.method, Dense):
             start = dense = context.pretrained(cell.seed)
@@ -117,7 +123,7 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
     save_pruned(small, store.work(cell) / "model")
     state.report["seconds"] |= seconds_of_base(cell, store)
     budget = cell.base.method.target() if cell.base != cell.teacher else None
-    return measure(budget or cell.method.target(), dense, small, context, state.report)
+    return measure(budget or cell.method.target(), dense, small, context, state, peak)
 
 
 def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:

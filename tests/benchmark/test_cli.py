@@ -293,7 +293,7 @@ def test_compress_refuses_what_run_refuses(cli_call, tmp_path, case):
 def test_the_estimate_of_memory_is_for_decoders(cli_call, model_dir, tmp_path):
     (tmp_path / "empty").mkdir()
     for name, message in (
-        (str(model_dir), "is of the family 'bert'; name a GPT-2 or LLaMA model"),
+        (str(model_dir), "is of the family 'bert', no decoder; name a language model"),
         (str(tmp_path / "empty"), "has no config.json that can be read"),
         ("minilm-l6", "comes from no hub"),
     ):

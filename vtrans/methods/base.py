@@ -142,7 +142,6 @@ def run_stages(state: CompressionState, stages: Sequence[Stage]) -> None:
         stage.run(state)
         label = state.label(stage)
         seconds[label] = max(time.monotonic() - start, state.run_context.elapsed.get(label, 0.0))
-    state.report["precision"] = dict(state.run_context.precisions)
 
 
 @dataclass(frozen=True)

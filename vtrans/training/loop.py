@@ -17,6 +17,7 @@ from vtrans.errors import RunCancelled, RunFailed
 from vtrans.settings import Schedule
 from vtrans.training.checkpoint import StageFiles
 from vtrans.training.engine import Engine, LocalEngine
+from vtrans.training.flops import FlopMeter
 from vtrans.training.precision import DTYPES, resolve
 
 LOG_EVERY = 10  # steps
@@ -59,6 +60,7 @@ class RunContext:
         stop: set to True from a signal handler, it ends the run at the next step.
         engine: where steps run; of several ranks, the first alone writes files.
         elapsed: seconds of each stage that has ended, resumed parts included.
+        flops: that each of them has computed, two per multiply-accumulate; 0 where they were not metered.
         precisions: what each of them was computed in; two where it went on on a machine of another kind.
     """
 
@@ -67,6 +69,7 @@ class RunContext:
     every: float = 30.0
     stop: bool = False
     elapsed: dict[str, float] = field(default_factory=dict)
+    flops: dict[str, float] = field(default_factory=dict)
     precisions: dict[str, str] = field(default_factory=dict)
     engine: Engine = field(default_factory=LocalEngine)
 
@@ -103,7 +106,8 @@ def fit(
             saved = time.monotonic()
         if run_context.stop:
             raise RunCancelled(f"stopped at step {step + 1} of {loop.total} of {name}", "run the same command to go on")
-    run_context.elapsed[name], run_context.precisions[name] = loop.elapsed, " and ".join(loop.precisions)
+    run_context.elapsed[name], run_context.flops[name] = loop.elapsed, loop.meter.flops
+    run_context.precisions[name] = " and ".join(loop.precisions)
 
 
 def _log(loop: "Loop", files: StageFiles, run_context: RunContext, step: int, numbers: dict[str, float]) -> None:
@@ -133,6 +137,7 @@ class Loop:
         self.optimizers = objective.optimizers(schedule)
         self.engine = engine or LocalEngine()
         self.device = self.engine.device(objective.modules["model"])
+        self.meter = FlopMeter(enabled=self.engine.ranks == 1)
         self.precision = resolve(schedule.precision, self.device)
         self.precisions = [self.precision]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -146,12 +151,13 @@ class Loop:
         """
         self._prepare(step)
         rows, sums = self.batches[step], dict[str, float]()
-        for part, share in parts(rows, self.schedule.accumulate, self.engine.rank, self.engine.ranks):
-            terms = self._losses(part, step)
-            check_finite(terms, step, self.name)
-            self.engine.backward(self.scaler.scale(torch.stack([*terms.values()]).sum() * share))
-            for key, value in terms.items():
-                sums[key] = sums.get(key, 0.0) + float(value.detach()) * share
+        with self.meter.step(step, len(rows) * max(self.batches.lengths[row] for row in rows)):
+            for part, share in parts(rows, self.schedule.accumulate, self.engine.rank, self.engine.ranks):
+                losses = self._losses(part, step)
+                check_finite(losses, step, self.name)
+                self.engine.backward(self.scaler.scale(torch.stack([*losses.values()]).sum() * share))
+                for key, value in losses.items():
+                    sums[key] = sums.get(key, 0.0) + float(value.detach()) * share
         self._apply()
         return sums
 
@@ -188,6 +194,7 @@ class Loop:
             "step": step,
             "elapsed": self.elapsed,
             "precisions": self.precisions,
+            "flops": self.meter.flops,
             "parameters": self._trained(),
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
             "scaler": self.scaler.state_dict(),
@@ -209,6 +216,7 @@ class Loop:
         if state["cuda"]:
             torch.cuda.set_rng_state_all(state["cuda"])
         self.elapsed = state["elapsed"]
+        self.meter.flops = state["flops"]
         self.precisions = list(dict.fromkeys([*state["precisions"], self.precision]))
         return state["step"]
 

@@ -50,11 +50,9 @@ def draw(folder: Path, found: Found, tasks: dict[str, str]) -> list[Path]:
 def points(curve: Sequence[str], found: Found, task: str, metric: str) -> list[tuple[float, float]]:
     """Speed-up under batch padding and metric of each row of a curve that has records, by speed-up."""
     outcomes = [found[row, task] for row in curve if (row, task) in found]
-    return sorted((mean(map(_speedup, group)), mean(o.metrics[metric] for o in group)) for group in outcomes)
-
-
-def _speedup(outcome: Outcome) -> float:
-    return outcome.macs.dense["batch"] / outcome.macs.compressed["batch"]
+    return sorted(
+        (mean(o.macs.speedup("batch") for o in group), mean(o.metrics[metric] for o in group)) for group in outcomes
+    )
 
 
 def _draw(path: Path, title: str, curves: Curves, found: Found, tasks: dict[str, str]) -> Path:

@@ -50,12 +50,6 @@ def paper_tasks(preset: str) -> dict[str, str]:
     return {t: m for t, m in TASKS.items() if t in own} or dict.fromkeys(own, "accuracy")
 
 
-def speedup(outcome: Outcome, padding: str) -> float:
-    """MACs of the dense model over the row's in a padding regime; `batch` where the paper names none."""
-    regime = padding or "batch"
-    return outcome.macs.dense[regime] / outcome.macs.compressed[regime]
-
-
 def rows(table: Sequence[Printed], found: Found, tasks: dict[str, str]) -> list[list[str]]:
     """Formatted cells, `printed | measured` in each."""
     return [_row(printed, found, tasks) for printed in table]
@@ -75,8 +69,8 @@ def _row(printed: Printed, found: Found, tasks: dict[str, str]) -> list[str]:
         printed.label + marks,
         printed.padding or MISSING,
         _pair(printed.params, 0, " %", share),
-        _pair(printed.speedup, 1, "×", over_tasks(lambda o: speedup(o, printed.padding), 2, "×")),
-        over_tasks(lambda o: speedup(o, "unpadded"), 2, "×"),
+        _pair(printed.speedup, 1, "×", over_tasks(lambda o: o.macs.speedup(printed.padding or "batch"), 2, "×")),
+        over_tasks(lambda o: o.macs.speedup("unpadded"), 2, "×"),
     ]
     scores = dict(zip(TASKS, printed.scores, strict=False))
     return cells + [_pair(scores.get(task), 1, "", _score(per_task[task], tasks[task])) for task in tasks]

@@ -71,7 +71,8 @@ class Classification(Kind):
         logits = torch.stack(predicted.logits)
         guesses = logits.squeeze(-1) if task.regression else logits.argmax(-1)
         metrics = score(task, guesses.tolist(), examples.labels.tolist())
-        return Scored(metrics, predicted.lengths, {"prediction": guesses.numpy()})
+        found = {"prediction": guesses.numpy(), "reference": examples.labels.numpy()}
+        return Scored(metrics, predicted.lengths, found)
 
     def has_head(self, class_name: str, outputs: int, task: Task) -> bool:
         """A sequence classifier of as many outputs as the task has."""

@@ -12,6 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from benchmark.tasks.kind import Scored
 from benchmark.tasks.sources.files import read_rows
 from vtrans.errors import SuiteError, did_you_mean
 
@@ -128,31 +131,33 @@ def _parse(read: Callable[[dict[str, Any]], Item], row: dict[str, Any], where: s
     return item
 
 
-def score_items(name: str, model: "nn.Module", tokenizer: Any, items: Sequence[Item]) -> dict[str, float]:
+def score_items(name: str, model: "nn.Module", tokenizer: Any, items: Sequence[Item]) -> Scored:
     """Accuracy in percent by plain (`NAME`) and by length-normalised (`NAME_norm`) log-likelihood.
 
     LAMBADA has no choices: its accuracy counts last words that greedy decoding gives, and `NAME_perplexity` is
-    that of the last word.
+    that of the last word. Predictions are the hits of each question, and of LAMBADA also the log-likelihoods.
     """
     from benchmark.tasks.multiple_choice.likelihood import likelihoods
 
     found = iter(likelihoods(model, tokenizer, [pair for item in items for pair in item.pairs]))
     scored = [[next(found) for _ in item.pairs] for item in items]
     if name == "lambada":
-        mean = sum(choices[0].total for choices in scored) / len(items)
-        greedy = _percent([choices[0].greedy for choices in scored])
-        return {name: greedy, f"{name}_perplexity": round(math.exp(min(-mean, 700.0)), 4)}
+        totals = np.array([choices[0].total for choices in scored])
+        hits = {name: np.array([choices[0].greedy for choices in scored])}
+        perplexity = {f"{name}_perplexity": round(math.exp(min(-float(totals.mean()), 700.0)), 4)}
+        return Scored(_percent(hits) | perplexity, predictions=hits | {f"{name}_nll": -totals})
     plain = [_best([c.total for c in choices]) == item.label for choices, item in zip(scored, items, strict=True)]
     normed = [
         _best([c.total / n for c, n in zip(choices, item.lengths, strict=True)]) == item.label
         for choices, item in zip(scored, items, strict=True)
     ]
-    return {name: _percent(plain), f"{name}_norm": _percent(normed)}
+    hits = {name: np.array(plain), f"{name}_norm": np.array(normed)}
+    return Scored(_percent(hits), predictions=hits)
+
+
+def _percent(hits: "dict[str, np.ndarray]") -> dict[str, float]:
+    return {name: round(100 * float(found.mean()), 4) for name, found in hits.items()}
 
 
 def _best(values: Sequence[float]) -> int:
     return max(range(len(values)), key=values.__getitem__)
-
-
-def _percent(hits: Sequence[bool]) -> float:
-    return round(100 * sum(hits) / len(hits), 4)

@@ -1,12 +1,16 @@
 """Records: strict, atomic, never overwritten when complete; corrupt ones are set aside and named."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from made_records import make_record
 
 from benchmark.common.files import write_atomically
 from benchmark.grid.cells import plan
+from benchmark.records.memory import PeakMemory
+from benchmark.records.predictions import read_predictions
 from benchmark.records.store import Store, read_record
 from vtrans.errors import SuiteError
 
@@ -24,7 +28,7 @@ def store(tmp_path):
 def test_round_trip(store, cell):
     record = make_record(cell)
     path = store.write(cell, record)
-    assert store.read(cell) == record
+    assert store.read(cell) == record.sealed()
     assert path.parent == store.runs
     assert cell.key in path.name
 
@@ -54,7 +58,7 @@ def test_states(tmp_path, cell):
     assert Store(tmp_path, "glue", "quick").state(cell) == "stale"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 1, "key": 3}', "\x00\xff"])
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 2, "key": 3}', "\x00\xff"])
 def test_corrupt_record_is_set_aside_and_named(store, cell, text):
     path = store.write(cell, make_record(cell))
     path.write_text(text)
@@ -91,7 +95,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("benchmark.common.files.os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(SuiteError, match="cannot write .*record.json: No space left.*; free some space"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
@@ -102,3 +106,60 @@ def test_a_claimed_cell_is_left_to_its_owner(store, cell):
         assert mine and not theirs
     with store.claim(cell) as again:
         assert again
+
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def test_a_record_of_schema_1_is_refused_with_what_to_do():
+    (path,) = (FIXTURES / "schema1").glob("*.json")
+    with pytest.raises(SuiteError, match="has schema 1, not 2; move it away and run again"):
+        read_record(path)
+
+
+@pytest.fixture
+def schema2(tmp_path):
+    """The record of a real run, and its predictions, that tests may damage."""
+    for path in (FIXTURES / "schema2").iterdir():
+        shutil.copy(path, tmp_path)
+    (record,) = tmp_path.glob("*.json")
+    return record
+
+
+def test_a_record_of_schema_2_is_read_and_its_accuracy_follows_from_its_predictions(schema2):
+    record = read_record(schema2)
+    found = read_predictions(schema2, record.outcome.predictions)
+    hits = found["prediction"] == found["reference"]
+    assert len(hits) == record.data.evaluation_rows
+    assert 100 * hits.mean() == pytest.approx(record.outcome.metrics["accuracy"], abs=1e-3)
+    assert record.outcome.compute.precision == {"0-finetune": "bf16"}
+    assert 0 < record.outcome.compute.utilisation < 1
+
+
+def test_an_accuracy_altered_in_a_record_is_found(schema2):
+    text = schema2.read_text()
+    schema2.write_text(text.replace('"accuracy": 56.', '"accuracy": 96.'))
+    with pytest.raises(SuiteError, match="was changed after it was written"):
+        read_record(schema2)
+
+
+def test_missing_and_changed_predictions_are_found(schema2):
+    (predictions,) = schema2.parent.glob("*.safetensors")
+    content = bytearray(predictions.read_bytes())
+    content[-1] ^= 1
+    predictions.write_bytes(content)
+    with pytest.raises(SuiteError, match="predictions of .* were changed"):
+        read_record(schema2)
+    predictions.unlink()
+    with pytest.raises(SuiteError, match="predictions of .* are missing"):
+        read_record(schema2)
+
+
+def test_peak_memory_is_that_since_it_was_asked_for():
+    before = PeakMemory()
+    block = bytearray(b"x") * 200_000_000  # written to, and so resident
+    high = before.host()
+    del block
+    after = PeakMemory().host()
+    if high is not None:  # where the system can tell
+        assert after < high - 100_000_000

@@ -56,7 +56,7 @@ def test_points_are_those_of_the_records(results):
     outcomes = found["Infor-Coef-4x", "sst2"]
     assert isinstance(outcomes[0], Outcome)
     (point,) = points(("Infor-Coef-4x", "Infor-Coef-16x"), found, "sst2", "accuracy")
-    assert point == (papers.speedup(outcomes[0], "batch"), outcomes[0].metrics["accuracy"])
+    assert point == (outcomes[0].macs.speedup("batch"), outcomes[0].metrics["accuracy"])
 
 
 def test_no_record_is_an_error(tmp_path):

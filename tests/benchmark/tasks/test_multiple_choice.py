@@ -75,7 +75,7 @@ def test_both_scores_by_hand(tokenizer, monkeypatch):
     totals = iter([-4.0, -6.0, -1.0, -2.0])
     monkeypatch.setattr(likelihood, "likelihoods", lambda m, t, pairs: [Likelihood(next(totals), True) for _ in pairs])
     items = [Item((("a", " b"),) * 2, 1, (2, 6)), Item((("a", " b"),) * 2, 0, (1, 9))]
-    assert score_items("piqa", torch.nn.Identity(), tokenizer, items) == {"piqa": 50.0, "piqa_norm": 50.0}
+    assert score_items("piqa", torch.nn.Identity(), tokenizer, items).metrics == {"piqa": 50.0, "piqa_norm": 50.0}
 
 
 def test_rows_are_limited_and_bad_input_is_named(folder):

@@ -1,0 +1,46 @@
+"""FLOPs of training, counted on a few steps and carried over to the others by their tokens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+EVERY = 50  # steps between counted ones
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up torch's own formulas for matrix products and attention, of forward and backward passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if formula := flop_registry.get(func._overloadpacket):
+            self.flops += formula(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+class FlopMeter:
+    """FLOPs of all steps of a stage so far; a multiply-accumulate counts two.
+
+    Args:
+        enabled: False where steps run on several devices, of which one sees only its part.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled, self.flops, self._per_token = enabled, 0.0, 0.0
+
+    @contextmanager
+    def step(self, step: int, tokens: int) -> Iterator[None]:
+        """Meter what is computed inside: one step on so many tokens, padding included."""
+        if self.enabled and (not self._per_token or step % EVERY == 0):
+            with _Counter() as counter:
+                yield
+            self._per_token = counter.flops / tokens
+        else:
+            yield
+        self.flops += self._per_token * tokens
