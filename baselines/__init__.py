@@ -1,1 +1,11 @@
-"""The other methods, each one file, built on `vtrans`."""
+"""The other methods, each one file, built on `vtrans`: `from baselines import CoFi`, for `vtrans.compress`."""
+
+from baselines.cofi import CoFi
+from baselines.distilbert import DistilBert
+from baselines.infor_coef import InforCoef
+from baselines.one_shot import Magnitude, Random
+from baselines.power_bert import PowerBert
+from baselines.tinybert import TinyBert
+from baselines.transkimmer import Transkimmer
+
+__all__ = ["CoFi", "DistilBert", "InforCoef", "Magnitude", "PowerBert", "Random", "TinyBert", "Transkimmer"]

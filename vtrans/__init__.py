@@ -1,1 +1,32 @@
-"""Compress one Transformer: anatomy, gates, surgery, size, distillation, training and the VTrans methods."""
+"""Compress one Transformer: anatomy, gates, surgery, size, distillation, training and the VTrans methods.
+
+    from vtrans import VTrans, compress, load_pruned, save_pruned
+
+Names are imported when they are first used, so that the command line starts without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vtrans.api import compress
+    from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
+    from vtrans.pruning.masking import apply_masks
+    from vtrans.saving.pruned import load_pruned, save_pruned
+
+__all__ = ["FastVTrans", "FasterVTrans", "VTrans", "apply_masks", "compress", "load_pruned", "save_pruned"]
+_HOMES = {
+    "compress": "vtrans.api",
+    "VTrans": "vtrans.methods.vtrans",
+    "FastVTrans": "vtrans.methods.vtrans",
+    "FasterVTrans": "vtrans.methods.vtrans",
+    "apply_masks": "vtrans.pruning.masking",
+    "load_pruned": "vtrans.saving.pruned",
+    "save_pruned": "vtrans.saving.pruned",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vtrans' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,89 @@
+"""The library: ten lines from a model and a data set to a smaller model, and clear errors."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+from tiny import FAMILIES, inputs, tiny_bert, tiny_llama
+from transformers import BertConfig, BertForSequenceClassification
+
+import baselines
+import vtrans
+from vtrans import FasterVTrans, FastVTrans, VTrans, apply_masks, compress, load_pruned, save_pruned
+from vtrans.errors import SuiteError
+from vtrans.pruning.masks import Masks
+from vtrans.pruning.size import Size
+from vtrans.settings import Budget, Schedule, Schedules
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "compress_on_a_dataset.py"
+SHORT = Schedule(steps=6, batch=8, lr=1e-3, precision="fp32")
+SHORTEST = Schedules(*[SHORT] * 5, tokens=SHORT, token_search=SHORT)
+
+
+def made(rows: int = 40, **more) -> Dataset:
+    generator = torch.Generator().manual_seed(0)
+    ids = [[2, 5 + i % 2, *torch.randint(10, 60, (4 + i % 5,), generator=generator).tolist()] for i in range(rows)]
+    return Dataset.from_dict({"input_ids": ids, "label": [i % 2 for i in range(rows)]} | more)
+
+
+def test_the_example_has_ten_lines_and_runs(tmp_path, model_dir, monkeypatch):
+    statements = [line for line in EXAMPLE.read_text().split('"""')[2].splitlines() if line.strip()]
+    assert len(statements) <= 12  # imports of sys and of arguments counted in
+    config = BertConfig.from_pretrained(model_dir, num_labels=2)
+    BertForSequenceClassification(config).save_pretrained(model_dir)
+    (tmp_path / "rows.csv").write_text("text,label\n" + "a good film,1\nthe plot is dull,0\n" * 20)
+    monkeypatch.setattr("sys.argv", ["example", str(model_dir), str(tmp_path / "rows.csv"), str(tmp_path / "out")])
+    found = runpy.run_path(str(EXAMPLE))
+    small = load_pruned(tmp_path / "out")
+    dense, size = Size.of(found["model"]), Size.of(small)
+    kept = float(size.parameters(size.dense)) / float(dense.parameters(dense.dense))
+    assert kept == pytest.approx(0.4, abs=0.01)
+
+
+@pytest.mark.parametrize("method", [VTrans, FastVTrans, FasterVTrans, baselines.CoFi, baselines.Random])
+def test_methods_are_built_with_the_schedules_and_the_size(method):
+    small = compress(tiny_bert(), made(), method, sparsity=0.5, schedules=SHORTEST)
+    dense, size = Size.of(tiny_bert()), Size.of(small)
+    assert float(size.parameters(size.dense)) / float(dense.parameters(dense.dense)) == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_method_of_one_s_own_hyper_parameters_and_a_language_model():
+    rows = [{"input_ids": torch.randint(5, 60, (16,)).tolist()} for _ in range(20)]
+    small = compress(tiny_llama(), rows, VTrans(Budget(0.5), SHORT, SHORT))
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in tiny_llama().parameters())
+
+
+def test_the_same_call_goes_on_in_a_folder_and_gives_the_same_model(tmp_path):
+    one = compress(tiny_bert(), made(), schedules=SHORTEST, folder=tmp_path)
+    two = compress(tiny_bert(), made(), schedules=SHORTEST, folder=tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert (tmp_path / "0-prune.ckpt").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ([], "no rows"),
+        ([{"text": "x", "label": 1}], "no column 'input_ids'; tokenise it"),
+        ([{"input_ids": [1, 2]}], "no column 'labels'"),
+    ],
+)
+def test_what_a_data_set_lacks_is_named(dataset, message):
+    with pytest.raises(SuiteError, match=message):
+        compress(tiny_bert(), dataset, schedules=SHORTEST)
+
+
+def test_public_names_are_what_they_are_said_to_be():
+    assert all(callable(getattr(vtrans, name)) for name in vtrans.__all__)
+    assert all(issubclass(getattr(baselines, name), vtrans.VTrans.__mro__[1]) for name in baselines.__all__)
+    with pytest.raises(AttributeError):
+        _ = vtrans.nothing
+    model = FAMILIES["bert"]()
+    from vtrans.anatomy import anatomy_of
+
+    with apply_masks(model, Masks.dense(anatomy_of(model))), torch.no_grad():
+        masked = model(**inputs()).logits
+    torch.testing.assert_close(masked, model(**inputs()).logits)
+    assert save_pruned is vtrans.save_pruned

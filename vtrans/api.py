@@ -1,0 +1,101 @@
+"""Compress a model from Python: a transformers model and a data set in, a smaller model out."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vtrans.anatomy import anatomy_of, family_of
+from vtrans.data.examples import Examples
+from vtrans.data.windows import Windows
+from vtrans.errors import SuiteError
+from vtrans.methods.base import CompressionState, Method, check_packages
+from vtrans.methods.vtrans import VTrans
+from vtrans.settings import QUICK, Budget, Denominator, Quantity, Schedules, Setting
+from vtrans.training.loop import RunContext, stop_on_interrupt
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vtrans.training.loop import Report
+
+LABELS = ("labels", "label")
+
+
+def compress(
+    model: "nn.Module",
+    dataset: Examples | Iterable[Mapping[str, Any]],
+    method: type[Method] | Method = VTrans,
+    sparsity: float = 0.6,
+    *,
+    schedules: Schedules = QUICK,
+    quantity: Quantity = "parameters",
+    denominator: Denominator = "encoder",
+    seed: int = 0,
+    folder: str | Path | None = None,
+    report: "Report | None" = None,
+) -> "nn.Module":
+    """Make a fine-tuned model smaller, with the defaults of `vtrans-bench compress`.
+
+    Args:
+        model: of a family with an anatomy, fine-tuned; it is the teacher, and is left as it is.
+        dataset: rows to train on, of a `datasets` data set for one: `input_ids`, not padded, and `label` or `labels`
+            (classes or scores); of a causal language model `input_ids` alone.
+        method: a method of `vtrans` or `baselines`, or one with hyper-parameters of your own.
+        sparsity: share to remove, in (0, 1), of the encoder's parameters by default; of no effect on methods without a
+            size, and on one that is built already.
+        schedules: of the method's stages, in optimiser steps; a few hundred by default.
+        quantity, denominator: what the sparsity counts, as in `Budget`.
+        seed: of everything random.
+        folder: for checkpoints and logs: called again with the same arguments, it goes on from there.
+        report: called after each step with stage, step, total and losses.
+
+    Returns:
+        The smaller model, materialised, in evaluation mode; `vtrans.save_pruned` writes it.
+
+    Raises:
+        SuiteError: the family has no anatomy, columns are missing, or the size is out of reach.
+        RunFailed: a loss is not finite.
+        RunCancelled: Ctrl-C, after a checkpoint was written.
+    """
+    anatomy = anatomy_of(model)
+    if not isinstance(method, Method):
+        budget = Budget(sparsity, quantity, denominator)
+        method = method.build(Setting(schedules, budget, scale="quick", layers=len(anatomy.blocks)))
+    check_packages(method)
+    context = RunContext(folder=Path(folder) if folder else None, report=report)
+    state = CompressionState(model, model, examples_of(dataset, model), seed, context)
+    with stop_on_interrupt(context):
+        return method.compress(state)
+
+
+def examples_of(dataset: Examples | Iterable[Mapping[str, Any]], model: "nn.Module") -> Examples:
+    """The rows of a data set, as stages train on them.
+
+    Raises:
+        SuiteError: there is no row, or a column is missing.
+    """
+    if isinstance(dataset, Examples):
+        return dataset
+    rows, config = [dict(row) for row in dataset], getattr(model, "config", None)
+    pad = getattr(config, "pad_token_id", None) or 0
+    ids = [list(map(int, value)) for value in _column(rows, ("input_ids",))]
+    if anatomy_of(model).causal and not hasattr(model, "score"):
+        return Windows(ids, (), torch.zeros(len(ids), dtype=torch.long), pad, [0] * len(ids))
+    typed = family_of(config).token_types and "token_type_ids" in rows[0]
+    types = [list(map(int, row["token_type_ids"])) for row in rows] if typed else ()
+    return Examples(ids, types, torch.tensor(_column(rows, LABELS)), pad)
+
+
+def _column(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[Any]:
+    """The column of the first of some names that all rows have."""
+    if not rows:
+        raise SuiteError("the data set has no rows", "give at least one")
+    name = next((name for name in names if all(row.get(name) is not None for row in rows)), None)
+    if name is None:
+        remedy = (
+            "tokenise it with dataset.map(lambda row: tokenizer(row['text']))" if "input_ids" in names else "add it"
+        )
+        raise SuiteError(f"the data set has no column {names[0]!r}", remedy)
+    return [row[name] for row in rows]
