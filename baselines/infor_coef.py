@@ -6,6 +6,7 @@ from typing import Self
 from baselines.parts.token_losses import TokenLosses
 from baselines.parts.token_training import LearnTokens
 from vtrans.methods.base import Method, Stage
+from vtrans.selectors import PREDICTOR
 from vtrans.settings import Schedule, Setting
 
 
@@ -25,7 +26,7 @@ class InforCoef(Method):
     name = "Infor-Coef"
     summary = "tokens dropped under an information bottleneck; alone, on the dense model"
     sized = False
-    selector = "predictor"
+    selector = PREDICTOR
     scalable = True
 
     train: Schedule

@@ -6,6 +6,7 @@ from typing import Self
 from vtrans.forecast import Forecast
 from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Finetune
+from vtrans.selectors import RETENTION
 from vtrans.settings import Schedule, Setting
 
 # Of its README, by task: lambda, rate of the retention weights, rate of the model, batch.
@@ -75,7 +76,7 @@ class PowerBert(Method):
     name = "PoWER-BERT"
     summary = "tokens dropped by the attention they get, a fixed number per layer"
     sized = False
-    selector = "retention"
+    selector = RETENTION
     scalable = True
 
     search: Schedule

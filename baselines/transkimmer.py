@@ -6,6 +6,7 @@ from typing import Self
 from baselines.parts.token_losses import Fidelity, TokenLosses
 from baselines.parts.token_training import LearnTokens
 from vtrans.methods.base import Method, Stage
+from vtrans.selectors import PREDICTOR
 from vtrans.settings import Schedule, Setting
 
 FIVE = ("mrpc", "wnli")  # tasks trained for five epochs, the others for three
@@ -29,7 +30,7 @@ class Transkimmer(Method):
     name = "Transkimmer"
     summary = "tokens skimmed by a predictor before each layer"
     sized = False
-    selector = "predictor"
+    selector = PREDICTOR
     scalable = True
 
     train: Schedule

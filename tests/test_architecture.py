@@ -14,6 +14,7 @@ ORDER = {
     "vtrans": [
         "errors",
         "settings",
+        "selectors",
         "overrides",
         "forecast",
         "anatomy",

@@ -41,7 +41,7 @@ def with_leaf(thing: T, path: Sequence[str], text: str, name: str = "") -> T:
         value = parse(text, kind, where)
     if isinstance(thing, dict):
         return typing.cast("T", {**thing, head: value})
-    return typing.cast("T", dataclasses.replace(thing, **{head: value}))  # type: ignore[type-var]
+    return dataclasses.replace(thing, **{head: value})  # type: ignore[type-var]
 
 
 def _fields(thing: Any) -> dict[str, Any]:

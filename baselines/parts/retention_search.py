@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vtrans.objectives.tokens import TokenObjective
+from vtrans.selectors import SelectorSpec
 from vtrans.tokens.encoder import Selector, TokenDecision, TokenPruningEncoder, Tokens, Trace, register_selector
 
 
@@ -22,7 +23,7 @@ class SoftRetention(Selector):
         length: number of ranks, the fixed length of the task's sequences.
     """
 
-    kind = "soft-retention"
+    spec = SelectorSpec("soft-retention", lambda hidden: 0)  # a factor per token
     place = "ffn"
     learns = True
 
@@ -33,10 +34,6 @@ class SoftRetention(Selector):
     def settings(self) -> dict[str, Any]:
         """JSON values to build it from again."""
         return {"layers": self.weights.shape[0], "length": self.weights.shape[1]}
-
-    def macs(self, layer: int, hidden: int) -> float:
-        """None: a factor per token."""
-        return 0
 
     def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: Tokens) -> TokenDecision:
         """Keep all tokens, scaled by the weights of their ranks."""

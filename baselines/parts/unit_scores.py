@@ -44,7 +44,8 @@ def _weight(model: Any, path: str) -> "Tensor":
 
     module = model.get_submodule(path)
     weight = module.weight.detach()
-    return weight if hasattr(module, "in_features") else weight.view(shape_of(module)).T
+    found: Tensor = weight if hasattr(module, "in_features") else weight.view(shape_of(module)).T
+    return found
 
 
 def keep_share(

@@ -79,7 +79,8 @@ def load(source: Path, task: Task) -> "nn.Module":
     model = model if pruned else kind_of(task).pretrained(source, task, 0)
     check_model_class(model, task)
     kind_of(task).check_head(task, model.config)
-    return model.eval()
+    found: nn.Module = model.eval()
+    return found
 
 
 def check_room(length: int, task: Task, tokenizer: Any) -> None:

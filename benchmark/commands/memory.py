@@ -71,7 +71,8 @@ def available() -> float:
 
     if torch.cuda.is_available():
         return float(torch.cuda.mem_get_info()[0])
-    return psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    found: float = psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return found
 
 
 def check_memory_fits(need: Need, free: float, sharding: Sharding) -> None:

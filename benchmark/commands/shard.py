@@ -138,7 +138,8 @@ def request_key(request: ShardRequest, source: Path, data: str) -> str:
 
 def _tokens(method: FasterVTransLLM, windows: Any) -> int:
     steps = [s.total(len(windows)) * s.batch for s in (method.prune, method.recover)]
-    return sum(steps) * max(windows.lengths)
+    found: int = sum(steps) * max(windows.lengths)
+    return found
 
 
 def load(source: Path, sharding: Sharding, engine: "ShardedEngine") -> "nn.Module":
@@ -151,7 +152,8 @@ def load(source: Path, sharding: Sharding, engine: "ShardedEngine") -> "nn.Modul
     kept = HfDeepSpeedConfig(sharding.config(1)) if sharding.stage == 3 else None
     model = AutoModelForCausalLM.from_pretrained(source, local_files_only=True, dtype=dtype)
     del kept  # transformers looks at it through a weak reference while it reads
-    return model if sharding.stage == 3 else model.to(engine.device(model))
+    found: nn.Module = model if sharding.stage == 3 else model.to(engine.device(model))
+    return found
 
 
 def cut(state: CompressionState, source: Path, out: Path) -> None:

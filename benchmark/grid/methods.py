@@ -13,6 +13,7 @@ from vtrans.methods.base import Method
 from vtrans.methods.decoder import FasterVTransLLM, FasterVTransLLMLoRA
 from vtrans.methods.dense import Dense
 from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans, VTransTotal
+from vtrans.selectors import SelectorSpec
 
 
 def registered(*methods: type[Method]) -> dict[str, type[Method]]:
@@ -30,6 +31,8 @@ def registered(*methods: type[Method]) -> dict[str, type[Method]]:
             raise SuiteError(f"method {method.name} is neither sized nor not", "declare `sized` True or False")
         if method.sized and method.target is Method.target and not method.text_method:
             raise SuiteError(f"method {method.name} is sized and names no size", "define `target`")
+        if method.selector is not None and not isinstance(method.selector, SelectorSpec):
+            raise SuiteError(f"method {method.name} names no selector with MACs", "declare a `SelectorSpec`")
         if method.scalable and method.scaled is Method.scaled:
             raise SuiteError(f"method {method.name} is scalable and cannot be scaled", "define `scaled`")
         if method.name.lower() in map(str.lower, known):

@@ -29,7 +29,8 @@ def attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
     lead = 1
     for n in query[:-2]:
         lead *= n
-    return lead * query[-2] * key[-2] * (query[-1] + value[-1])
+    found: int = lead * query[-2] * key[-2] * (query[-1] + value[-1])
+    return found
 
 
 class _Counted(nn.Module):
@@ -74,7 +75,8 @@ def count_macs_of(model: nn.Module, ids: torch.Tensor, types: torch.Tensor) -> i
         warnings.simplefilter("ignore")
         total = round(analysis.total())
     refuse_uncounted(analysis.unsupported_ops())
-    return total
+    found: int = total
+    return found
 
 
 def refuse_uncounted(operators: dict[str, int]) -> None:

@@ -66,4 +66,5 @@ def logits_of(outputs: Any) -> torch.Tensor:
     """The logits of a model's outputs, `(batch, outputs)`; `(batch, length, 2)` for answers' starts and ends."""
     if hasattr(outputs, "start_logits"):
         return torch.stack([outputs.start_logits, outputs.end_logits], dim=-1)
-    return outputs.logits
+    found: torch.Tensor = outputs.logits
+    return found

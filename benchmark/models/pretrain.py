@@ -83,4 +83,5 @@ def blank(recipe: Recipe) -> "nn.Module":
         eos_token_id=0,
         pad_token_id=0,
     )
-    return GPT2LMHeadModel(config)
+    found: nn.Module = GPT2LMHeadModel(config)
+    return found

@@ -141,7 +141,8 @@ def minilm() -> "nn.Module":
 
     torch.manual_seed(0)
     shape = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
-    return BertForSequenceClassification(BertConfig(**shape))
+    found: nn.Module = BertForSequenceClassification(BertConfig(**shape))
+    return found
 
 
 def fixed_examples() -> "Examples":

@@ -261,7 +261,7 @@ def csv_text(tables: dict[str, list[TableRow]]) -> str:
     return stream.getvalue()
 
 
-def _csv_rows(task: str, record: Record) -> list[list]:
+def _csv_rows(task: str, record: Record) -> list[list[Any]]:
     o = record.outcome
     assert o is not None
     target = [o.sparsity.target, o.sparsity.real] if o.sparsity else ["", ""]

@@ -107,7 +107,7 @@ def time_passes(cell: Cell, context: TaskContext, schedule: Schedule, finetunes:
 
 def _time_steps(model: "nn.Module", context: TaskContext, schedule: Schedule) -> float:
     loop = Loop(TaskObjective(model), context.train, schedule, 0, "timing")
-    times = [_seconds(lambda step=step: loop.step(step)) for step in spread_steps(loop.batches)]  # type: ignore[misc]
+    times = [_seconds(lambda step=step: loop.step(step)) for step in spread_steps(loop.batches)]
     return mean(times[1:]) / TRAINED / schedule.batch
 
 
@@ -124,7 +124,7 @@ def _time_forward(model: "nn.Module", context: TaskContext, batch: int, precisio
     rows = [range(start, min(start + batch, len(context.evaluation))) for start in (0, 0, batch)]
     inputs = [{k: v.to(device()) for k, v in unlabelled(context.evaluation.batch(r)).items()} for r in rows if len(r)]
     with autocast(precision):
-        times = [_seconds(lambda each=each: model(**each)) for each in inputs]  # type: ignore[misc]
+        times = [_seconds(lambda each=each: model(**each)) for each in inputs]
     return mean(times[1:]) / batch
 
 

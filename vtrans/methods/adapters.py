@@ -38,7 +38,7 @@ class RecoverLora(Stage):
         settings = LoraConfig(
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=projections(state.model)
         )
-        adapted: Any = get_peft_model(state.model, settings)  # type: ignore[arg-type]
+        adapted: Any = get_peft_model(state.model, settings)
         objective = AdapterObjective(adapted, distiller)
         fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
         state.model = adapted.merge_and_unload()

@@ -79,4 +79,5 @@ def move_encoder(small: "nn.Module", task_model: "nn.Module") -> "nn.Module":
     if anatomy_of(small).hidden < anatomy.hidden:
         for path in anatomy.output_linears:
             model.get_submodule(path).reset_parameters()
-    return model
+    found: nn.Module = model
+    return found

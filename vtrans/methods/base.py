@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from vtrans.errors import SuiteError
 from vtrans.forecast import Forecast
+from vtrans.selectors import SelectorSpec
 from vtrans.settings import Budget, Setting
 
 if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line lists methods
@@ -83,8 +84,8 @@ class Method(ABC):
         name: in rows and on the command line.
         summary: one line on it.
         sized: whether it reaches a size that is asked for, so that its rows name a sparsity.
-        selector: kind of the token selector that it leaves in a model, for methods that drop tokens, which may follow
-            a static method, as in `CoFi-s60+Infor-Coef`; empty for the others.
+        selector: the token selector that it leaves in a model, for methods that drop tokens, which may follow a
+            static method, as in `CoFi-s60+Infor-Coef`; None for the others.
         scalable: whether a loss scale makes it drop more or fewer tokens, as in `Transkimmer@2`.
         decodes: whether it is for decoders alone.
         text_method: method that prunes the encoder on text beforehand; empty for all that start from the dense model.
@@ -93,7 +94,7 @@ class Method(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     sized: ClassVar[bool]
-    selector: ClassVar[str] = ""
+    selector: ClassVar[SelectorSpec | None] = None
     scalable: ClassVar[bool] = False
     decodes: ClassVar[bool] = False
     text_method: ClassVar[str] = ""

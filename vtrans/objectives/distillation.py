@@ -102,7 +102,8 @@ def distributions(outputs: Any, mask: Tensor) -> Tensor:
     if hasattr(outputs, "start_logits"):
         spans = torch.cat([outputs.start_logits, outputs.end_logits])
         return spans.masked_fill(torch.cat([mask, mask]) == 0, NEVER)
-    return outputs.logits[mask.bool()] if outputs.logits.ndim == 3 else outputs.logits
+    found: Tensor = outputs.logits[mask.bool()] if outputs.logits.ndim == 3 else outputs.logits
+    return found
 
 
 def prediction_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -61,7 +61,8 @@ class LowRank(nn.Module):
     def product(self, path: str) -> Tensor:
         """What is added to the weight of a Linear `(out, in)`, fp32."""
         index = self.paths.index(path)
-        return self.scale * self.up[index].float() @ self.down[index].float()
+        found: Tensor = self.scale * self.up[index].float() @ self.down[index].float()
+        return found
 
 
 class LowRankObjective(TaskObjective):

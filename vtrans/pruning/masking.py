@@ -53,12 +53,13 @@ def _gate_block(
         """Multiply the activations by the FFN gates."""
         return (args[0] * masking.masks.ffn[index].to(args[0].dtype),)
 
-    def scale_layer(site: str) -> Callable:
+    def scale_layer(site: str) -> Callable[..., Any]:
         """Hook for the gate of a sub-layer."""
 
         def hook(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
             """Multiply the sub-layer's output."""
-            return output * getattr(masking.masks, site)[index].unsqueeze(-1).to(output.dtype)
+            found: Tensor = output * getattr(masking.masks, site)[index].unsqueeze(-1).to(output.dtype)
+            return found
 
         return hook
 
@@ -78,25 +79,25 @@ def _skip_when_dead(model: nn.Module, skips: Skips, alive: Callable[[], bool], s
     for path, make in skips.items():
         module, skip = model.get_submodule(path), make()
 
-        def forward(inner: Callable, *args: Any, _skip: nn.Module = skip, **kwargs: Any) -> Any:
+        def forward(inner: Callable[..., Any], *args: Any, _skip: nn.Module = skip, **kwargs: Any) -> Any:
             return inner(*args, **kwargs) if alive() else _skip(*args, **kwargs)
 
         stack.enter_context(_forward(module, forward))
 
 
 @contextmanager
-def _forward(module: nn.Module, replacement: Callable) -> Iterator[None]:
+def _forward(module: nn.Module, replacement: Callable[..., Any]) -> Iterator[None]:
     """Let `replacement(original_forward, *args)` stand for `module.forward`; nested use unwinds in order."""
     before = module.__dict__.get("forward")
     inner = module.forward
-    module.forward = lambda *args, **kwargs: replacement(inner, *args, **kwargs)  # type: ignore[method-assign]
+    module.forward = lambda *args, **kwargs: replacement(inner, *args, **kwargs)
     try:
         yield
     finally:
         if before is None:
             del module.forward
         else:
-            module.forward = before  # type: ignore[method-assign]
+            module.forward = before
 
 
 def _masked_norm(norm: Any, rms: bool, masking: Masking) -> Callable[..., Tensor]:

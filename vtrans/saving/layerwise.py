@@ -45,7 +45,8 @@ class Tensors:
     def read(self, name: str, prefix: str) -> Tensor:
         """The tensor."""
         known = self.name(name, prefix)
-        return self.where[known].get_tensor(known)
+        found: Tensor = self.where[known].get_tensor(known)
+        return found
 
 
 def check_files(source: Path) -> None:

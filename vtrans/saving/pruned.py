@@ -82,7 +82,8 @@ def load_pruned(folder: str | Path) -> nn.Module:
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SuiteError(f"{folder} holds no whole pruned model ({line})", "save it again with save_pruned") from None
-    return model.eval()
+    found: nn.Module = model.eval()
+    return found
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -95,7 +96,7 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def _tokens(model: nn.Module) -> dict[str, Any] | None:
     encoder = token_pruning_encoder(model)
-    return None if encoder is None else {"selector": encoder.selector.kind, **encoder.selector.settings()}
+    return None if encoder is None else {"selector": encoder.selector.spec.kind, **encoder.selector.settings()}
 
 
 def _attach(model: nn.Module, tokens: dict[str, Any] | None) -> None:
@@ -133,7 +134,7 @@ def _one_layer(config: object) -> object:
     return small
 
 
-def resize(model: nn.Module, shapes: dict) -> None:
+def resize(model: nn.Module, shapes: dict[str, Any]) -> None:
     """Give a dense model, on any device, the widths of a pruned one; the weights are left to be loaded."""
     anatomy = anatomy_of(model)
     _check_shapes(anatomy, shapes)
@@ -164,7 +165,7 @@ def resize(model: nn.Module, shapes: dict) -> None:
             cut_linear(model.get_submodule(block.down), rows=hidden, columns=units)
 
 
-def _check_shapes(anatomy: Anatomy, shapes: dict) -> None:
+def _check_shapes(anatomy: Anatomy, shapes: dict[str, Any]) -> None:
     pairs = [(anatomy.hidden, shapes["hidden"]), *zip(anatomy.heads, shapes["heads"], strict=True)]
     pairs += zip(anatomy.ffn, shapes["ffn"], strict=True)
     if any(new > old for old, new in pairs):

@@ -12,6 +12,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from vtrans.anatomy import Anatomy, anatomy_of
 from vtrans.errors import SuiteError
+from vtrans.selectors import SelectorSpec
 from vtrans.tokens import attention as token_attention
 from vtrans.tokens.attention import Fidelity, padding_of
 from vtrans.tokens.packed import PackedTokens
@@ -23,13 +24,13 @@ class Selector(nn.Module, ABC):
     Tokens come padded, `(batch, length, hidden)`, or packed, `(n, hidden)`; `Tokens` says which is which.
 
     Attributes:
-        kind: name in saved models.
+        spec: its kind, and what it costs.
         place: `layer`, before a layer, or `ffn`, between its attention and its FFN.
         learns: whether decisions carry gradients, so that training has to mask instead of gather.
         fidelity: of the masked attention.
     """
 
-    kind: ClassVar[str]
+    spec: ClassVar[SelectorSpec]
     place: ClassVar[Literal["layer", "ffn"]]
     learns: ClassVar[bool]
     fidelity: Fidelity = "corrected"
@@ -42,9 +43,9 @@ class Selector(nn.Module, ABC):
     def settings(self) -> dict[str, Any]:
         """JSON values to build it from again."""
 
-    @abstractmethod
     def macs(self, layer: int, hidden: int) -> float:
         """Multiply-accumulates per token that enters a layer of a model of that hidden width."""
+        return self.spec.macs(hidden)
 
     def check(self, anatomy: Anatomy, positions: int) -> None:
         """Raise `SuiteError` where it does not fit a model with so many positions."""
@@ -54,16 +55,16 @@ _SELECTORS: dict[str, type[Selector]] = {}
 
 
 def register_selector(selector: type[Selector]) -> type[Selector]:
-    """Register the decorated class under its `kind`, so that models that hold it can be loaded.
+    """Register the decorated class under its kind, so that models that hold it can be loaded.
 
     Raises:
-        SuiteError: it lacks its kind, its MACs, or another part of a selector.
+        SuiteError: it lacks its spec, with kind and MACs, or another part of a selector.
     """
-    missing = [name for name in ("kind", "place", "learns") if not hasattr(selector, name)]
+    missing = [name for name in ("spec", "place", "learns") if not hasattr(selector, name)]
     missing += sorted(getattr(selector, "__abstractmethods__", ()))
     if missing:
         raise SuiteError(f"selector {selector.__name__} lacks {', '.join(missing)}", "define it in the class")
-    _SELECTORS[selector.kind] = selector
+    _SELECTORS[selector.spec.kind] = selector
     return selector
 
 
@@ -190,7 +191,7 @@ class TokenPruningEncoder(nn.Module):
             """Leave the states of tokens where they are, and go on with the chosen ones."""
             nonlocal packed, resting, hidden
             # To a tracer, a decision that nothing follows would be dead code, and its cost not be counted.
-            if not torch.jit.is_tracing() and bool(chosen.all()):
+            if not torch._C._get_tracing_state() and bool(chosen.all()):
                 return
             resting = self._rest(resting, packed, hidden)
             packed, hidden = packed.take(chosen), hidden[chosen]
@@ -237,7 +238,10 @@ class TokenPruningEncoder(nn.Module):
 
     def _attend(self, layer: Any, hidden: Tensor, mask: Tensor | None, **how: Any) -> tuple[Tensor, Tensor | None]:
         significance = self.selector.place == "ffn"
-        return layer.attention(hidden, mask, fidelity=self.selector.fidelity, significance=significance, **how)
+        found: tuple[Tensor, Tensor | None] = layer.attention(
+            hidden, mask, fidelity=self.selector.fidelity, significance=significance, **how
+        )
+        return found
 
 
 @dataclass(frozen=True)
@@ -276,7 +280,8 @@ class PaddedView:
 
 
 def _feed(layer: Any, hidden: Tensor) -> Tensor:
-    return layer.output(layer.intermediate(hidden), hidden)
+    found: Tensor = layer.output(layer.intermediate(hidden), hidden)
+    return found
 
 
 def _blend(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:

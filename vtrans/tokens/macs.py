@@ -53,7 +53,8 @@ class LayerMacs:
         enter, seen, fed = np.moveaxis(lengths.astype(float), -1, 0)
         squares = widths.astype(float) ** 2
         layers = enter @ self.selector + seen @ self.attention + squares @ self.square + fed @ self.ffn
-        return layers + self.head * (1 if self.pooled else positions)
+        found: np.ndarray = layers + self.head * (1 if self.pooled else positions)
+        return found
 
 
 def selector_parameters(model: nn.Module) -> int:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
+from vtrans.selectors import PREDICTOR
 from vtrans.tokens.attention import Fidelity
 from vtrans.tokens.encoder import Selector, TokenDecision, Tokens, register_selector
 
@@ -30,7 +31,7 @@ class Predictor(Selector):
         fidelity: `official` masks the attention after the softmax, without renormalising (Transkimmer).
     """
 
-    kind = "predictor"
+    spec = PREDICTOR
     place = "layer"
     learns = True
 
@@ -63,8 +64,8 @@ class Predictor(Selector):
         }
 
     def macs(self, layer: int, hidden: int) -> float:
-        """Two Linears, hidden to hidden and hidden to 2; none where a layer has no predictor."""
-        return hidden * hidden + 2 * hidden if str(layer) in self.mlps else 0
+        """Those of its two Linears; none where a layer has no predictor."""
+        return self.spec.macs(hidden) if str(layer) in self.mlps else 0
 
     def check(self, anatomy: Anatomy, positions: int) -> None:
         """Raise `SuiteError` where the widths differ."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
+from vtrans.selectors import RETENTION
 from vtrans.tokens.encoder import Selector, TokenDecision, Tokens, register_selector
 
 
@@ -24,7 +25,7 @@ class Retention(Selector):
         SuiteError: the configuration rises, or goes below 1.
     """
 
-    kind = "retention"
+    spec = RETENTION
     place = "ffn"
     learns = False
 
@@ -35,10 +36,6 @@ class Retention(Selector):
     def settings(self) -> dict[str, Any]:
         """JSON values to build it from again."""
         return {"lengths": list(self.lengths)}
-
-    def macs(self, layer: int, hidden: int) -> float:
-        """None: the significance is a sum over what the attention has computed."""
-        return 0
 
     def check(self, anatomy: Anatomy, positions: int) -> None:
         """Raise `SuiteError` where the configuration has more layers or tokens than the model."""

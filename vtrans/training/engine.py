@@ -122,7 +122,8 @@ class ShardedEngine:
             self._engines[id(model)] = self._initialise(model)
         self._current = self._engines[id(model)]
         self._current.module.anchor.requires_grad_(True)  # which freezing the model took from it
-        return self._current
+        found: nn.Module = self._current
+        return found
 
     def release(self) -> None:
         """Let go of all models, so that another one has their memory."""

@@ -14,7 +14,7 @@ class _Counter(TorchDispatchMode):
     """Adds up torch's own formulas for matrix products and attention, of forward and backward passes."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0.0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -218,7 +218,8 @@ class Loop:
         self.elapsed = state["elapsed"]
         self.meter.flops = state["flops"]
         self.precisions = list(dict.fromkeys([*state["precisions"], self.precision]))
-        return state["step"]
+        found: int = state["step"]
+        return found
 
 
 def parts(rows: list[int], accumulate: int, rank: int = 0, ranks: int = 1) -> list[tuple[list[int], float]]:

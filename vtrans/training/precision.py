@@ -19,7 +19,7 @@ CONFIRMED = 0.8  # share of the fp32 rate that bf16 reaches at least where there
 def resolve(asked: Precision, device: torch.device) -> Used:
     """What `asked` means on `device`: itself, or for `auto` bf16 where there are units for it and fp32 elsewhere."""
     if asked != "auto":
-        return cast("Used", asked)
+        return asked
     return "bf16" if has_bf16_units(device.type) else "fp32"
 
 
@@ -31,7 +31,8 @@ def has_bf16_units(kind: str) -> bool:
     it, because a kernel may be switched off that the processor has.
     """
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        found: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+        return found
     if kind != "cpu" or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
     units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -118,7 +118,8 @@ def collect(runs: Sequence[Heads]) -> Heads:
 def within_layers(values: np.ndarray, layer: np.ndarray) -> np.ndarray:
     """Values less the mean of their layer: what is left once layers as a whole do not matter."""
     means = np.array([values[layer == each].mean() for each in range(layer.max() + 1)])
-    return values - means[layer]
+    found: np.ndarray = values - means[layer]
+    return found
 
 
 def correlation(share: np.ndarray, kept: np.ndarray) -> tuple[float, float, float]:

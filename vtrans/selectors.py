@@ -1,0 +1,27 @@
+"""What is known of token selectors without torch: their kinds, and what they cost."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vtrans.errors import SuiteError
+
+
+@dataclass(frozen=True)
+class SelectorSpec:
+    """A kind of token selector.
+
+    Attributes:
+        kind: name in saved models.
+        macs: multiply-accumulates per token that enters a layer which has one, from the hidden width.
+    """
+
+    kind: str
+    macs: Callable[[int], float]
+
+    def __post_init__(self) -> None:
+        if not self.kind or not callable(self.macs):
+            raise SuiteError(f"selector {self.kind!r} lacks its kind or its MACs", "name it, and give MACs per token")
+
+
+PREDICTOR = SelectorSpec("predictor", lambda hidden: hidden * hidden + 2 * hidden)  # Linears to hidden and to 2 logits
+RETENTION = SelectorSpec("retention", lambda hidden: 0)  # sums over what the attention has computed
