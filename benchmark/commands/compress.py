@@ -190,5 +190,5 @@ def summary(outcome: Outcome, out: Path) -> str:
         f"{out}: {metrics} on validation; {p.encoder:,} of {p.dense_encoder:,} encoder parameters, "
         f"{p.all:,} of {p.dense_all:,} in all; {speed:.2f}x fewer MACs, "
         f"{o.latency[1]['speedup'][1]:.2f}x faster at batch 32\n"
-        f'load it with: vtrans.pruned.load_pruned("{out}")'
+        f'load it with: vtrans.load_pruned("{out}")'
     )

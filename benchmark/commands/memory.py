@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.common.hub import refuse_offline
 from benchmark.models.registry import ACTIVATIONS, GIB, MODELS
 from vtrans.anatomy import family_of
 from vtrans.errors import SuiteError
@@ -123,10 +124,11 @@ def config_of_model(name: str) -> Any:
     spec = MODELS.get(name)
     if spec and not spec.hub:
         raise SuiteError(f"{name} fits any machine, and comes from no hub", "name a folder, a hub id or llama-2-7b")
+    remedy = "give a folder, or llama-2-7b"
+    repository, revision = (spec.hub, spec.revision) if spec else (name, "")
+    refuse_offline(f"config of {name}", remedy, repository=repository, revision=revision)
     try:
         found = AutoConfig.from_pretrained(spec.hub if spec else name, revision=spec.revision if spec else None)
     except Exception as error:  # the hub client raises its own kinds, requests' and OSError
-        raise SuiteError(
-            f"config of {name} cannot be fetched ({type(error).__name__})", "give a folder, or llama-2-7b"
-        ) from None
+        raise SuiteError(f"config of {name} cannot be fetched ({type(error).__name__})", remedy) from None
     return _decoder(found, name)

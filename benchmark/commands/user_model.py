@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.common.files import check_writable
+from benchmark.common.hub import refuse_offline
 from benchmark.models.registry import MODELS, locate
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import TASKS, Task
@@ -28,14 +29,15 @@ def find_model(name: str, pruned: bool = False) -> Path:
         return locate(MODELS[name])
     from huggingface_hub import snapshot_download
 
+    remedy = f"give a folder, a hub id that is in reach, or one of: {', '.join(MODELS)}"
+    refuse_offline(f"model {name!r} is no folder, and", remedy, repository=name)
     try:
         return check_model(Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "model*.safetensors"])))
     except SuiteError:
         raise
     except Exception as error:  # the hub client raises its own kinds, requests' and OSError
         raise SuiteError(
-            f"model {name!r} is no folder and cannot be fetched ({type(error).__name__})",
-            f"give a folder, a hub id that is in reach, or one of: {', '.join(MODELS)}",
+            f"model {name!r} is no folder and cannot be fetched ({type(error).__name__})", remedy
         ) from None
 
 
@@ -43,9 +45,7 @@ def check_model(folder: Path, pruned: bool = False) -> Path:
     """Raise `SuiteError` where a folder lacks what a safetensors model needs, or is pruned and may not be."""
     for name in ("config.json", "model*.safetensors"):
         if not any(folder.glob(name)):
-            raise SuiteError(
-                f"{folder} has no {name}", "save the model with save_pretrained(..., safe_serialization=True)"
-            )
+            raise SuiteError(f"{folder} has no {name}", "save the model there with save_pretrained")
     if (folder / "pruned.json").exists() and not pruned:
         raise SuiteError(f"{folder} is pruned already", "compress the dense model, to the sparsity you want")
     check_family(folder / "config.json")

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,12 +31,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise `SuiteError` where a folder cannot be made and written to: before hours of training, not after."""
+    """Raise `SuiteError` where a folder cannot be made or written to: before hours of training, not after.
+
+    Nothing is left behind: a call that is refused later has made no folder.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_text("")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=there):
+            return
     except OSError as error:
         raise SuiteError(f"cannot write to {folder}: {error.strerror}", "name a folder that can be written") from None
 

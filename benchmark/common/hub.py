@@ -32,7 +32,10 @@ def _cached(dataset: bool, repository: str, revision: str) -> bool:
         return cache_folder.is_dir() and any(cache_folder.iterdir())
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(repository, "config.json", revision=revision or None), str)
+    try:
+        return isinstance(try_to_load_from_cache(repository, "config.json", revision=revision or None), str)
+    except ValueError:  # a name that no repository can have
+        return False
 
 
 @cache

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.common.digests import check_digest, package_folder
+from benchmark.common.hub import refuse_offline
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.settings import Schedule
 
@@ -191,11 +192,10 @@ def locate(spec: ModelSpec) -> Path:
         return folder
     from huggingface_hub import snapshot_download
 
+    remedy = "connect to the Hugging Face hub once, or use the preset `quick`, which needs none"
+    refuse_offline(f"model {spec.hub}", remedy, repository=spec.hub, revision=spec.revision)
     try:
         patterns = ["*.json", "*.txt", "model*.safetensors"]
         return Path(snapshot_download(spec.hub, revision=spec.revision, allow_patterns=patterns))
     except Exception as error:  # the hub client raises its own kinds, requests' and OSError
-        raise SuiteError(
-            f"model {spec.hub} cannot be fetched ({type(error).__name__})",
-            "connect to the Hugging Face hub once, or use the preset `quick`, which needs none",
-        ) from None
+        raise SuiteError(f"model {spec.hub} cannot be fetched ({type(error).__name__})", remedy) from None

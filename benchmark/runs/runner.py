@@ -69,10 +69,14 @@ def explain(error: BaseException, work: Path) -> SuiteError:
         return RunCancelled("interrupted", "run the same command to go on")
     if isinstance(error, SuiteError):
         return RunFailed(*error.parts)
-    work.mkdir(parents=True, exist_ok=True)
-    (work / "traceback.txt").write_text("".join(traceback.format_exception(error)))
     first = str(error).splitlines()[0] if str(error) else ""
-    return RunFailed(f"{type(error).__name__}: {first}", f"see {work / 'traceback.txt'}")
+    cause = f"{type(error).__name__}: {first}"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        (work / "traceback.txt").write_text("".join(traceback.format_exception(error)))
+    except OSError as full:
+        return RunFailed(cause, f"free some space: its traceback could not be written ({full.strerror})")
+    return RunFailed(cause, f"see {work / 'traceback.txt'}")
 
 
 def _record(cell: Cell, context: TaskContext, started: str, **fields: Any) -> Record:
@@ -121,6 +125,7 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
     if isinstance(cell.method, Dense):
         dense = small
     save_pruned(small, store.work(cell) / "model")
+    context.tokenizer.save_pretrained(store.work(cell) / "model")  # so that `evaluate` and users can load it
     state.report["seconds"] |= seconds_of_base(cell, store)
     budget = cell.base.method.target() if cell.base != cell.teacher else None
     return measure(budget or cell.method.target(), dense, small, context, state, peak)

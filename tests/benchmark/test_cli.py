@@ -343,3 +343,63 @@ def test_a_folder_in_the_place_of_a_record(cli_call, tmp_path):
     for command in (["validate"], ["tables", "glue"]):
         code, out, err = cli_call(*command)
         assert code == 2 and "cannot be read" in out + err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--method", "nothing"),
+        ("--sparsity", "1.5"),
+        ("--model", "no-such-folder"),
+        ("--data-dir", "no-such-folder"),
+        ("--set", "random.recover.lr=fast"),
+        ("--precision", "int8"),
+    ],
+)
+def test_a_refused_call_leaves_nothing_behind(compress_call, tmp_path, more):
+    code, _, err = compress_call(*more)
+    assert code == 2 and err.startswith("error: ") and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hyper_parameter_is_set_and_marks_its_row(cli_call, tiny_preset, data_dir):
+    chosen = ["run", "glue", "--preset", "tiny", "--tasks", "sst2", "--seeds", "0", "--data-dir", str(data_dir)]
+    code, out, err = cli_call(*chosen, "--methods", "random-s50", "--set", "random.recover.lr=0.002")
+    assert code == 0, err
+    assert "training runs in fp32" in out and "estimate: about" in out
+    (row,) = [line for line in out.splitlines() if line.startswith("| random-s50[recover.lr=0.002]")]
+    assert "–" not in row.split("|")[2]
+    code, out, _ = cli_call("tables", "glue", "--preset", "tiny")
+    assert "| random-s50[recover.lr=0.002]" in out
+    assert cli_call("plan", "glue", "--preset", "tiny", "--set", "CoFi.gates")[0] == 2
+    code, _, err = cli_call("plan", "glue", "--preset", "tiny", "--set", "DistilBERT-style.every=3")
+    assert code == 2 and "no row has DistilBERT-style.every" in err
+
+
+def test_a_forced_precision_warns_where_it_is_emulated_and_marks_the_row(cli_call, tiny_preset, monkeypatch):
+    monkeypatch.setattr("vtrans.training.precision.slowdown", lambda kind, used: 50.0)
+    chosen = ["run", "glue", "--preset", "tiny", "--tasks", "sst2", "--data-dir", "nowhere", "--precision", "bf16"]
+    code, _, err = cli_call(*chosen)
+    assert code == 2  # no data; but the warning came first
+    assert err.startswith("warning: bf16 is emulated on this cpu: a matrix product takes 50.0 times as long")
+    assert cli_call("run", "glue", "--preset", "tiny", "--precision", "int8")[0] == 2
+
+
+def test_plan_says_what_the_papers_schedules_take(cli_call):
+    code, out, _ = cli_call("plan", "glue", "--preset", "paper", "--tflops", "100")
+    assert code == 0
+    assert "GPU-hours at 100 TFLOP/s" in out and "GiB at most, disk" in out
+    assert "machine-hours" in cli_call("plan", "glue")[1]
+
+
+def test_help_says_what_the_sparsity_is_a_share_of(cli_call):
+    text = " ".join(cli_call("compress", "--help")[1].replace("│", " ").split())
+    assert "of the encoder's parameters" in text
+
+
+def test_a_run_s_own_model_can_be_evaluated(cli_call, tiny_preset, data_dir, tmp_path):
+    chosen = ["--preset", "tiny", "--data-dir", str(data_dir)]
+    assert cli_call("run", "glue", *chosen, "--tasks", "sst2", "--seeds", "0", "--methods", "random-s50")[0] == 0
+    (model,) = (tmp_path / "results" / "tiny" / "glue" / "work").glob("sst2--random-s50--*/model")
+    code, out, err = cli_call("evaluate", "--model", str(model), "--task", "sst2", *chosen)
+    assert code == 0 and "accuracy" in out, err

@@ -34,13 +34,20 @@ def save_pruned(model: nn.Module, folder: str | Path) -> Path:
         SuiteError: the folder cannot be written.
     """
     folder = Path(folder)
+    part = folder / f".{WEIGHTS}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Clones, because safetensors refuses tensors that share memory.
-        save_file({k: v.detach().clone().contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
+        save_file({k: v.detach().clone().contiguous() for k, v in model.state_dict().items()}, part)
+        part.replace(folder / WEIGHTS)
         write_shapes(model, folder)
-    except OSError as error:
-        raise SuiteError(f"cannot write {folder}: {error.strerror}", "name a folder that can be written") from None
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SuiteError(
+            f"cannot write {folder}: {why}", "free some space, or name a folder that can be written"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
     return folder
 
 

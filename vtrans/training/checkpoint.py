@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from vtrans.errors import RunFailed
+
 
 class StageFiles:
     """`FOLDER/NAME.ckpt` and `FOLDER/NAME.jsonl`; nothing is kept where the folder is None."""
@@ -18,15 +20,27 @@ class StageFiles:
             folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint; a crash meanwhile leaves the old one."""
+        """Replace the checkpoint; a crash meanwhile leaves the old one.
+
+        Raises:
+            RunFailed: the disk is full; nothing half-written stays.
+        """
         if self.checkpoint is None:
             return
         part = self.checkpoint.with_suffix(".part")
-        with part.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(self.checkpoint)
+        try:
+            with part.open("wb") as stream:
+                torch.save(state, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(self.checkpoint)
+        except (OSError, RuntimeError) as error:  # torch raises the latter where its archive cannot be written
+            raise RunFailed(
+                f"cannot write {self.checkpoint} ({str(error).splitlines()[0]})",
+                "free some space and run the same command: the last checkpoint is kept",
+            ) from None
+        finally:
+            part.unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any] | None:
         """The checkpoint; None where there is none, or where it is damaged and now called `*.corrupt`."""
@@ -42,8 +56,11 @@ class StageFiles:
     def append_log(self, line: dict[str, float]) -> None:
         """Add one line of JSON to the log."""
         if self.log is not None:
-            with self.log.open("a") as stream:
-                stream.write(json.dumps(line) + "\n")
+            try:
+                with self.log.open("a") as stream:
+                    stream.write(json.dumps(line) + "\n")
+            except OSError as error:
+                raise RunFailed(f"cannot write {self.log}: {error.strerror}", "free some space") from None
 
     def trim_log(self, step: int) -> None:
         """Drop lines from `step` on, and a half-written one: those steps are made again."""

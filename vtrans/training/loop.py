@@ -1,6 +1,7 @@
 """The one training loop: several optimisers, named loss terms, checkpoints and bit-equal resume."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from vtrans.training.flops import FlopMeter
 from vtrans.training.precision import DTYPES, resolve
 
 LOG_EVERY = 10  # steps
+FIRST_CHECKPOINT = 4.0  # seconds into a stage; the time between checkpoints then doubles up to `RunContext.every`
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -56,7 +58,7 @@ class RunContext:
     Attributes:
         folder: for checkpoints and logs; None to keep nothing.
         report: called after each step with stage name, step, total and the numbers of the step.
-        every: seconds between checkpoints.
+        every: seconds between checkpoints; the first ones come sooner, for machines that are stopped soon.
         stop: set to True from a signal handler, it ends the run at the next step.
         engine: where steps run; of several ranks, the first alone writes files.
         elapsed: seconds of each stage that has ended, resumed parts included.
@@ -96,14 +98,15 @@ def fit(
     files = StageFiles(run_context.folder if run_context.engine.rank == 0 else None, name)
     files.trim_log(first)
     started = saved = time.monotonic()
+    wait = min(FIRST_CHECKPOINT, run_context.every)
     for step in range(first, loop.total):
         numbers = loop.step(step)
         loop.elapsed += time.monotonic() - started
         started = time.monotonic()
         _log(loop, files, run_context, step, numbers)
-        if run_context.stop or step + 1 == loop.total or started - saved > run_context.every:
+        if run_context.stop or step + 1 == loop.total or started - saved > wait:
             files.write(loop.state(step + 1))
-            saved = time.monotonic()
+            saved, wait = time.monotonic(), min(2 * wait, run_context.every)
         if run_context.stop:
             raise RunCancelled(f"stopped at step {step + 1} of {loop.total} of {name}", "run the same command to go on")
     run_context.elapsed[name], run_context.flops[name] = loop.elapsed, loop.meter.flops
@@ -246,7 +249,10 @@ def check_finite(terms: dict[str, Tensor], step: int, stage: str) -> None:
 
 @contextmanager
 def stop_on_interrupt(run_context: RunContext) -> Iterator[None]:
-    """Turn the first Ctrl-C into `run_context.stop`; the second one interrupts at once."""
+    """Turn the first Ctrl-C or SIGTERM into `run_context.stop`; the second one interrupts at once.
+
+    Signals reach the main thread alone; elsewhere nothing is done.
+    """
 
     def handler(number: int, frame: object) -> None:
         """Set the flag, or interrupt."""
@@ -254,8 +260,12 @@ def stop_on_interrupt(run_context: RunContext) -> Iterator[None]:
             raise KeyboardInterrupt
         run_context.stop = True
 
-    before = signal.signal(signal.SIGINT, handler)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, old in before.items():
+            signal.signal(number, old)

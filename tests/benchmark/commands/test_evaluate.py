@@ -80,7 +80,7 @@ def test_bf16_is_near_fp32(language):
         ({"length": 64}, "longer than the 48 positions"),
         ({"zero_shot": ("piqa",)}, "no zero_shot/piqa.jsonl"),
         ({"task": "sst2"}, "no head for sst2"),
-        ({"model": "nowhere/at-all"}, "is no folder and cannot be fetched"),
+        ({"model": "nowhere/at-all"}, "is no folder, and cannot be fetched: the Hugging Face hub is out of reach"),
     ],
 )
 def test_bad_requests_are_named(language, change, message):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from jobs import METHODS, SCHEDULE, new_state
-from tiny import tiny_bert
+from tiny import tiny_bert, tiny_examples
 
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.methods.stages import Finetune
+from vtrans.objectives.base import TaskObjective
 from vtrans.settings import Schedule
+from vtrans.training.checkpoint import StageFiles
 from vtrans.training.loop import RunContext, check_finite, fit, parts, stop_on_interrupt
 
 
@@ -172,3 +175,39 @@ def test_ranks_share_a_step_row_by_row_in_equally_many_parts(count, accumulate, 
     assert sorted(computed) == rows
     assert sum(share for cut in shared for _, share in cut) == pytest.approx(1)
     assert all(part for cut in shared for part, _ in cut)
+
+
+def test_a_full_disk_gives_one_line_and_leaves_no_part(tmp_path, monkeypatch):
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    files = StageFiles(tmp_path, "0-prune")
+    files.write({"step": 1})
+    monkeypatch.setattr("vtrans.training.checkpoint.os.fsync", full)
+    with pytest.raises(RunFailed, match=r"cannot write .*0-prune.ckpt \(.*No space left on device\); free some space"):
+        files.write({"step": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["0-prune.ckpt"]
+    assert files.read() == {"step": 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_both_signals_stop_after_a_checkpoint(number, tmp_path):
+    run_context = RunContext(tmp_path)
+    run_context.report = lambda name, step, total, numbers: signal.raise_signal(number) if step == 3 else None
+    with pytest.raises(RunCancelled, match="stopped at step"), stop_on_interrupt(run_context):
+        METHODS["VTrans"].compress(new_state(run_context))
+    assert (tmp_path / "0-prune.ckpt").exists()
+
+
+def test_the_first_checkpoint_comes_soon_and_later_ones_less_often(tmp_path, monkeypatch):
+    now, written = [0.0], []
+    monkeypatch.setattr("vtrans.training.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(StageFiles, "write", lambda self, state: written.append(state["step"]))
+
+    def tick(*arguments) -> None:
+        now[0] += 3.0
+
+    schedule = Schedule(steps=30, batch=8, lr=1e-3, precision="fp32")
+    fit(TaskObjective(tiny_bert()), tiny_examples(), schedule, 0, "s", RunContext(tmp_path, report=tick, every=12.0))
+    gaps = [after - before for before, after in pairwise([0, *written])][:-1]
+    assert gaps[0] <= 3 and gaps == sorted(gaps) and gaps[-1] > gaps[0] and written[-1] == 30
