@@ -46,14 +46,13 @@ class SearchRetention(Stage):
         from baselines.parts.retention_search import SearchObjective, SoftRetention
         from vtrans.anatomy import anatomy_of
         from vtrans.tokens import Retention, attach
-        from vtrans.training.loop import fit
 
         torch.manual_seed(state.stage_seed)
         positions = state.model.config.max_position_embeddings  # type: ignore[union-attr]
         soft = SoftRetention(len(anatomy_of(state.model).blocks), min(self.length, int(positions)))  # type: ignore[arg-type]
         encoder = attach(state.model, soft.to(next(state.model.parameters()).device))
         objective = SearchObjective(state.model, encoder, self.penalty, self.rate)
-        fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+        state.fit(self, objective, self.schedule)
         encoder.selector = Retention(soft.configuration())
         state.report["retention"] = soft.configuration()
 

@@ -58,13 +58,12 @@ class DistilStudent(Stage):
         import torch
 
         from baselines.parts.student_objective import StudentObjective
-        from vtrans.training.loop import fit
 
         torch.manual_seed(state.stage_seed)
         layers = [layer - 1 for layer in state.report["pruning"]["layers"]]
         objective = StudentObjective(state.model, state.teacher, self.losses, layers, state.transform)
         with objective.attending():
-            fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+            state.fit(self, objective, self.schedule)
         state.transform = objective.transform.weight.detach()
 
     def forecast(self, outlook: Forecast) -> float:

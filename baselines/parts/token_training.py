@@ -39,11 +39,10 @@ class LearnTokens(Stage):
     def run(self, state: CompressionState) -> None:
         """Attach predictors to `state.model` and train both."""
         from vtrans.objectives.tokens import TokenObjective
-        from vtrans.training.loop import fit
 
         encoder = self.attach(state)
         objective = TokenObjective(state.model, encoder, self.losses.weighted, self.rate)
-        fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+        state.fit(self, objective, self.schedule)
 
     def forecast(self, outlook: Forecast) -> float:
         """Passes over all tokens: dropped ones are masked while the selector learns."""

@@ -51,8 +51,8 @@ class Cell:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Everything that the result depends on, as JSON values."""
-        teacher = None if self.parsed.method == "dense" else self.teacher.config["method"]
-        base = {"base": self.base.config["method"]} if self.base != self.teacher else {}
+        teacher = None if self.is_dense else self.teacher.config["method"]
+        base = {"base": self.base.config["method"]} if not self.starts_dense else {}
         if self.base.task != self.task:
             base = {"base": self.base.config}
         return base | {
@@ -90,6 +90,16 @@ class Cell:
             text = get_preset(self.preset.name, "mlm")
             return Cell("mlm", text, text.tasks[0], text_base, self.seed, self.split)
         return Cell(self.home, self.preset, self.task, row, self.seed, self.split) if row else self.teacher
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it is a dense row, a teacher itself."""
+        return self.parsed.method == "dense"
+
+    @property
+    def starts_dense(self) -> bool:
+        """Whether its method starts from its teacher, or is that."""
+        return self.base == self.teacher
 
     @property
     def name(self) -> str:

@@ -39,7 +39,7 @@ class Cost:
 def passes(cell: Cell, rows: int, evaluation_rows: int) -> Passes:
     """What a cell computes on so many sequences, without the cells that it starts from."""
     start = Forecast(rows)
-    if cell.base != cell.teacher:
+    if not cell.starts_dense:
         cell.base.method.forecast(start)
     state = Forecast(rows, start.kept)
     training = cell.method.forecast(state)

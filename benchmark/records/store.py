@@ -1,13 +1,12 @@
 """Records on disk: one JSON per run key, written atomically, read strictly."""
 
 import json
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from benchmark.common.digests import key_of
-from benchmark.common.files import locked, write_atomically
+from benchmark.common.files import write_atomically
 from benchmark.grid.cells import SCHEMA, Cell
 from benchmark.records.predictions import check_predictions
 from benchmark.records.schema import Record
@@ -72,10 +71,6 @@ class Store:
         """Complete records of the given cells; the others are left out."""
         records = {cell: self.read(cell) for cell in cells}
         return {cell: r for cell, r in records.items() if r is not None and r.status == "complete"}
-
-    def claim(self, cell: Cell, wait: bool = False) -> AbstractContextManager[bool]:
-        """Hold the cell against other processes, as `benchmark.common.files.locked` does."""
-        return locked(self.work(cell), wait)
 
 
 def read_record(path: Path) -> Record:

@@ -2,13 +2,12 @@
 
 import json
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.common.device import device
-from benchmark.common.files import write_atomically
+from benchmark.common.files import locked, write_atomically
 from benchmark.grid.cells import SCHEMA, Cell
 from benchmark.models.registry import get_model
 from benchmark.records.memory import PeakMemory
@@ -17,21 +16,18 @@ from benchmark.records.provenance import code, now, provenance
 from benchmark.records.schema import Data, Record
 from benchmark.records.store import Store
 from benchmark.runs.outcome import Measured, measure
-from benchmark.runs.task_context import TaskContext
+from benchmark.runs.task_context import Contexts, TaskContext, Watch, no_watch
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import get_task
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.methods.agnostic import move_encoder
 from vtrans.methods.base import CompressionState, check_packages
-from vtrans.methods.dense import Dense
 
 if TYPE_CHECKING:
     from torch import nn
 
     from benchmark.runs.timing import Estimate
     from vtrans.training.loop import Report
-
-Watch = Callable[[str], AbstractContextManager["Report | None"]]
 
 
 def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | None" = None) -> Record:
@@ -112,31 +108,37 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
     check_packages(cell.method)
     peak, run_context = PeakMemory(), RunContext(folder=store.work(cell), report=report)
     with stop_on_interrupt(run_context):
-        if isinstance(cell.method, Dense):
-            start = dense = context.pretrained(cell.seed)
-        else:
-            start = dense = obtain(cell.teacher, store, context, report)
-        if cell.base != cell.teacher:
-            start = obtain(cell.base, store, context, report)
-        if cell.base.task != cell.task:
-            start = move_encoder(start, context.pretrained(cell.seed))
+        dense, start = starting_models(cell, store, context, report)
         state = CompressionState(start, start, context.train, cell.seed, run_context)
         small = cell.method.compress(state)
-    if isinstance(cell.method, Dense):
-        dense = small
     save_pruned(small, store.work(cell) / "model")
     context.tokenizer.save_pretrained(store.work(cell) / "model")  # so that `evaluate` and users can load it
     state.report["seconds"] |= seconds_of_base(cell, store)
-    budget = cell.base.method.target() if cell.base != cell.teacher else None
-    return measure(budget or cell.method.target(), dense, small, context, state, peak)
+    budget = cell.method.target() if cell.starts_dense else cell.base.method.target() or cell.method.target()
+    return measure(budget, dense or small, small, context, state, peak)
+
+
+def starting_models(
+    cell: Cell, store: Store, context: TaskContext, report: "Report | None"
+) -> tuple["nn.Module | None", "nn.Module"]:
+    """The dense model that a row is compared with (None for the dense row, which makes it), and what it starts from."""
+    if cell.is_dense:
+        return None, context.pretrained(cell.seed)
+    dense = obtain(cell.teacher, store, context, report)
+    if cell.starts_dense:
+        return dense, dense
+    start = obtain(cell.base, store, context, report)
+    if cell.base.task == cell.task:
+        return dense, start
+    return dense, move_encoder(start, context.pretrained(cell.seed))  # pruned on text
 
 
 def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:
     """Seconds that the model cost which a cell starts from, by its row; empty where that is the dense one.
 
-    Of one that was pruned on text, also those of the dense model with a head for words.
+    Of one that was pruned on text, also those of the dense model with an MLM head.
     """
-    if cell.base == cell.teacher:
+    if cell.starts_dense:
         return {}
     needed = [cell.base] if cell.base.task == cell.task else [cell.base.teacher, cell.base]
     records = {each: store.of(each).read(each) for each in needed}
@@ -150,7 +152,7 @@ def obtain(cell: Cell, store: Store, context: TaskContext, report: "Report | Non
 
     store = store.of(cell)
     folder = store.work(cell) / "model"
-    with store.claim(cell, wait=True):
+    with locked(store.work(cell)):
         if not (folder / "pruned.json").exists():
             if cell.task != context.task.name:
                 data = context.folder if get_task(cell.task).source.takes_folder else None
@@ -181,12 +183,6 @@ def check_inputs(cell: Cell, store: Store, context: TaskContext) -> None:
     write_atomically(store.work(cell) / "inputs.json", json.dumps(digests) + "\n")
 
 
-@contextmanager
-def no_watch(name: str) -> "Iterator[None]":
-    """Report nothing."""
-    yield None
-
-
 def run_cells(
     cells: list[Cell],
     store: Store,
@@ -203,38 +199,31 @@ def run_cells(
         RunFailed: at least one cell failed; the others are done.
         RunCancelled: Ctrl-C.
     """
-    for task in dict.fromkeys(cell.task for cell in cells):
-        if get_task(task).source.takes_folder:
-            kind_of(get_task(task)).check_source(get_task(task), folder)  # now, and not after hours of other tasks
-    contexts: dict[str, TaskContext] = {}
-
-    def context_of(cell: Cell) -> TaskContext:
-        """The cell's context, loaded once a task."""
-        if cell.task not in contexts:
-            with watch(cell.preset.model) if get_model(cell.preset.model).prepared else nullcontext() as report:
-                contexts[cell.task] = TaskContext.load(cell, folder, store.folder / "work", report)
-        return contexts[cell.task]
-
+    check_sources(cells, folder)
+    contexts = Contexts(folder, store.folder / "work", watch)
     if announce:
         from benchmark.runs.timing import estimate
 
-        announce(estimate(cells, store, {cell.task: context_of(cell) for cell in cells}))
-    failures: list[str] = []
-    ran = 0
+        announce(estimate(cells, store, {cell.task: contexts.of(cell) for cell in cells}))
+    failures, ran = list[str](), 0
     for cell in cells:
-        with store.claim(cell) as mine:
+        with locked(store.work(cell), wait=False) as mine:
             if not mine or store.complete([cell]):  # another process has it, or has just ended it
                 continue
-            context = context_of(cell)
-            check_inputs(cell, store, context)
+            check_inputs(cell, store, contexts.of(cell))
             try:
                 with watch(cell.name) as report:
-                    run_cell(cell, store, context, report)
+                    run_cell(cell, store, contexts.of(cell), report)
                 ran += 1
-            except RunCancelled:
-                raise
             except RunFailed as error:
                 failures.append(f"{cell.name}: {error}")
     if failures:
         raise RunFailed(f"{len(failures)} of {len(cells)} cells failed: {failures[0]}", "`plan` lists them all")
     return ran
+
+
+def check_sources(cells: list[Cell], folder: Path | None) -> None:
+    """Raise `SuiteError` where a file of a task is missing: now, and not after hours of other tasks."""
+    for task in (get_task(name) for name in dict.fromkeys(cell.task for cell in cells)):
+        if task.source.takes_folder:
+            kind_of(task).check_source(task, folder)

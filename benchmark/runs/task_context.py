@@ -1,5 +1,7 @@
-"""The context that cells run on: a task's data, encoded, and the pretrained model, loaded once a task."""
+"""The context that cells run on: a task's data, encoded, and the pretrained model, loaded once per task."""
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TaskContext:
-    """A task, loaded: data, tokeniser, pretrained model."""
+    """A task, loaded: data, tokenizer, pretrained model."""
 
     task: Task
     data: TaskData
@@ -87,3 +89,34 @@ class TaskContext:
     def pretrained(self, seed: int) -> "nn.Module":
         """The pretrained model with a task head drawn from `seed`."""
         return self.kind.pretrained(self.source, self.task, seed).to(device())
+
+
+Watch = Callable[[str], AbstractContextManager["Report | None"]]
+
+
+@contextmanager
+def no_watch(name: str) -> Iterator[None]:
+    """Report nothing."""
+    yield None
+
+
+class Contexts:
+    """The contexts of a grid, each loaded when its task is first asked for, and once.
+
+    Args:
+        folder: what `--data-dir` names.
+        cache: for models that the suite makes itself.
+        watch: opens, for the name of such a model, the function that its steps are reported to.
+    """
+
+    def __init__(self, folder: Path | None, cache: Path, watch: Watch = no_watch) -> None:
+        self.folder, self.cache, self.watch = folder, cache, watch
+        self._loaded: dict[str, TaskContext] = {}
+
+    def of(self, cell: Cell) -> TaskContext:
+        """The context of a cell's task."""
+        if cell.task not in self._loaded:
+            made = get_model(cell.preset.model).prepared
+            with self.watch(cell.preset.model) if made else nullcontext() as report:
+                self._loaded[cell.task] = TaskContext.load(cell, self.folder, self.cache, report)
+        return self._loaded[cell.task]

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -73,6 +73,7 @@ def estimate(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskContex
         context, first = contexts[task], next(cell for cell in needed if cell.task == task)
         schedules = first.preset.schedules(task)
         schedule = schedules.finetune or schedules.prune
+        schedule = replace(schedule, precision=cast("Precision", first.parsed.precision or schedule.precision))
         step, evaluated = time_passes(first, context, schedule, finetunes=schedules.finetune is not None)
         steps[task] = step * TRAINED * schedule.batch
         for cell in (cell for cell in needed if cell.task == task):

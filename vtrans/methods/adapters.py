@@ -31,7 +31,6 @@ class RecoverLora(Stage):
 
         from vtrans.methods.stages import make_distiller
         from vtrans.objectives.base import AdapterObjective
-        from vtrans.training.loop import fit
 
         torch.manual_seed(state.stage_seed)
         distiller = make_distiller(state, self.distillation, self.schedule)
@@ -40,7 +39,7 @@ class RecoverLora(Stage):
         )
         adapted: Any = get_peft_model(state.model, settings)
         objective = AdapterObjective(adapted, distiller)
-        fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+        state.fit(self, objective, self.schedule)
         state.model = adapted.merge_and_unload()
 
     def forecast(self, outlook: Forecast) -> float:

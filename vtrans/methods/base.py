@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from vtrans.errors import SuiteError
 from vtrans.forecast import Forecast
 from vtrans.selectors import SelectorSpec
-from vtrans.settings import Budget, Setting
+from vtrans.settings import Budget, Schedule, Setting
 
 if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line lists methods
     from torch import nn
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line
     from vtrans.data.examples import Examples
     from vtrans.pruning.gates import GateSet
     from vtrans.pruning.masks import Masks
-    from vtrans.training.loop import RunContext
+    from vtrans.training.loop import Objective, RunContext
 
 
 @dataclass
@@ -58,6 +58,12 @@ class CompressionState:
     def label(self, stage: "Stage") -> str:
         """Name of the files and log lines of the running stage."""
         return f"{self.stage}-{stage.name}"
+
+    def fit(self, stage: "Stage", objective: "Objective", schedule: Schedule) -> None:
+        """Train an objective on the state's rows, under the stage's name and seed; see `vtrans.training.loop.fit`."""
+        from vtrans.training.loop import fit
+
+        fit(objective, self.train, schedule, self.stage_seed, self.label(stage), self.run_context)
 
 
 class Stage(ABC):

@@ -7,6 +7,7 @@ from vtrans.errors import SuiteError
 from vtrans.forecast import FROZEN, TRAINED, Forecast
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
+from vtrans.training.loop import fit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +71,6 @@ class Finetune(Stage):
     def run(self, state: CompressionState) -> None:
         """Fine-tune `state.model`."""
         from vtrans.objectives.base import TaskObjective
-        from vtrans.training.loop import fit
 
         fit(
             TaskObjective(state.model),
@@ -121,11 +121,10 @@ class Prune(Stage):
 
     def run(self, state: CompressionState) -> None:
         """Train, then set `state.gates`, `state.decision` and `state.transform`."""
-        from vtrans.training.loop import fit
 
         objective = self.objective(state)
         with objective.context():
-            fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+            state.fit(self, objective, self.schedule)
         state.gates, state.transform = objective.gates, objective.distiller.transform.weight.detach()
         self._decide(state, objective)
 
@@ -217,14 +216,13 @@ class TuneScales(Stage):
     def run(self, state: CompressionState) -> None:
         """Update `state.decision` with the trained scales."""
         from vtrans.objectives.base import ScaleObjective
-        from vtrans.training.loop import fit
 
         assert state.gates is not None and state.decision is not None, "TuneScales follows Prune"
         keep = state.gates.kept_by(state.decision)
         distiller = make_distiller(state, self.distillation, self.schedule)
         objective = ScaleObjective(state.model, distiller, state.gates, keep, self.rate)
         with objective.context():
-            fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+            state.fit(self, objective, self.schedule)
         state.decision = state.gates.fixed(keep)
 
     def forecast(self, outlook: Forecast) -> float:
@@ -262,11 +260,10 @@ class Recover(Stage):
     def run(self, state: CompressionState) -> None:
         """Fine-tune `state.model` by distillation."""
         from vtrans.objectives.base import RecoveryObjective
-        from vtrans.training.loop import fit
 
         distiller = make_distiller(state, self.distillation, self.schedule)
         objective = RecoveryObjective(state.model, distiller)
-        fit(objective, state.train, self.schedule, state.stage_seed, state.label(self), state.run_context)
+        state.fit(self, objective, self.schedule)
         state.transform = distiller.transform.weight.detach()
 
     def forecast(self, outlook: Forecast) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_records import make_record
 
-from benchmark.common.files import write_atomically
+from benchmark.common.files import locked, write_atomically
 from benchmark.grid.cells import plan
 from benchmark.records.memory import PeakMemory
 from benchmark.records.predictions import read_predictions
@@ -103,9 +103,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
 
 
 def test_a_claimed_cell_is_left_to_its_owner(store, cell):
-    with store.claim(cell) as mine, store.claim(cell) as theirs:
+    with locked(store.work(cell), wait=False) as mine, locked(store.work(cell), wait=False) as theirs:
         assert mine and not theirs
-    with store.claim(cell) as again:
+    with locked(store.work(cell), wait=False) as again:
         assert again
 
 
