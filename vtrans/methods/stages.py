@@ -7,7 +7,6 @@ from vtrans.errors import SuiteError
 from vtrans.forecast import FROZEN, TRAINED, Forecast
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
-from vtrans.training.loop import fit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,14 +71,7 @@ class Finetune(Stage):
         """Fine-tune `state.model`."""
         from vtrans.objectives.base import TaskObjective
 
-        fit(
-            TaskObjective(state.model),
-            state.train,
-            self.schedule,
-            state.stage_seed,
-            state.label(self),
-            state.run_context,
-        )
+        state.fit(self, TaskObjective(state.model), self.schedule)
 
     def forecast(self, outlook: Forecast) -> float:
         """Forward and backward passes of the model."""
