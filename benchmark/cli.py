@@ -219,7 +219,7 @@ def paper(
 
 @app.command()
 def probe(
-    runs: Annotated[list[Path], typer.Argument(help="records of one pruned row, one a seed")],
+    runs: Annotated[list[Path], typer.Argument(help="records of one pruned row, one per seed")],
     data_dir: DataDir = None,
 ) -> None:
     """Compare where kept and pruned heads of the dense model look: a table and a figure beside the records."""
@@ -372,8 +372,8 @@ def memory(
     stage: Stage = 3,
     offload: Offload = False,
     checkpointing: Checkpointing = False,
-    batch: Annotated[int, typer.Option(min=1, help="sequences a GPU")] = 1,
-    length: Annotated[int, typer.Option(min=1, help="tokens a sequence")] = 512,
+    batch: Annotated[int, typer.Option(min=1, help="sequences per GPU")] = 1,
+    length: Annotated[int, typer.Option(min=1, help="tokens per sequence")] = 512,
 ) -> None:
     """Estimate the memory a GPU needs to train gates on a model in shards; nothing is loaded."""
     from benchmark.commands.memory import config_of_model, estimate

@@ -28,12 +28,12 @@ def check_range(thing: object, name: str, low: float, high: float = float("inf")
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast one stage trains.
+    """How long and at which rates one stage trains.
 
     Attributes:
         epochs: passes over the data; used where `steps` is 0.
         steps: optimiser steps.
-        batch: sequences an optimiser step.
+        batch: sequences per optimiser step.
         accumulate: parts that a batch is computed in, one after the other.
         lr: peak learning rate of the weights.
         decay: `linear` to 0, or `constant`.
@@ -161,10 +161,10 @@ class Constraint:
     """How a Lagrangian holds the expected sparsity s to a rising target t: l1 (s - t) + l2 (s - t)^2.
 
     Attributes:
-        rate: Adam's learning rate of the multipliers, which ascend from 0 and `quadratic`.
+        rate: Adam's learning rate of the Lagrange multipliers, which ascend from 0 and `quadratic`.
         quadratic: start of l2 (CoFi: 0). A large one answers a gap at once and in proportion, and so spares
             l1 the wind-up that overshoots the target and prunes what does not come back.
-        bound: the multipliers stay within [-bound, bound]; 0 for no bound.
+        bound: the Lagrange multipliers stay within [-bound, bound]; 0 for no bound.
         warmup: share of the pruning steps over which t rises from 0 to the sparsity.
         calibrate: move the decision threshold at the end so that the real size meets the target.
     """

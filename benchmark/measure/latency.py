@@ -14,12 +14,12 @@ TIMED, WARMUP = 30, 3
 
 
 def compare(dense: nn.Module, small: nn.Module, examples: Examples, batch: int) -> dict[str, Any]:
-    """Time both models on the same batches, alternately; milliseconds a batch and their ratio.
+    """Time both models on the same batches, alternately; milliseconds per batch and their ratio.
 
     Args:
         dense, small: models in evaluation mode on the same device.
         examples: rows whose first batches are run, in their own order, each padded to its longest.
-        batch: sequences a batch.
+        batch: sequences per batch.
 
     Returns:
         Median and quartiles of both models and of the ratio dense / small, batch by batch.

@@ -114,7 +114,7 @@ class MacCurve:
         return self.constant + self.linear * length + self.quadratic * length**2
 
     def regimes(self, lengths: Sequence[int], fixed: int) -> dict[str, float]:
-        """Mean MACs a sequence over rows of the given lengths, in the order of the data.
+        """Mean MACs per sequence over rows of the given lengths, in the order of the data.
 
         `unpadded`: each at its real length. `batch`: padded to the longest of its batch of 32.
         `sequence`: padded to `fixed` tokens (longer ones are counted at their own length).

@@ -21,7 +21,7 @@ class Predicted:
 
     Attributes:
         logits: of each sequence, `(outputs,)`, or `(length, 2)` for the start and end of an answer.
-        lengths: tokens under way in each layer, `(rows, layers, 3)` as of `vtrans.tokens.encoder.TokenRecord`;
+        lengths: tokens in each layer, `(rows, layers, 3)` as of `vtrans.tokens.encoder.TokenRecord`;
             None for a model that drops none.
     """
 

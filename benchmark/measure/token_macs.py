@@ -20,7 +20,7 @@ TOLERANCE = 1e-3  # between fvcore and the closed form
 
 
 def dynamic_regimes(model: nn.Module, lengths: np.ndarray, real: Sequence[int]) -> dict[str, float]:
-    """Mean MACs a sequence in the regimes of `MacCurve.regimes`.
+    """Mean MACs per sequence in the regimes of `MacCurve.regimes`.
 
     Args:
         model: drops tokens.

@@ -24,7 +24,7 @@ LIMITS = {"gated": 1.15, "gated + distillation": 1.6}
 
 
 def main() -> None:
-    """Print all figures, one a line."""
+    """Print all figures, one per line."""
     from benchmark.cli import echo
     from benchmark.overhead.tokens import token_ratios, varied_examples
 

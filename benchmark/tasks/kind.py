@@ -56,7 +56,7 @@ class Scored:
 
     Attributes:
         metrics: every metric of the task.
-        lengths: tokens under way in each layer, `(sequences, layers, 3)` as of `vtrans.tokens.encoder.TokenRecord`;
+        lengths: tokens in each layer, `(sequences, layers, 3)` as of `vtrans.tokens.encoder.TokenRecord`;
             None for a model that drops none.
         predictions: what the model said of each example, as arrays by name whose first axis is examples: `prediction`,
             and `score`, on which the metric rests, where it is no mean of hits.

@@ -194,7 +194,7 @@ def no_anatomy(kind: str) -> SuiteError:
     )
 
 
-def tied(model: nn.Module, reader: str, table: str) -> tuple[tuple[str, str], ...]:
-    """The pair where `reader` shares the weight of `table`, else nothing."""
-    shared = model.get_submodule(reader).weight is model.get_submodule(table).weight
-    return ((reader, table),) if shared else ()
+def tied(model: nn.Module, linear: str, table: str) -> tuple[tuple[str, str], ...]:
+    """The pair where the Linear at `linear` shares the weight of `table`, else nothing."""
+    shared = model.get_submodule(linear).weight is model.get_submodule(table).weight
+    return ((linear, table),) if shared else ()

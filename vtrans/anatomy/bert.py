@@ -113,7 +113,7 @@ def read(model: Any) -> Anatomy:
     """Name the parts of a `BertModel`, of a model with one inside and Linears on top of it, or a masked LM.
 
     Raises:
-        SuiteError: the model has a head for sentence pairs beside that for words.
+        SuiteError: the model has a head for sentence pairs beside its MLM head.
     """
     if hasattr(getattr(model, "cls", None), "seq_relationship"):
         raise SuiteError("BertForPreTraining has two heads on top", "load it as BertForMaskedLM")

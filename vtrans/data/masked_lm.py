@@ -22,7 +22,7 @@ def masked_count(length: int) -> int:
 
 @dataclass(frozen=True)
 class MaskedWindows(Examples):
-    """Windows of a text, framed by two special tokens. `labels` are zeros, one a window: there is one class.
+    """Windows of a text, framed by two special tokens. `labels` are zeros, one per window: there is one class.
 
     Attributes:
         mask: id of the mask token.

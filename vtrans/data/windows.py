@@ -14,7 +14,7 @@ IGNORED = -100  # label of a token that is not scored
 
 @dataclass(frozen=True)
 class Windows(Examples):
-    """Windows of a text. `labels` are zeros, one a window: there is one class.
+    """Windows of a text. `labels` are zeros, one per window: there is one class.
 
     Attributes:
         context: tokens at the head of each window that are there to be read and not to be predicted.

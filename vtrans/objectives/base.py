@@ -96,7 +96,7 @@ class AdapterObjective(RecoveryObjective):
 
 
 class PruningObjective:
-    """Gates, multipliers and (unless frozen) weights, trained together.
+    """Gates, Lagrange multipliers and (unless frozen) weights, trained together.
 
     Args:
         model: the student; its parameters are trained in place.
@@ -141,7 +141,7 @@ class PruningObjective:
             yield
 
     def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
-        """Weights and layer transformation, gates, and the ascending multipliers."""
+        """Weights and layer transformation, gates, and the ascending Lagrange multipliers."""
         model, distiller = self.modules["model"], self.modules["distiller"]
         freeze(model, schedule, weights=self.frozen)
         distiller.requires_grad_(not self.frozen)
@@ -149,7 +149,7 @@ class PruningObjective:
         if not self.frozen:
             optimizers["weights"] = weight_optimizer({"model": model, "distiller": distiller}, schedule)
         optimizers["gates"] = gate_optimizer(self.gates, self.rates)
-        optimizers["multipliers"] = self.lagrangian.optimizer()
+        optimizers["lagrangian"] = self.lagrangian.optimizer()
         return optimizers
 
     def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
@@ -167,12 +167,12 @@ class PruningObjective:
         return terms
 
     def after_step(self) -> None:
-        """Bring gates and multipliers back into their bounds."""
+        """Bring gates and Lagrange multipliers back into their bounds."""
         self.gates.clamp_()
         self.lagrangian.clamp_()
 
     def metrics(self) -> dict[str, float]:
-        """Expected and real sparsity against the target, and the multipliers."""
+        """Expected and real sparsity against the target, and the Lagrange multipliers."""
         real = removed(self.budget, self.size, Counts.of(self.gates.decide()))
         return {
             "expected": self._sparsity,

@@ -14,7 +14,7 @@ from vtrans.settings import Budget, Constraint
 
 
 class Lagrangian(nn.Module):
-    """l1 (s - t) + l2 (s - t)^2 with multipliers that ascend (CoFi section 3; TVA section 2.3).
+    """l1 (s - t) + l2 (s - t)^2 with Lagrange multipliers that ascend (CoFi section 3; TVA section 2.3).
 
     The equality constraint leaves l1 free in sign: it is negative while the model is too large.
     """
@@ -36,7 +36,7 @@ class Lagrangian(nn.Module):
 
     @torch.no_grad()
     def clamp_(self) -> None:
-        """Keep the multipliers within their bound."""
+        """Keep the Lagrange multipliers within their bound."""
         if self.settings.bound:
             self.linear.clamp_(-self.settings.bound, self.settings.bound)
             self.quadratic.clamp_(-self.settings.bound, self.settings.bound)

@@ -1,7 +1,7 @@
-"""Gates: random multipliers whose distribution says which units of a model may go.
+"""Gates: random masks whose distribution says which units of a model can be pruned.
 
 The variational gate is the VIB mask of VTrans: `z = mu + sigma * eps`, kept where mu^2 > sigma^2, with
-the closed-form information cost `KL = 1/2 log(1 + mu^2 / sigma^2)` a unit (VIBNet; TVA-prune eq. 1-2).
+the closed-form information cost `KL = 1/2 log(1 + mu^2 / sigma^2)` per unit (VIBNet; TVA-prune eq. 1-2).
 """
 
 from abc import ABC, abstractmethod
@@ -25,7 +25,7 @@ class Gate(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, *lead: int) -> Tensor:
-        """Draw multipliers, `(*lead, n)`, differentiable in the gate's parameters."""
+        """Draw masks, `(*lead, n)`, differentiable in the gate's parameters."""
 
     @abstractmethod
     def expected(self) -> Tensor:
@@ -51,7 +51,7 @@ class Gate(nn.Module, ABC):
         return torch.zeros((), device=next(self.parameters()).device)
 
     def anneal(self, progress: float) -> None:
-        """Told before each step how much of the pruning, in [0, 1], is over; for gates that harden on the way."""
+        """Called before each step with the progress of pruning in [0, 1], for gates that harden as it goes on."""
 
     def clamp_(self) -> None:
         """Bring the parameters back into their bounds after an optimiser step."""
@@ -131,7 +131,7 @@ class VariationalGate(Gate):
 
 
 class GateSet(nn.Module):
-    """One gate vector a site, laid over a model's anatomy.
+    """One gate vector per site, laid over a model's anatomy.
 
     Args:
         anatomy: parts of the model; layers may differ in their number of units.
@@ -163,7 +163,7 @@ class GateSet(nn.Module):
     def sample(self, *lead: int) -> Masks:
         """Draw all sites. `lead` are the leading dimensions of the noise: none, `(batch, 1)` or `(batch, length)`.
 
-        The hidden gate is drawn once a step and without them, so that it folds into the norms for free.
+        The hidden gate is drawn once per step and without them, so that it folds into the norms for free.
         """
         drawn = {s: self[s].sample(*(() if s == "hidden" else lead)) for s in self}
         return self._assemble(drawn, self._survivors())
@@ -186,7 +186,7 @@ class GateSet(nn.Module):
         return self._assemble({s: self[s].fold() * keep[s] for s in self}, None)
 
     def kept_by(self, decision: Masks) -> dict[str, Tensor]:
-        """The keep masks, bool `(n,)` a site, that a decision over the same units stands for."""
+        """The keep masks, bool `(n,)` per site, that a decision over the same units stands for."""
         parts = {site: getattr(decision, site) for site in self}
         parts["hidden"] = (decision.hidden,)
         return {s: torch.cat([z.detach().reshape(-1) for z in parts[s]]) != 0 for s in self}
@@ -206,7 +206,7 @@ class GateSet(nn.Module):
         return {s: self[s].penalty() for s in self}
 
     def anneal(self, progress: float) -> None:
-        """Tell all gates how much of the pruning is over."""
+        """Pass the progress of pruning, in [0, 1], to all gates."""
         for site in self:
             self[site].anneal(progress)
 

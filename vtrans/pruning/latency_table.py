@@ -117,7 +117,7 @@ def measure_table(model: nn.Module, batch: int, length: int) -> LatencyTable:
 
 
 def _rising(times: Sequence[float], layers: int) -> Floats:
-    """Prices a layer; noise may not make a wider one cheaper, and none costs nothing."""
+    """Prices per layer; noise may not make a wider one cheaper, and no unit costs nothing."""
     best, found = 0.0, []
     for value in [0.0, *times[1:]]:
         best = max(best, value / layers)

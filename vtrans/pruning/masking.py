@@ -14,7 +14,7 @@ from vtrans.pruning.masks import Masks
 
 
 class Masking:
-    """Holds the multipliers that the hooks of one gated model read at each forward pass."""
+    """Holds the masks that the hooks of one model read at each forward pass."""
 
     def __init__(self, masks: Masks) -> None:
         self.masks = masks
@@ -22,7 +22,7 @@ class Masking:
 
 @contextmanager
 def apply_masks(model: nn.Module, masks: Masks) -> Iterator[Masking]:
-    """Gate `model` inside the context; set `.values` of what it yields before each forward pass.
+    """Mask `model` inside the context; set `.masks` of what it yields before each forward pass.
 
     The hidden gate is multiplied into every norm of the residual stream, which makes it exact there and
     in the residual; norms run over the survivors only. Head and FFN gates multiply the input of the
@@ -30,7 +30,7 @@ def apply_masks(model: nn.Module, masks: Masks) -> Iterator[Masking]:
 
     Args:
         model: a model with an anatomy; its parameters are not changed.
-        masks: multipliers to start with.
+        masks: masks to start with.
     """
     anatomy, masking = anatomy_of(model), Masking(masks.to(next(model.parameters()).device))
     with ExitStack() as stack:
@@ -122,7 +122,7 @@ def masked_layer_norm(
         x: `(..., d)`.
         weight, bias: affine of the norm, `(d,)`; the bias may be None.
         eps: added to the variance.
-        z: hidden multipliers, `(d,)`.
+        z: hidden masks, `(d,)`.
         survivors: bool `(d,)`, or None for all.
     """
     weight, bias = weight * z, None if bias is None else bias * z

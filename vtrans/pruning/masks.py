@@ -1,4 +1,4 @@
-"""The numbers that gates multiply into a model: sampled while training, fixed for surgery."""
+"""Masks: what gates multiply into a model, sampled while training and fixed for surgery."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,14 +11,14 @@ from vtrans.anatomy import Anatomy
 
 @dataclass(frozen=True)
 class Masks:
-    """One multiplier a unit; 0 means pruned. Each may carry leading batch and token dimensions.
+    """One multiplier per unit; 0 means pruned. Each may carry leading batch and token dimensions.
 
     Attributes:
         hidden: `(..., hidden)`, shared by the whole residual stream.
-        heads: `(..., heads)` a layer.
-        ffn: `(..., ffn)` a layer.
-        attention_layer: `(...,)` a layer, on the output of the attention sub-layer.
-        ffn_layer: `(...,)` a layer, on the output of the FFN sub-layer.
+        heads: `(..., heads)` per layer.
+        ffn: `(..., ffn)` per layer.
+        attention_layer: `(...,)` per layer, on the output of the attention sub-layer.
+        ffn_layer: `(...,)` per layer, on the output of the FFN sub-layer.
         survivors: bool `(hidden,)`, the units that the norms run over; None for all of them.
         attention_alive, ffn_alive: False where a sub-layer is the identity.
     """
@@ -68,7 +68,7 @@ class Masks:
         )
 
     def to(self, device: torch.device) -> "Masks":
-        """The same multipliers on `device`."""
+        """The same masks on `device`."""
         tensors = {
             "hidden": self.hidden.to(device),
             "survivors": None if self.survivors is None else self.survivors.to(device),
@@ -77,7 +77,7 @@ class Masks:
         return replace(self, **tensors, **{s: tuple(z.to(device) for z in getattr(self, s)) for s in sites})  # type: ignore
 
     def kept(self) -> dict[str, int | list[int]]:
-        """Kept units: hidden, and heads and FFN units a layer (0 where the sub-layer is gone)."""
+        """Kept units: hidden, and heads and FFN units per layer (0 where the sub-layer is gone)."""
         heads = [int((z != 0).sum()) if on else 0 for z, on in zip(self.heads, self.attention_alive, strict=True)]
         ffn = [int((z != 0).sum()) if on else 0 for z, on in zip(self.ffn, self.ffn_alive, strict=True)]
         return {"hidden": int((self.hidden != 0).sum()), "heads": heads, "ffn": ffn}

@@ -37,7 +37,7 @@ class Size:
         inside: parameters of an attention beside its Linears and that norm: of norms inside its heads.
         rows: rows of all embedding tables.
         stem_norms: norms outside the layers.
-        norm: parameters of a norm a hidden unit (2 for LayerNorm, 1 for RMSNorm).
+        norm: parameters of a norm per hidden unit (2 for LayerNorm, 1 for RMSNorm).
         output_columns: output columns of the Linears that read the residual stream.
         untied_columns: those of them whose weight is not an embedding table's.
         head_transforms: square Linears on the residual stream.

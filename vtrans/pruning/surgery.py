@@ -16,7 +16,7 @@ from vtrans.pruning.masks import Masks
 def materialise(model: nn.Module, masks: Masks) -> nn.Module:
     """Return a smaller copy of `model` that computes what the gated model computes, to rounding.
 
-    Each multiplier is folded where that is exact: the hidden one into the affine of the norms, head and
+    Each mask is folded where that is exact: the hidden one into the affine of the norms, head and
     FFN ones into the input columns of the output projections, layer ones into their weight and bias.
 
     Args:
@@ -102,15 +102,15 @@ def _in_parts(model: nn.Module, path: str, parts: int, rows: Tensor) -> Tensor:
 
 def untied_output_linears(anatomy: Anatomy) -> list[str]:
     """Readers with a weight of their own."""
-    shared = {reader for reader, _ in anatomy.tied}
+    shared = {path for path, _ in anatomy.tied}
     return [path for path in anatomy.output_linears if path not in shared]
 
 
 def retie(model: nn.Module, anatomy: Anatomy) -> None:
     """Let tied output Linears share the weight of their embedding table again, after it was replaced."""
-    for reader, table in anatomy.tied:
-        model.get_submodule(reader).weight = model.get_submodule(table).weight
-        model.get_submodule(reader).in_features = model.get_submodule(table).embedding_dim
+    for path, table in anatomy.tied:
+        model.get_submodule(path).weight = model.get_submodule(table).weight
+        model.get_submodule(path).in_features = model.get_submodule(table).embedding_dim
 
 
 def _cut_ffn(model: nn.Module, block: Block, index: int, masks: Masks, hidden: Tensor) -> None:

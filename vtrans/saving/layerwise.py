@@ -66,7 +66,7 @@ def materialise_files(source: Path, masks: Masks, out: Path) -> Path:
     Args:
         source: folder of a dense model that transformers saved, in one file or several.
         masks: a hard decision over its units.
-        out: folder for the smaller one, in one file for what is outside the layers and one a layer.
+        out: folder for the smaller one, in one file for what is outside the layers and one per layer.
 
     Raises:
         SuiteError: a file or tensor is missing or damaged.
@@ -121,7 +121,7 @@ def _write_part(model: nn.Module, path: Path) -> None:
 
 
 def save_decision(masks: Masks, path: Path) -> None:
-    """Write a decision's multipliers to a safetensors file."""
+    """Write a decision's masks to a safetensors file."""
     save_file({name: tensor.detach().float().cpu().contiguous() for name, tensor in _named(masks).items()}, path)
 
 

@@ -14,10 +14,10 @@ class LayerMacs:
     """MACs of each layer by the tokens it sees; arrays of `(layers,)`.
 
     Attributes:
-        selector: of the predictor, a token that enters.
-        attention, square: of the projections a token, and of scores and context a pair of tokens.
-        ffn: of the FFN, a token.
-        head: of pooler and task head: for each sequence, or for each token where `pooled` is False.
+        selector: of the selector, per token that enters.
+        attention, square: of the projections per token, and of scores and context per pair of tokens.
+        ffn: of the FFN, per token.
+        head: of pooler and task head: per sequence, or per token where `pooled` is False.
     """
 
     selector: np.ndarray

@@ -1,7 +1,7 @@
 """Where a training step runs: in this process, or in several with the backbone in shards (DeepSpeed ZeRO).
 
-The backbone is frozen under DeepSpeed. What trains, gates and multipliers, is small: every rank holds it whole, and
-its gradients are summed over ranks, outside the shards. So every rank makes the same step.
+The backbone is frozen under DeepSpeed. What trains, gates and Lagrange multipliers, is small: every rank holds it
+whole, and its gradients are summed over ranks, outside the shards. So every rank makes the same step.
 """
 
 import os
@@ -44,7 +44,7 @@ class LocalEngine:
     rank, ranks = 0, 1
 
     def device(self, model: nn.Module) -> torch.device:
-        """That of its weights."""
+        """The device of its weights."""
         return next(model.parameters()).device
 
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -80,7 +80,7 @@ class Sharding:
             raise SuiteError("stage 2 keeps the weights on the device", "offload under stage 3")
 
     def config(self, batch: int) -> dict[str, Any]:
-        """DeepSpeed's configuration for `batch` sequences a rank."""
+        """DeepSpeed's configuration for `batch` sequences per rank."""
         zero: dict[str, Any] = {"stage": self.stage}
         if self.stage == 3:
             zero |= {"stage3_param_persistence_threshold": 0}
@@ -117,7 +117,7 @@ class ShardedEngine:
         return torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """DeepSpeed's engine around the frozen model, made once a model."""
+        """DeepSpeed's engine around the frozen model, made once per model."""
         if id(model) not in self._engines:
             self._engines[id(model)] = self._initialise(model)
         self._current = self._engines[id(model)]

@@ -34,7 +34,7 @@ def _paper(task: str) -> Schedules:
     # The paper names neither corpus nor steps of its task-agnostic rows; these are our choice.
     prune = Schedule(epochs=1, batch=64, lr=5e-5, warmup=0.05)
     return Schedules(
-        finetune=None,  # the hub's model has a head for words
+        finetune=None,  # the hub's model has an MLM head
         prune=prune,
         recover=prune,
         fast_prune=prune,

@@ -113,7 +113,7 @@ def load_items(name: str, folder: Path | None, rows: int = 0) -> list[Item]:
         raise SuiteError(f"{folder} has no zero_shot/{name}.jsonl", f"put it there, columns {columns}")
     items = [_parse(read, row, where, columns) for where, row in islice(read_rows(found[0]), rows or None)]
     if not items:
-        raise SuiteError(f"{found[0]} is empty", f"put JSON objects there, one a line, columns {columns}")
+        raise SuiteError(f"{found[0]} is empty", f"put JSON objects there, one per line, columns {columns}")
     return items
 
 

@@ -20,7 +20,7 @@ ANSWER_TOKENS, CANDIDATES = 30, 20  # longest answer, and starts and ends that a
 
 @dataclass(frozen=True)
 class SpanExamples(Examples):
-    """Windows of passages, each after its question. `labels` are zeros, one a window.
+    """Windows of passages, each after its question. `labels` are zeros, one per window.
 
     Attributes:
         spans: token where the answer starts and where it ends; (0, 0), the first token, where it is not in there.
