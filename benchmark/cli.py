@@ -7,6 +7,29 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from benchmark.commands.options import (
+    DENOMINATOR_HELP,
+    QUANTITY_HELP,
+    SPARSITY_HELP,
+    Checkpointing,
+    DataDir,
+    ForcedPrecision,
+    Methods,
+    Offload,
+    PresetName,
+    Results,
+    Seeds,
+    SetOption,
+    Split,
+    Stage,
+    Suite,
+    Tasks,
+    echo,
+    is_seed,
+    selected,
+    split_names,
+    warn_if_emulated,
+)
 from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
@@ -48,29 +71,6 @@ class Listing(StrEnum):
     MODELS = "models"
     PRESETS = "presets"
     SUITES = "suites"
-
-
-Suite = Annotated[str, typer.Argument(help="suite, see `list suites`")]
-PresetName = Annotated[str, typer.Option("--preset", help="scale, see `list presets`")]
-Methods = Annotated[str | None, typer.Option(help="methods or rows, comma-separated: VTrans or VTrans-s60")]
-Tasks = Annotated[str | None, typer.Option(help="tasks, comma-separated")]
-Seeds = Annotated[str | None, typer.Option(help="seeds, comma-separated")]
-QUANTITY_HELP = "what sparsity counts: parameters, macs, latency (batch 32) or latency-b1, measured on this machine"
-Results = Annotated[Path, typer.Option(help="folder of records and tables")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder with TASK/train.jsonl and validation.jsonl")]
-SPARSITY_HELP = (
-    "share to remove, in (0, 1), of the encoder's parameters unless --denominator or --quantity say otherwise: "
-    "0.6 leaves 40 % of the layers, and all embeddings that the method does not prune; not for token methods"
-)
-DENOMINATOR_HELP = "what the share is of: encoder (layers, without embeddings, pooler and head), or all"
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="a hyper-parameter, METHOD.PATH=VALUE: CoFi.gates.rates.odds=0.1; may be repeated"),
-]
-ForcedPrecision = Annotated[
-    str, typer.Option("--precision", help="auto: bf16 where the device has units for it, else fp32; or one of them")
-]
-Split = Annotated[str, typer.Option(help="validation to report; dev, held out of train, to select")]
 
 
 @app.command(name="list")
@@ -146,7 +146,7 @@ def run(
     settings: SetOption = None,
 ) -> None:
     """Run the cells that have no complete record, then write and print the table."""
-    _check_precision(precision)
+    warn_if_emulated(precision)
     store, cells = _cells(suite, preset, methods, tasks, seeds, results, split, precision, settings)
     todo = [cell for cell in cells if store.state(cell) != "done"]
     if not todo:
@@ -273,7 +273,7 @@ def compress(
     from benchmark.commands.compress import CompressRequest, compress_model
     from benchmark.runs.progress import progress
 
-    _check_precision(precision)
+    warn_if_emulated(precision)
     request = CompressRequest(
         model=model,
         task=task,
@@ -292,11 +292,6 @@ def compress(
         echo(compress_model(request, report))
 
 
-Stage = Annotated[int, typer.Option(help="of ZeRO: 3 shards the weights, 2 does not")]
-Offload = Annotated[bool, typer.Option("--offload", help="keep the shards in the host's memory")]
-Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute activations in the backward pass")]
-
-
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Option(help="folder of a model, pruned or not, a name of `list models`, or a hub id")],
@@ -312,8 +307,8 @@ def evaluate(
     """Evaluate a model as it is, dense or pruned: metrics of its task, perplexity with or without a stride."""
     from benchmark.commands.evaluate import EvaluateRequest, evaluate_model, lines
 
-    names = tuple(_split(zero_shot))
-    _check_precision(precision)
+    names = tuple(split_names(zero_shot))
+    warn_if_emulated(precision)
     request = EvaluateRequest(
         model=model,
         task=task,
@@ -399,50 +394,15 @@ def _cells(
     from benchmark.grid.rows import parse_settings
     from benchmark.records.store import Store
 
-    rows, names = _selected("methods", methods), _selected("tasks", tasks)
+    rows, names = selected("methods", methods), selected("tasks", tasks)
     leaves = parse_settings(settings or ())
-    numbers = [int(seed) for seed in dict.fromkeys(_selected("seeds", seeds)) if _is_seed(seed)]
+    numbers = [int(seed) for seed in dict.fromkeys(selected("seeds", seeds)) if is_seed(seed)]
     planned = cells.plan(suite, preset, rows, names, numbers, split, precision, leaves)
     return Store(results, suite, preset), planned
 
 
-def _check_precision(asked: str) -> None:
-    if asked in ("", "auto"):
-        return
-    from benchmark.common.device import device
-    from vtrans.training.precision import check_precision
-
-    if warning := check_precision(asked, device()):
-        sys.stderr.write(f"warning: {warning}\n")
-
-
-def _selected(option: str, text: str | None) -> list[str]:
-    """Names of a selection; none stands for all where the option was not given."""
-    from benchmark.grid.rows import split_rows
-
-    names = split_rows(text or "")
-    if text is not None and not names:  # an empty variable in a script must not start the whole grid
-        raise SuiteError(f"--{option} names nothing", "leave the option out for all of them")
-    return names
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _is_seed(text: str) -> bool:
-    if not (text.isdecimal() and text.isascii() and len(text) < 10):
-        raise SuiteError(f"seed {text!r} is no whole number from 0 to 999,999,999", "write --seeds 0,1,2")
-    return True
-
-
-def echo(text: str) -> None:
-    """Print a line to standard output."""
-    sys.stdout.write(text + "\n")
-
-
 def main() -> None:
-    """MethodSpec point: errors of the suite become one line and their exit code."""
+    """Entry point: errors of the suite become one line and their exit code."""
     try:
         app()
     except SuiteError as error:

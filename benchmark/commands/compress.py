@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CompressRequest:
-    """What `vtrans-context compress` was asked for; see its help."""
+    """What `vtrans-bench compress` was asked for; see its help."""
 
     model: str
     task: str

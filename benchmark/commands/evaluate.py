@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """What `vtrans-context evaluate` was asked for; see its help."""
+    """What `vtrans-bench evaluate` was asked for; see its help."""
 
     model: str
     task: str

@@ -29,7 +29,7 @@ MASKS = "masks.safetensors"
 
 @dataclass(frozen=True)
 class ShardRequest:
-    """What `vtrans-context shard` was asked for; see its help."""
+    """What `vtrans-bench shard` was asked for; see its help."""
 
     model: str
     task: str

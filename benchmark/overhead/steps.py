@@ -25,13 +25,15 @@ LIMITS = {"gated": 1.15, "gated + distillation": 1.6}
 
 def main() -> None:
     """Print all figures, one per line."""
-    from benchmark.cli import echo
+    from benchmark.commands.options import echo
     from benchmark.overhead.tokens import token_ratios, varied_examples
 
     echo(f"command line start (`list`): {best_of(lambda: _command('list')):.2f} s, limit 0.7 s")
     echo(f"plan of 1,000 cells: {plan_seconds(1000):.2f} s, limit 1 s")
     echo(f"count MACs and parameters of a BERT-base: {count_seconds():.2f} s, limit 3 s")
-    echo(f"training steps of MiniLM-L6, batch {BATCH}, length {LENGTH}, bf16, over plain fine-tuning:")
+    echo(
+        f"training steps of MiniLM-L6, batch {BATCH}, length {LENGTH}, {training_precision()}, over plain fine-tuning:"
+    )
     for name, (low, median, high) in step_ratios().items():
         echo(f"  {name}: {median:.3f} (quartiles {low:.3f} to {high:.3f}, n = {STEPS}), limit {LIMITS[name]}")
     echo("token dropping, MiniLM-L6, rows of 8 to 48 tokens, measured speed-up (quartiles) beside that in MACs:")
@@ -42,6 +44,14 @@ def main() -> None:
                 f"  {name}, batch {batch}: {median:.2f} ({low:.2f} to {high:.2f}) of {macs:.2f}, "
                 f"efficiency {median / macs:.2f}"
             )
+
+
+def training_precision() -> str:
+    """What `auto` means on this machine."""
+    from benchmark.common.device import device
+    from vtrans.training.precision import resolve
+
+    return resolve("auto", device())
 
 
 def best_of(function: Callable[[], None], rounds: int = 5) -> float:

@@ -14,6 +14,7 @@ from vtrans.pruning.size import Size
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
 
+ROTARY = 40  # older transformers compute the angles of nine positions by a product
 PROMPT = torch.tensor([[7, 9, 11, 8], [5, 6, 30, 12]])
 
 
@@ -51,7 +52,7 @@ def test_sizes_are_those_of_the_tensors_and_of_fvcore(family, seed):
     for each in (model, materialise(model, random_decision(model, seed, 0.5))):
         size = Size.of(each)
         assert float(size.parameters(size.dense, "all")) == sum(p.numel() for p in each.parameters())
-        assert count_macs(each, 9) == pytest.approx(float(size.macs(size.dense, 9, "all")), rel=1e-3)
+        assert count_macs(each, 9) == pytest.approx(float(size.macs(size.dense, 9, "all")), rel=1e-3, abs=ROTARY)
 
 
 def test_oracles_of_published_sizes():

@@ -1,0 +1,72 @@
+"""Options that several commands share, and how their texts are read."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vtrans.errors import SuiteError
+
+Suite = Annotated[str, typer.Argument(help="suite, see `list suites`")]
+PresetName = Annotated[str, typer.Option("--preset", help="scale, see `list presets`")]
+Methods = Annotated[str | None, typer.Option(help="methods or rows, comma-separated: VTrans or VTrans-s60")]
+Tasks = Annotated[str | None, typer.Option(help="tasks, comma-separated")]
+Seeds = Annotated[str | None, typer.Option(help="seeds, comma-separated")]
+QUANTITY_HELP = "what sparsity counts: parameters, macs, latency (batch 32) or latency-b1, measured on this machine"
+Results = Annotated[Path, typer.Option(help="folder of records and tables")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder with TASK/train.jsonl and validation.jsonl")]
+SPARSITY_HELP = (
+    "share to remove, in (0, 1), of the encoder's parameters unless --denominator or --quantity say otherwise: "
+    "0.6 leaves 40 % of the layers, and all embeddings that the method does not prune; not for token methods"
+)
+DENOMINATOR_HELP = "what the share is of: encoder (layers, without embeddings, pooler and head), or all"
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="a hyper-parameter, METHOD.PATH=VALUE: CoFi.gates.rates.odds=0.1; may be repeated"),
+]
+ForcedPrecision = Annotated[
+    str, typer.Option("--precision", help="auto: bf16 where the device has units for it, else fp32; or one of them")
+]
+Split = Annotated[str, typer.Option(help="validation to report; dev, held out of train, to select")]
+Stage = Annotated[int, typer.Option(help="of ZeRO: 3 shards the weights, 2 does not")]
+Offload = Annotated[bool, typer.Option("--offload", help="keep the shards in the host's memory")]
+Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute activations in the backward pass")]
+
+
+def warn_if_emulated(asked: str) -> None:
+    """Check a precision that is forced; warn where the device only emulates it."""
+    if asked in ("", "auto"):
+        return
+    from benchmark.common.device import device
+    from vtrans.training.precision import check_precision
+
+    if warning := check_precision(asked, device()):
+        sys.stderr.write(f"warning: {warning}\n")
+
+
+def selected(option: str, text: str | None) -> list[str]:
+    """Names of a selection; none stands for all where the option was not given."""
+    from benchmark.grid.rows import split_rows
+
+    names = split_rows(text or "")
+    if text is not None and not names:  # an empty variable in a script must not start the whole grid
+        raise SuiteError(f"--{option} names nothing", "leave the option out for all of them")
+    return names
+
+
+def split_names(text: str) -> list[str]:
+    """Names between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def is_seed(text: str) -> bool:
+    """True for the text of a seed; an error for any other."""
+    if not (text.isdecimal() and text.isascii() and len(text) < 10):
+        raise SuiteError(f"seed {text!r} is no whole number from 0 to 999,999,999", "write --seeds 0,1,2")
+    return True
+
+
+def echo(text: str) -> None:
+    """Print a line to standard output."""
+    sys.stdout.write(text + "\n")
