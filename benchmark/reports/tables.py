@@ -314,8 +314,16 @@ def recorded_cells(store: Store, suite: str, preset: str, split: str = "validati
         match = re.fullmatch(r"(.+?)--(.+?)--(\w+)--seed(\d+)--(\w+)", path.stem)
         if match and match[3] == split and (match[1], match[2], int(match[4])) not in known and match[1] in TASKS:
             cell = Cell(suite, get_preset(preset, suite), match[1], match[2], int(match[4]), split)
-            cells += [cell] if cell.key == match[5] else []
+            cells += [cell] if _key_of(cell) == match[5] else []
     return cells
+
+
+def _key_of(cell: Cell) -> str:
+    """The cell's key; empty where its row names a method or hyper-parameter that is gone: the record is stale."""
+    try:
+        return cell.key
+    except SuiteError:
+        return ""
 
 
 def write(store: Store, preset: str, cells: Sequence[Cell]) -> list[Path]:
