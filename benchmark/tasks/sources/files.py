@@ -94,11 +94,12 @@ def _csv_lines(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, Any]
     for item in reader:
         if None in item or None in item.values():
             raise SuiteError(f"{path}:{reader.line_num} has another number of columns than the header", "quote commas")
-        yield f"{path}:{reader.line_num}", {name: _number(value) for name, value in item.items()}
+        label = {"label": _number(item["label"])} if "label" in item else {}
+        yield f"{path}:{reader.line_num}", item | label
 
 
 def _number(value: str) -> Any:
-    """A CSV cell: a number where it is one, else its text."""
+    """A label in a CSV cell: a number where it is one, else its text, the name of a class."""
     for kind in (int, float):
         try:
             return kind(value)

@@ -30,10 +30,10 @@ def test_a_line_separator_inside_a_row_ends_no_row(data_dir):
     assert data.train[-1] == (("one\u2028two\x85three",), 1) and len(data.train) == 61
 
 
-def test_csv_cells_are_numbers_where_they_are_and_lines_are_whole(tmp_path):
+def test_csv_labels_are_numbers_texts_stay_as_they_are_and_lines_are_whole(tmp_path):
     path = tmp_path / "rows.csv"
-    path.write_text('text,label\n"a, b\nc",1\nd,0.5\n')
-    assert [row for _, row in read_rows(path)] == [{"text": "a, b\nc", "label": 1}, {"text": "d", "label": 0.5}]
+    path.write_text('text,label\n"a, b\nc",1\n007,0.5\n')
+    assert [row for _, row in read_rows(path)] == [{"text": "a, b\nc", "label": 1}, {"text": "007", "label": 0.5}]
     path.write_text("text,label\na,b,c\n")
     with pytest.raises(SuiteError, match="rows.csv:2 has another number of columns than the header"):
         list(read_rows(path))
