@@ -83,7 +83,7 @@ def refuse_uncounted(operators: dict[str, int]) -> None:
     """Raise `SuiteError` where an operator that was not counted is a matrix product by its name."""
     missed = [name for name in operators if any(word in name.lower() for word in _PRODUCTS)]
     if missed:
-        raise SuiteError(f"fvcore does not count {', '.join(missed)}", "register a handle in benchmark/flops.py")
+        raise SuiteError(f"fvcore does not count {', '.join(missed)}", "register a handle in benchmark/measure/macs.py")
 
 
 @dataclass(frozen=True)

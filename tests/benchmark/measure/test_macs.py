@@ -34,7 +34,8 @@ def test_fvcore_equals_the_closed_form(family, attention, seed, length):
     torch.manual_seed(seed)
     decision = GateSet(anatomy_of(model), lambda site, n: VariationalGate(n, 0.5, jitter=2.0)).decide()
     for each in (model, materialise(model, decision)):
-        assert count_macs(each, length) == pytest.approx(closed_form(each, length), rel=1e-3)
+        rotary = 8 * length  # at most: older transformers compute the angles by a product
+        assert count_macs(each, length) == pytest.approx(closed_form(each, length), rel=1e-3, abs=rotary)
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
