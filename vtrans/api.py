@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -59,9 +59,13 @@ def compress(
         RunFailed: a loss is not finite.
         RunCancelled: Ctrl-C, after a checkpoint was written.
     """
-    anatomy = anatomy_of(model)
+    anatomy, config = anatomy_of(model), cast("Any", model.config)
+    if method.text_method or method.name == "dense":
+        raise SuiteError(f"method {method.name} compresses nothing by itself", "choose VTrans for example")
+    if anatomy.causal and hasattr(model, "score") and config.pad_token_id is None:
+        raise SuiteError("the model has no pad token, which batches of a classifier need", "set config.pad_token_id")
     if not isinstance(method, Method):
-        budget = Budget(sparsity, quantity, denominator)
+        budget = Budget(sparsity, quantity, denominator, min(128, getattr(config, "max_position_embeddings", 128)))
         method = method.build(Setting(schedules, budget, scale="quick", layers=len(anatomy.blocks)))
     check_packages(method)
     context = RunContext(folder=Path(folder) if folder else None, report=report)

@@ -1,23 +1,30 @@
 """Compress a user's own model: fine-tune it where it is not, prune it, measure it, write it."""
 
-import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from benchmark.commands.user_model import check_model_class, check_out, find_model, is_finetuned, layers_of, publish
 from benchmark.common.digests import key_of
 from benchmark.grid.cells import check_row_fits
-from benchmark.grid.methods import JOINT
-from benchmark.grid.rows import RowSpec, build, parse_row, parse_settings, parse_sparsity, with_settings
+from benchmark.grid.rows import (
+    RowSpec,
+    build,
+    forced,
+    parse_row,
+    parse_settings,
+    refuse_unused,
+    sized,
+    with_settings,
+)
 from benchmark.grid.suites import Preset, get_preset, suite_of
 from benchmark.records.schema import Outcome
 from benchmark.tasks.registry import get_task
 from vtrans.errors import SuiteError
 from vtrans.methods.base import Chain, Method, check_packages, config_of
 from vtrans.methods.dense import Dense
-from vtrans.settings import Budget, Denominator, Precision, Quantity, Setting
+from vtrans.settings import Budget, Denominator, Precision, Quantity, Schedule, Setting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,18 +68,18 @@ class CompressRequest:
         Raises:
             SuiteError: unknown method or hyper-parameter, sparsity missing, not wanted or out of range.
         """
-        static, plus, tokens = JOINT.get(self.method, self.method).partition("+")
-        size = ""
-        if self.sparsity is not None:  # its own size takes the place of a joint row's
-            if self.method == static and parse_sparsity(static) not in (None, self.sparsity):
-                raise SuiteError(
-                    f"{static} is not of sparsity {self.sparsity:g}", "leave out --sparsity, or the suffix"
-                )
-            static, size = re.sub(r"-s[\d.]+$", "", static), f"-s{self.sparsity * 100:g}"
-        row = parse_row(static + size + plus + tokens).name
+        row = parse_row(self.method).name if self.sparsity is None else sized(self.method, self.sparsity)
         if self.settings:
-            row = with_settings(row, parse_settings(self.settings), self.setting)
-        return parse_row(f"{row}[precision={self.precision}]" if self.precision != "auto" else row)
+            leaves = parse_settings(self.settings)
+            refuse_unused(leaves, [row])
+            row = with_settings(row, leaves, self.setting)
+        return parse_row(row if self.precision == "auto" else forced(row, self.precision))
+
+    @property
+    def finetune(self) -> Schedule | None:
+        """Schedule of the teacher, in the precision that is forced."""
+        found, precision = self.scale.schedules(self.task).finetune, self.row.precision
+        return replace(found, precision=cast("Precision", precision)) if found and precision else found
 
     @property
     def setting(self) -> Setting:
@@ -165,9 +172,8 @@ def discard(work: Path) -> None:
 def request_key(request: CompressRequest, method: Method, context: "TaskContext") -> str:
     """Hash of everything that the result of a request depends on."""
     preset = request.scale
-    finetune = preset.schedules(request.task).finetune
     config = [preset.max_length, request.task, request.seed, context.data.digest, context.model_digest]
-    return key_of({"request": config, "method": config_of(method), "teacher": config_of(finetune)})
+    return key_of({"request": config, "method": config_of(method), "teacher": config_of(request.finetune)})
 
 
 def make_teacher(context: "TaskContext", request: CompressRequest, run_context: "RunContext") -> "nn.Module":
@@ -177,8 +183,7 @@ def make_teacher(context: "TaskContext", request: CompressRequest, run_context: 
     model = context.pretrained(request.seed)
     if is_finetuned(context.source, context.task):
         return model.eval()
-    finetune = request.scale.schedules(context.task.name).finetune
-    return Dense(finetune).compress(CompressionState(model, model, context.train, request.seed, run_context))
+    return Dense(request.finetune).compress(CompressionState(model, model, context.train, request.seed, run_context))
 
 
 def summary(outcome: Outcome, out: Path) -> str:

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from benchmark.common.digests import key_of
-from benchmark.grid.methods import METHODS, method_name
-from benchmark.grid.rows import RowSpec, build, parse_row, sized_setting, with_settings
+from benchmark.grid.methods import METHODS
+from benchmark.grid.rows import RowSpec, build, forced, parse_row, refuse_unused, sized_setting, with_settings
 from benchmark.grid.suites import Preset, get_preset, get_suite
 from benchmark.models.registry import get_model
 from benchmark.tasks.kind import kind_of
@@ -144,7 +144,7 @@ def plan(
         for row in wanted:
             check_row_fits(row, get_task(name))
     if precision != "auto":
-        wanted = [parse_row(f"{row}[precision={precision}]").name for row in wanted]
+        wanted = [forced(row, precision) for row in wanted]
     cells = [
         Cell(suite, chosen, task, row, seed, split)
         for task in names
@@ -156,14 +156,9 @@ def plan(
 
 def _set(cells: Sequence[Cell], settings: dict[str, str]) -> list[Cell]:
     """Cells whose rows have one of the hyper-parameters, with it set."""
-    for path in settings:
-        method_name(path.partition(".")[0])
+    refuse_unused(settings, [cell.row for cell in cells])
     found = [replace(cell, row=with_settings(cell.row, settings, cell.setting)) for cell in cells]
-    changed = [new for new, old in zip(found, cells, strict=True) if new.row != old.row]
-    if not changed:
-        methods = ", ".join(dict.fromkeys(cell.parsed.method for cell in cells))
-        raise SuiteError(f"no row has {', '.join(settings)}", f"name a method of the rows: {methods}")
-    return changed
+    return [new for new, old in zip(found, cells, strict=True) if new.row != old.row]
 
 
 def check_row_fits(row: str, task: Task) -> None:

@@ -15,7 +15,9 @@ from vtrans.methods.base import Method
 from vtrans.overrides import leaf_text, with_leaf, with_precision
 from vtrans.settings import PRECISIONS, Budget, Precision, Setting
 
-PART = re.compile(r"(?P<name>[^@\[\]]+?)(?:-s(?P<percent>\d+(?:\.\d+)?))?(?:@(?P<scale>[^\[]*))?(?:\[(?P<set>.*)\])?")
+PART = re.compile(
+    r"(?P<name>[^@\[\]]+?)(?:-s(?P<percent>\d+(?:\.\d+)?))?(?:@(?P<scale>[^\[]*))?(?:\[(?P<set>[^\[\]]*)\])?"
+)
 PRECISION = "precision"  # the setting that stands for all schedules, and for those of all that a row starts from
 
 Settings = tuple[tuple[str, str], ...]
@@ -163,12 +165,6 @@ def _parse_loss_scale(text: str, row: str) -> float:
     return float(text)
 
 
-def parse_sparsity(text: str) -> float | None:
-    """The sparsity that the name of a row ends in; None where it names none."""
-    match = re.fullmatch(r".+-s(\d+(?:\.\d+)?)", text)
-    return float(match[1]) / 100 if match else None
-
-
 def _parse_sparsity(text: str, name: str, percent: str | None) -> float | None:
     sized = METHODS[name].sized
     if sized != (percent is not None):
@@ -225,10 +221,40 @@ def with_settings(row: str, wanted: dict[str, str], setting: Setting) -> str:
     for path, text in own.items():
         method = with_leaf(method, path.split("."), text, parsed.method)
     spelt = tuple(sorted((path, leaf_text(method, path.split("."))) for path in own))
-    part = _Part(parsed.method, parsed.sparsity, parsed.loss_scale, spelt, "")
+    return _respelt(parsed, base, spelt, parsed.precision)
+
+
+def forced(row: str, precision: str) -> str:
+    """The name of a row with all its schedules, and those of all that it starts from, in one precision."""
+    parsed = parse_row(row)
+    return _respelt(parsed, parsed.base, parsed.settings, "" if precision == "auto" else precision)
+
+
+def _respelt(parsed: RowSpec, base: str, settings: Settings, precision: str) -> str:
     start = f"{_spelt(replace(_parse_part(base, base), precision=''))}+" if base else ""
-    bare = f"{start}{_with_alias('', part)}" + _mark(spelt, parsed.precision)
-    return parse_row(bare).name
+    own = _Part(parsed.method, parsed.sparsity, parsed.loss_scale, (), "")
+    return parse_row(start + _spelt(own) + _mark(settings, precision)).name
+
+
+def sized(row: str, sparsity: float) -> str:
+    """The name of a row whose static method removes another share than it names, if it names one."""
+    static, *tokens = _without_alias(row)
+    match = PART.fullmatch(static)
+    if match is None:
+        raise SuiteError(f"{row!r} is no name of a row", "write VTrans for example")
+    if not tokens and match["percent"] and float(match["percent"]) / 100 != sparsity:
+        raise SuiteError(f"{static} is not of sparsity {sparsity:g}", "leave out --sparsity, or the suffix")
+    scale, settings = (f"@{match['scale']}" if match["scale"] else ""), (f"[{match['set']}]" if match["set"] else "")
+    return parse_row("+".join([f"{match['name']}-s{sparsity * 100:g}{scale}{settings}", *tokens])).name
+
+
+def refuse_unused(settings: dict[str, str], rows: Sequence[str]) -> None:
+    """Raise `SuiteError` for a hyper-parameter of a method that no row has, itself or as what it starts from."""
+    names = [name for row in rows for name in (row, parse_row(row).base) if name]
+    methods = dict.fromkeys(parse_row(name).method for name in names)
+    for path in settings:
+        if path.partition(".")[0] not in methods:
+            raise SuiteError(f"no row has {path}", f"name a method of the rows: {', '.join(methods)}")
 
 
 def _of(method: str, wanted: dict[str, str]) -> dict[str, str]:

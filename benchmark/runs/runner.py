@@ -42,7 +42,7 @@ def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | N
     try:
         measured = _run(cell, store, context, report)
         outcome = measured.outcome
-        if measured.predictions:
+        if measured.predictions and not store.complete([cell]):  # a record that stays keeps its own
             kept = write_predictions(store.path(cell), measured.predictions)
             outcome = outcome.model_copy(update={"predictions": kept})
     except BaseException as error:

@@ -155,7 +155,7 @@ class Kind(ABC):
 
     def place(self, task: Task) -> Place:
         """What the task calls its rows."""
-        return Place(task.name, task.folder or task.name, self.formats, self.columns(task))
+        return Place(task.name, task.folder or task.name, self.formats, self.columns(task), task.train, task.validation)
 
     def source(self, task: Task, folder: Path | None) -> Source:
         """The source to read: that of the task, or the user's folder in its place."""
@@ -189,8 +189,9 @@ class Kind(ABC):
             if not any(rows):
                 raise SuiteError(f"{task.name} has no {name} rows ({described})", "put at least one there")
         checked = self.check(task, [*train, *evaluation])
-        digest = hashlib.sha256(json.dumps([train, evaluation], default=asdict).encode()).hexdigest()
         also = read(task.also) if task.also and split == "validation" and source.has(place, task.also) else []
+        every = [train, evaluation, also] if also else [train, evaluation]
+        digest = hashlib.sha256(json.dumps(every, default=asdict).encode()).hexdigest()
         if split == "dev":
             train, evaluation = (list(rows) for rows in self.hold_out(train))
         return TaskData(train, evaluation, split, described, digest, checked, also)

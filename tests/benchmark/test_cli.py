@@ -403,3 +403,11 @@ def test_a_run_s_own_model_can_be_evaluated(cli_call, tiny_preset, data_dir, tmp
     (model,) = (tmp_path / "results" / "tiny" / "glue" / "work").glob("sst2--random-s50--*/model")
     code, out, err = cli_call("evaluate", "--model", str(model), "--task", "sst2", *chosen)
     assert code == 0 and "accuracy" in out, err
+
+
+def test_compress_forces_the_precision_of_the_teacher_too_and_beside_a_setting(tmp_path):
+    from benchmark.commands.compress import CompressRequest
+
+    request = CompressRequest("m", "sst2", "CoFi", 0.6, tmp_path, precision="fp32", settings=("CoFi.prune.lr=0.001",))
+    method = request.build(6)
+    assert (method.prune.precision, method.prune.lr, request.finetune.precision) == ("fp32", 0.001, "fp32")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from datasets import Dataset
 from tiny import FAMILIES, inputs, tiny_bert, tiny_llama
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
 
 import baselines
 import vtrans
@@ -87,3 +87,13 @@ def test_public_names_are_what_they_are_said_to_be():
         masked = model(**inputs()).logits
     torch.testing.assert_close(masked, model(**inputs()).logits)
     assert save_pruned is vtrans.save_pruned
+
+
+def test_what_compresses_nothing_and_classifiers_without_a_pad_token_are_refused():
+    from vtrans.methods.agnostic import VTransAgnostic
+
+    with pytest.raises(SuiteError, match="VTrans-agnostic compresses nothing by itself"):
+        compress(tiny_bert(), made(), VTransAgnostic, schedules=SHORTEST)
+    shape = {"n_embd": 24, "n_layer": 2, "n_head": 4, "n_positions": 48, "vocab_size": 60}
+    with pytest.raises(SuiteError, match="has no pad token"):
+        compress(GPT2ForSequenceClassification(GPT2Config(**shape)), made(), schedules=SHORTEST)

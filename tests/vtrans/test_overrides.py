@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.grid.methods import METHODS
-from benchmark.grid.rows import parse_row
+from benchmark.grid.rows import forced, parse_row, refuse_unused, sized
 from vtrans.errors import SuiteError
 from vtrans.methods.vtrans import VTrans
 from vtrans.overrides import leaf_text, with_leaf, with_precision
@@ -93,3 +93,37 @@ def test_rows_with_settings_parse_back(text, name, base):
     assert (row.name, row.base) == (name, base)
     assert parse_row(row.name) == row
     assert row.teacher == ("dense[precision=bf16]" if "precision=bf16" in name else "dense")
+
+
+@pytest.mark.parametrize(
+    ("row", "precision", "name"),
+    [
+        ("CoFi-s60[prune.lr=0.1]", "bf16", "CoFi-s60[prune.lr=0.1,precision=bf16]"),
+        ("CoFi-s60[precision=bf16]", "fp32", "CoFi-s60[precision=fp32]"),
+        ("CoFi-s60[prune.lr=0.1]+Infor-Coef@2[rate=0.1]", "bf16",
+         "CoFi-s60[prune.lr=0.1]+Infor-Coef@2[rate=0.1,precision=bf16]"),
+        ("Infor-Coef-4x[precision=bf16]", "auto", "Infor-Coef-4x"),
+    ],
+)  # fmt: skip
+def test_a_precision_is_forced_on_rows_with_settings(row, precision, name):
+    assert forced(row, precision) == name == parse_row(name).name
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ("infor-coef-4x", "CoFi-s80+Infor-Coef"),
+        ("Infor-Coef-4x@2", "CoFi-s80+Infor-Coef@2"),
+        ("CoFi[prune.lr=0.001]", "CoFi-s80[prune.lr=0.001]"),
+        ("Infor-Coef-4x[rate=1e+2]", "CoFi-s80+Infor-Coef[rate=1e+2]"),
+    ],
+)
+def test_a_size_takes_the_place_of_the_static_method_s_own(row, name):
+    assert sized(row, 0.8) == name
+
+
+def test_brackets_in_brackets_and_unused_settings_are_refused():
+    with pytest.raises(SuiteError, match="is no name of a row"):
+        parse_row("CoFi-s60[prune.lr=0.1][precision=bf16]")
+    with pytest.raises(SuiteError, match="no row has VTrans.prune.lr; name a method of the rows: Infor-Coef, CoFi"):
+        refuse_unused({"CoFi.prune.lr": "1", "VTrans.prune.lr": "1"}, ["Infor-Coef-4x"])

@@ -1,5 +1,6 @@
 """Rows of classification: texts and label each, parsed, held out and tokenised."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ def parse(task: Task, item: dict[str, Any], where: str) -> LabelledTexts:
     label = item["label"]
     if label in task.labels:
         label = task.labels.index(label)
-    if isinstance(label, bool) or not isinstance(label, int | float) or (label != int(label) and not task.regression):
+    number = isinstance(label, int | float) and not isinstance(label, bool) and math.isfinite(label)
+    if not number or (label != int(label) and not task.regression):
         raise SuiteError(
             f"{where} has the label {label!r}", "write class ids as whole numbers, class names, or scores as numbers"
         )

@@ -18,12 +18,15 @@ class Place:
         folder: that holds its files in the folder of `--data-dir`.
         formats: suffixes of those files, `jsonl`, `csv` or `txt`, the usual one first.
         columns: that a row needs, for people.
+        train, evaluation: names of the two splits.
     """
 
     name: str
     folder: str
     formats: tuple[str, ...]
     columns: str
+    train: str = "train"
+    evaluation: str = "validation"
 
 
 class Source(ABC):

@@ -28,6 +28,10 @@ class Files(Source):
         """Itself, or where its files are not named one by one, those of the folder."""
         return self if folder is None or self.train else Files(folder)
 
+    def __post_init__(self) -> None:
+        if bool(self.train) != bool(self.evaluation):
+            raise SuiteError("one file of two is named", "name both, train and evaluation")
+
     def rows(self, place: Place, split: str) -> Rows:
         """Rows of a file."""
         return read_rows(self._found(place, split))
@@ -48,7 +52,8 @@ class Files(Source):
 
     def _candidates(self, place: Place, split: str) -> list[Path]:
         if self.train and self.evaluation:
-            return [self.train if split == "train" else self.evaluation]
+            named = {place.train: self.train, place.evaluation: self.evaluation}
+            return [named[split]] if split in named else []
         shared = self.root / "glue" / place.folder
         folder = shared if shared.is_dir() else self.root / place.folder
         return [folder / f"{split}.{suffix}" for suffix in place.formats]

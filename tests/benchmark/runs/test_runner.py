@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from benchmark.reports.tables import build
 from benchmark.runs import runner
 from benchmark.runs.runner import run_cell, run_cells
 from benchmark.runs.task_context import TaskContext
+from benchmark.tasks.kind import Scored
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.pruning.size import Size
 from vtrans.saving.pruned import load_pruned
@@ -197,3 +199,20 @@ def test_a_record_names_the_commit_that_its_process_began_with(tiny_preset, data
     run_cells(cells, store, data_dir)
     assert {store.read(cell).provenance.git_commit for cell in cells} == {"first"}
     provenance.code.cache_clear()
+
+
+def test_a_cell_that_is_made_again_leaves_record_and_predictions_as_they_are(
+    tiny_preset, data_dir, tmp_path, monkeypatch
+):
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense"])
+    context = TaskContext.load(cells[0], data_dir, tmp_path)
+    run_cell(cells[0], store, context)
+    before = {path.name: path.read_bytes() for path in store.runs.iterdir()}
+    monkeypatch.setattr("benchmark.tasks.classification.kind.Classification.evaluate", other_predictions)
+    run_cell(cells[0], store, context)
+    assert before == {path.name: path.read_bytes() for path in store.runs.iterdir()}
+    assert store.read(cells[0]).status == "complete"
+
+
+def other_predictions(self, task, model, examples):
+    return Scored({"accuracy": 50.0}, predictions={"prediction": np.zeros(len(examples), dtype=int)})

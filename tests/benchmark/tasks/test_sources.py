@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import TASKS, Task
-from benchmark.tasks.sources import Files, Hub, Reviews
+from benchmark.tasks.sources import Files, Hub, Place, Reviews
 from benchmark.tasks.sources.files import read_rows
 from vtrans.errors import SuiteError
 
@@ -63,3 +63,31 @@ def test_a_packaged_task_has_its_own_source_whatever_its_name():
 def test_a_task_without_a_known_metric_is_refused_when_it_is_declared():
     with pytest.raises(SuiteError, match="name one in benchmark/tasks/metrics.py"):
         Task("mine", Files(), ("acuracy",))
+
+
+def test_files_named_one_by_one_stand_for_the_task_s_two_splits_and_no_other(tmp_path):
+    for name, text in (("a", "one"), ("b", "two")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    files = Files(train=tmp_path / "a.txt", evaluation=tmp_path / "b.txt")
+    place = Place("mine", "mine", ("txt",), "text", train="training", evaluation="test")
+    assert [row["text"] for _, row in files.rows(place, "training")] == ["one"]
+    assert [row["text"] for _, row in files.rows(place, "test")] == ["two"]
+    assert not files.has(place, "other")
+    with pytest.raises(SuiteError, match="one file of two is named"):
+        Files(train=tmp_path / "a.txt")
+
+
+def test_labels_that_are_not_finite_and_a_changed_second_split_are_seen(data_dir, tmp_path):
+    path = data_dir / "sst2" / "train.jsonl"
+    path.write_text(path.read_text() + '{"sentence": "x", "label": NaN}\n')
+    with pytest.raises(SuiteError, match="has the label nan"):
+        kind_of(TASKS["sst2"]).load(TASKS["sst2"], data_dir)
+    folder, digests = tmp_path / "mnli", set()
+    folder.mkdir()
+    row = '{"premise": "p", "hypothesis": "h%d", "label": %d}\n'
+    for split in ("train", "validation_matched"):
+        (folder / f"{split}.jsonl").write_text("".join(row % (i, i % 3) for i in range(6)))
+    for number in (8, 9):
+        (folder / "validation_mismatched.jsonl").write_text(row % (number, 2))
+        digests.add(kind_of(TASKS["mnli"]).load(TASKS["mnli"], tmp_path).digest)
+    assert len(digests) == 2
