@@ -176,7 +176,7 @@ def _parse_sparsity(text: str, name: str, percent: str | None) -> float | None:
         raise SuiteError(
             f"{text!r} asks for {percent} percent", f"write {name}-s{float(percent) * 100:g} for {percent}"
         )
-    return Budget(float(percent) / 100).sparsity
+    return Budget(float(f"{float(percent):g}") / 100).sparsity  # no more digits than the name shows
 
 
 def build(row: str, setting: Setting) -> Method:

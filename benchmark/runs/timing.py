@@ -125,8 +125,8 @@ def _time_forward(model: "nn.Module", context: TaskContext, batch: int, precisio
     rows = [range(start, min(start + batch, len(context.evaluation))) for start in (0, 0, batch)]
     inputs = [{k: v.to(device()) for k, v in unlabelled(context.evaluation.batch(r)).items()} for r in rows if len(r)]
     with autocast(precision):
-        times = [_seconds(lambda each=each: model(**each)) for each in inputs]
-    return mean(times[1:]) / batch
+        times = [_seconds(lambda each=each: model(**each)) / len(each["input_ids"]) for each in inputs]
+    return mean(times[1:])
 
 
 def _seconds(function: object) -> float:
