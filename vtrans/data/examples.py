@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from vtrans.data.ragged import Ragged
 from vtrans.errors import SuiteError
 
 POOL = 50  # batches that are sorted by length together
@@ -18,7 +20,7 @@ class Examples:
     """Tokenised sequences and their labels.
 
     Attributes:
-        ids: token ids of each sequence, unpadded.
+        ids: token ids of each sequence, unpadded; kept flat, see `Ragged`.
         types: token type ids likewise; empty for models that read none.
         labels: `(rows,)`, int64 classes or float32 scores.
         pad: id of the padding token.
@@ -29,36 +31,39 @@ class Examples:
     labels: Tensor
     pad: int
 
+    def __post_init__(self) -> None:
+        for name in ("ids", "types"):
+            object.__setattr__(self, name, Ragged.of(getattr(self, name)))
+
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
+    def tokens(self) -> Ragged:
+        """The token ids, flat."""
+        return cast("Ragged", self.ids)
+
+    @property
     def lengths(self) -> list[int]:
         """Tokens of each sequence."""
-        return [len(ids) for ids in self.ids]
+        found: list[int] = self.tokens.lengths.tolist()
+        return found
 
     def take(self, rows: Sequence[int]) -> "Examples":
         """The given rows, in the given order."""
-        labels = self.labels[torch.as_tensor(rows, dtype=torch.long)]
-        types = [self.types[r] for r in rows] if self.types else ()
-        return Examples([self.ids[r] for r in rows], types, labels, self.pad)
+        types = cast("Ragged", self.types).take(rows) if self.types else ()
+        return Examples(self.tokens.take(rows), types, self.labels[torch.as_tensor(rows, dtype=torch.long)], self.pad)
 
     def batch(self, rows: Sequence[int], length: int = 0) -> dict[str, Tensor]:
         """Model inputs `(rows, longest)` of the given rows, padded to the longest or to `length`."""
-        width = max(length, max(len(self.ids[r]) for r in rows))
-        typed = {"token_type_ids": padded([self.types[r] for r in rows], width)} if self.types else {}
+        width = max(length, int(self.tokens.lengths_of(rows).max()))
+        typed = {"token_type_ids": cast("Ragged", self.types).padded(rows, width)} if self.types else {}
         return {
-            "input_ids": padded([self.ids[r] for r in rows], width, self.pad),
+            "input_ids": self.tokens.padded(rows, width, self.pad),
             **typed,
-            "attention_mask": padded([[1] * len(self.ids[r]) for r in rows], width),
+            "attention_mask": self.tokens.mask(rows, width),
             "labels": self.labels[torch.as_tensor(rows, dtype=torch.long)],
         }
-
-
-def padded(sequences: Sequence[Sequence[int]], width: int, fill: int = 0) -> Tensor:
-    """The sequences as one int64 tensor `(sequences, width)`, `fill` behind their ends."""
-    return torch.tensor([[*sequence, *[fill] * (width - len(sequence))] for sequence in sequences])
-
 
 def unlabelled(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """A batch without what is to be predicted."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vtrans.data.examples import padded
+from vtrans.data.ragged import Ragged
 from vtrans.errors import SuiteError
 
 TOKENS = 2048  # run at a time
@@ -73,9 +73,8 @@ def _batches(order: Sequence[int], sequences: Sequence[Sequence[int]]) -> list[l
 def _run(model: nn.Module, sequences: Sequence[Sequence[int]], targets: Sequence[int]) -> list[Likelihood]:
     model.eval()
     device, width = next(model.parameters()).device, max(map(len, sequences)) - 1
-    inputs = [sequence[:-1] for sequence in sequences]
-    ids = padded(inputs, width).to(device)
-    mask = padded([[1] * len(each) for each in inputs], width).to(device)
+    inputs, rows = Ragged.of([sequence[:-1] for sequence in sequences]), range(len(sequences))
+    ids, mask = inputs.padded(rows, width).to(device), inputs.mask(rows, width).to(device)
     logits = model(input_ids=ids, attention_mask=mask).logits
     found = []
     for row, (sequence, count) in enumerate(zip(sequences, targets, strict=True)):

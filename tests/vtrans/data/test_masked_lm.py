@@ -33,7 +33,7 @@ def test_masks_leave_the_frame_and_label_what_they_cover(seed):
     text = words().fixed(seed)
     batch = text.batch(range(len(text)))
     asked = batch["labels"] != IGNORED
-    original = torch.tensor(text.ids)
+    original = torch.tensor(list(text.ids))
     assert torch.equal(batch["labels"][asked], original[asked])
     assert torch.equal(batch["input_ids"][~asked], original[~asked])
     assert not asked[:, 0].any() and not asked[:, -1].any()
@@ -42,7 +42,7 @@ def test_masks_leave_the_frame_and_label_what_they_cover(seed):
 
 def test_of_the_masked_words_four_in_five_become_the_mask_and_one_in_ten_another():
     text = words(20_000, 102).fixed(0)
-    batch, original = text.batch(range(len(text))), torch.tensor(text.ids)
+    batch, original = text.batch(range(len(text))), torch.tensor(list(text.ids))
     put = batch["input_ids"][batch["labels"] != IGNORED]
     same = (put == original[batch["labels"] != IGNORED]).float().mean()
     assert float((put == MASK).float().mean()) == pytest.approx(0.8, abs=0.03)
