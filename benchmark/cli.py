@@ -11,6 +11,7 @@ from benchmark.commands.options import (
     DENOMINATOR_HELP,
     QUANTITY_HELP,
     SPARSITY_HELP,
+    CacheSize,
     Checkpointing,
     DataDir,
     ForcedPrecision,
@@ -144,10 +145,12 @@ def run(
     split: Split = "validation",
     precision: ForcedPrecision = "auto",
     settings: SetOption = None,
+    teacher_cache: CacheSize = 8.0,
 ) -> None:
     """Run the cells that have no complete record, then write and print the table."""
     warn_if_emulated(precision)
     store, cells = _cells(suite, preset, methods, tasks, seeds, results, split, precision, settings)
+    store.cache_gib = teacher_cache
     todo = [cell for cell in cells if store.state(cell) != "done"]
     if not todo:
         echo(f"all {len(cells)} cells are done; nothing to train")
@@ -180,6 +183,27 @@ def _run(todo: list["Cell"], store: "Store", data_dir: Path | None) -> None:
     held = len(todo) - len(store.complete(todo))
     if held:
         echo(f"{held} cells are being run by another process")
+
+
+@app.command()
+def cache(
+    suite: Suite,
+    preset: PresetName = "quick",
+    results: Results = Path("results"),
+    remove: Annotated[bool, typer.Option("--remove", help="remove them")] = False,
+) -> None:
+    """Show what the kept outputs of teachers take on disk, and remove them if asked to; runs make them again."""
+    from benchmark.grid.suites import get_preset
+    from benchmark.records.store import Store
+
+    get_preset(preset, suite)
+    found = Store(results, suite, preset).teacher_cache
+    assert found is not None, "a store without a size of its own keeps outputs"
+    sizes = found.entries()
+    echo(f"{len(sizes)} sets of teacher outputs, {sum(sizes.values()) / 2**30:.2f} GiB, in {found.folder}")
+    if remove:
+        found.clear()
+        echo("removed")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from tiny import tiny_bert, tiny_examples
 from vtrans.methods.base import CompressionState
 from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
 from vtrans.settings import Budget, Schedule
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
 SCHEDULE = Schedule(steps=12, batch=8, lr=1e-3, precision="fp32")
@@ -18,4 +19,4 @@ METHODS = {
 
 def new_state(run_context: RunContext | None = None) -> CompressionState:
     teacher = tiny_bert()
-    return CompressionState(teacher, teacher, tiny_examples(), 3, run_context or RunContext())
+    return CompressionState(Teacher(teacher), tiny_examples(), 3, run_context or RunContext())

@@ -20,6 +20,7 @@ from vtrans.methods.stages import VariationalGates
 from vtrans.objectives.lora_sharded import LowRank, LowRankObjective
 from vtrans.saving.layerwise import save_decision
 from vtrans.settings import Budget, Schedule, Schedules
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.engine import LocalEngine, ShardedEngine, Sharding
 from vtrans.training.loop import RunContext, fit
 
@@ -46,7 +47,7 @@ def train(engine, folder: Path, stop_at: int = 0) -> CompressionState:
         run_context.stop = step == stop_at
 
     run_context.report = report
-    state = CompressionState(model, model, Windows.of(ids, 16, pad=0), 0, run_context)
+    state = CompressionState(Teacher(model), Windows.of(ids, 16, pad=0), 0, run_context)
     for state.stage, stage in enumerate(method().gate_stages()):
         stage.run(state)
     return state

@@ -13,12 +13,14 @@ ROOT = Path(__file__).parents[1]
 ORDER = {
     "vtrans": [
         "errors",
+        "locks",
         "settings",
         "selectors",
         "overrides",
         "forecast",
         "anatomy",
         "data",
+        "teaching",
         "pruning",
         "tokens",
         "training",

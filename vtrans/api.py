@@ -13,6 +13,8 @@ from vtrans.errors import SuiteError
 from vtrans.methods.base import CompressionState, Method, check_packages
 from vtrans.methods.vtrans import VTrans
 from vtrans.settings import QUICK, Budget, Denominator, Quantity, Schedules, Setting
+from vtrans.teaching.cache import TeacherCache
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext, stop_on_interrupt
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ def compress(
         schedules: of the method's stages, in optimiser steps; a few hundred by default.
         quantity, denominator: what the sparsity counts, as in `Budget`.
         seed: of everything random.
-        folder: for checkpoints and logs: called again with the same arguments, it goes on from there.
+        folder: for checkpoints, logs and, while it runs, the teacher's outputs, which are then computed once for all
+            stages: called again with the same arguments, it goes on from there.
         report: called after each step with stage, step, total and losses.
 
     Returns:
@@ -68,10 +71,14 @@ def compress(
         budget = Budget(sparsity, quantity, denominator, min(128, getattr(config, "max_position_embeddings", 128)))
         method = method.build(Setting(schedules, budget, scale="quick", layers=len(anatomy.blocks)))
     check_packages(method)
-    context = RunContext(folder=Path(folder) if folder else None, report=report)
-    state = CompressionState(model, model, examples_of(dataset, model), seed, context)
+    cache = TeacherCache(Path(folder) / "teacher") if folder else None
+    context = RunContext(Path(folder) if folder else None, report, teacher_cache=cache)
+    state = CompressionState(Teacher(model), examples_of(dataset, model), seed, context)
     with stop_on_interrupt(context):
-        return method.compress(state)
+        small = method.compress(state)
+    if cache:
+        cache.clear()
+    return small
 
 
 def examples_of(dataset: Examples | Iterable[Mapping[str, Any]], model: "nn.Module") -> Examples:

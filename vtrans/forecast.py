@@ -23,7 +23,7 @@ class Forecast:
 
     def training(self, schedule: Schedule, student: float = TRAINED, distillation: Distillation | None = None) -> float:
         """Passes of a training stage; a teacher adds one per sequence."""
-        teacher = 1.0 if distillation and (distillation.prediction or distillation.layer) else 0.0
+        teacher = 1.0 if distillation and distillation.taught else 0.0
         return schedule.total(self.rows) * schedule.batch * (student * self.kept + teacher)
 
     def decide(self, budget: Budget) -> None:

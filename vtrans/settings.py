@@ -99,6 +99,11 @@ class Distillation:
     match: Literal["same", "argmin", "ordered", "random"] = "same"
     layers: tuple[int, ...] = ()
 
+    @property
+    def taught(self) -> bool:
+        """Whether a teacher is needed."""
+        return bool(self.prediction or self.layer)
+
     def __post_init__(self) -> None:
         for name in ("prediction", "layer", "task"):
             check_range(self, name, 0)

@@ -58,13 +58,22 @@ class DistilStudent(Stage):
         import torch
 
         from baselines.parts.student_objective import StudentObjective
+        from vtrans.methods.lessons import lecturer
 
         torch.manual_seed(state.stage_seed)
         layers = [layer - 1 for layer in state.report["pruning"]["layers"]]
-        objective = StudentObjective(state.model, state.teacher, self.losses, layers, state.transform)
+        depth = state.teacher.shape[1]
+        teach, rows = lecturer(state, self, self._states(layers, depth), self.schedule, keep=not self.losses.attention)
+        attending = state.teacher.model if self.losses.attention else None
+        objective = StudentObjective(state.model, teach, self.losses, layers, state.transform, attending)
         with objective.attending():
-            state.fit(self, objective, self.schedule)
+            state.fit(self, objective, self.schedule, rows)
         state.transform = objective.transform.weight.detach()
+
+    def _states(self, layers: list[int], depth: int) -> tuple[int, ...]:
+        """Teacher layers that the losses read, counted from 1."""
+        own = {0, *(layer + 1 for layer in layers)} if self.losses.hidden else set()
+        return tuple(sorted(own | ({depth} if self.losses.cosine else set())))
 
     def forecast(self, outlook: Forecast) -> float:
         """Passes of the student and its teacher."""

@@ -25,6 +25,7 @@ from vtrans.errors import SuiteError
 from vtrans.methods.base import Chain, Method, check_packages, config_of
 from vtrans.methods.dense import Dense
 from vtrans.settings import Budget, Denominator, Precision, Quantity, Schedule, Setting
+from vtrans.teaching.teacher import Teacher
 
 if TYPE_CHECKING:
     from torch import nn
@@ -146,12 +147,13 @@ def _compress(
     from benchmark.runs.outcome import measure
     from vtrans.methods.base import CompressionState
     from vtrans.saving.pruned import save_pruned
+    from vtrans.teaching.cache import TeacherCache
     from vtrans.training.loop import RunContext, stop_on_interrupt
 
-    peak, run_context = PeakMemory(), RunContext(folder=work, report=report)
+    peak, run_context = PeakMemory(), RunContext(work, report, teacher_cache=TeacherCache(work / "teacher"))
     with stop_on_interrupt(run_context):
         teacher = make_teacher(context, request, run_context)
-        state = CompressionState(teacher, teacher, context.train, request.seed, run_context)
+        state = CompressionState(Teacher(teacher), context.train, request.seed, run_context)
         small = method.compress(state)
     outcome = measure(method.target(), teacher, small, context, state, peak).outcome
     result = work / "result"
@@ -183,7 +185,7 @@ def make_teacher(context: "TaskContext", request: CompressRequest, run_context: 
     model = context.pretrained(request.seed)
     if is_finetuned(context.source, context.task):
         return model.eval()
-    return Dense(request.finetune).compress(CompressionState(model, model, context.train, request.seed, run_context))
+    return Dense(request.finetune).compress(CompressionState(Teacher(model), context.train, request.seed, run_context))
 
 
 def summary(outcome: Outcome, out: Path) -> str:

@@ -34,6 +34,14 @@ Offload = Annotated[bool, typer.Option("--offload", help="keep the shards in the
 Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute activations in the backward pass")]
 
 
+CacheSize = Annotated[
+    float,
+    typer.Option(
+        "--teacher-cache", min=0, help="GiB that outputs of teachers may take on disk; 0: teachers run in every step"
+    ),
+]
+
+
 def warn_if_emulated(asked: str) -> None:
     """Check a precision that is forced; warn where the device only emulates it."""
     if asked in ("", "auto"):

@@ -16,6 +16,7 @@ from vtrans.errors import SuiteError
 from vtrans.methods.adapters import RecoverLora
 from vtrans.methods.base import CompressionState, config_of, run_stages
 from vtrans.methods.decoder import FasterVTransLLM
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.engine import Sharding
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def train(
     model = load(source, request.sharding, engine)
     work = request.out / "work" / request_key(request, source, data.digest)
     run_context = RunContext(folder=work, report=report if engine.rank == 0 else None, engine=engine)
-    state = CompressionState(model, model, windows, request.seed, run_context)
+    state = CompressionState(Teacher(model), windows, request.seed, run_context)
+    state.model = model  # itself: of one in shards there is no copy
     run_stages(state, method.gate_stages())
     seconds = state.report["seconds"] = {name: round(value, 3) for name, value in state.report["seconds"].items()}
     state.report |= {"method": config_of(method), "sharding": config_of(request.sharding), "data": data.source}
@@ -180,7 +182,8 @@ def recover(settings: RecoverLora, state: CompressionState, engine: "ShardedEngi
 
     engine.release()
     torch.distributed.barrier()  # the first rank has cut the files
-    state.model = state.teacher = model = load_pruned(pruned).to(engine.device(state.model))
+    model = load_pruned(pruned).to(engine.device(state.model))
+    state.model, state.teacher = model, Teacher(model)  # so that the dense one is let go
     state.stage += 1
     torch.manual_seed(state.stage_seed)
     adapters = LowRank(model, projections(model), settings.rank, settings.alpha, settings.dropout)

@@ -1,10 +1,7 @@
-"""Files that are whole or not there, folders that can be written, and locks between processes."""
+"""Files that are whole or not there, and folders that can be written."""
 
-import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from vtrans.errors import SuiteError
@@ -41,19 +38,3 @@ def check_writable(folder: Path) -> None:
             return
     except OSError as error:
         raise SuiteError(f"cannot write to {folder}: {error.strerror}", "name a folder that can be written") from None
-
-
-@contextmanager
-def locked(folder: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold a folder against other processes; freed even by a crash.
-
-    Yields False where another one holds it; with `wait`, waits for that one to end.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            yield False
-            return
-        yield True

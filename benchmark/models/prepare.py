@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.common.digests import key_of
-from benchmark.common.files import locked
 from benchmark.models.registry import ModelSpec, locate
+from vtrans.locks import locked
 from vtrans.methods.base import config_of
 
 if TYPE_CHECKING:

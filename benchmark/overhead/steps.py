@@ -133,13 +133,13 @@ def pruning_loop(distillation: Distillation, schedule: Schedule, examples: "Exam
     from vtrans.methods.base import CompressionState
     from vtrans.methods.stages import Prune
     from vtrans.methods.vtrans import VTrans
+    from vtrans.teaching.teacher import Teacher
     from vtrans.training.loop import Loop, RunContext
 
     prune = VTrans(Budget(0.6), schedule, schedule).stages()[0]
     assert isinstance(prune, Prune)
-    model = minilm()
-    state = CompressionState(model, minilm(), examples, 0, RunContext())
-    objective = replace(prune, distillation=distillation).objective(state)
+    state = CompressionState(Teacher(minilm()), examples, 0, RunContext())
+    objective, _ = replace(prune, distillation=distillation).objective(state)
     objective.context().__enter__()
     return Loop(objective, examples, schedule, 0, "gated")
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -12,20 +13,38 @@ from benchmark.records.predictions import check_predictions
 from benchmark.records.schema import Record
 from vtrans.errors import SuiteError
 
+if TYPE_CHECKING:
+    from vtrans.teaching.cache import TeacherCache
+
+CACHE_GIB = 8.0
+
 
 class Store:
-    """Records and working files under one results folder, `RESULTS/PRESET/SUITE/{runs,work}`."""
+    """Records and working files under one results folder, `RESULTS/PRESET/SUITE/{runs,work}`.
 
-    def __init__(self, root: Path, suite: str, preset: str) -> None:
-        self.root, self.preset = root, preset
+    Args:
+        root: the results folder.
+        suite, preset: names.
+        cache_gib: GiB that outputs of teachers may take in the folder; 0 to keep none, so that teachers run.
+    """
+
+    def __init__(self, root: Path, suite: str, preset: str, cache_gib: float = CACHE_GIB) -> None:
+        self.root, self.preset, self.cache_gib = root, preset, cache_gib
         self.folder = root / preset / suite
         self.runs = self.folder / "runs"
         self._names: list[str] | None = None
 
     def of(self, cell: Cell) -> "Store":
         """The store of a cell's own suite: models that other suites start from lie in that of `glue`."""
-        store = Store(self.root, cell.suite, self.preset)
+        store = Store(self.root, cell.suite, self.preset, self.cache_gib)
         return self if store.folder == self.folder else store
+
+    @property
+    def teacher_cache(self) -> "TeacherCache | None":
+        """Outputs of teachers, which all cells share."""
+        from vtrans.teaching.cache import GIB, TeacherCache
+
+        return TeacherCache(self.folder / "work" / "teacher", round(self.cache_gib * GIB)) if self.cache_gib else None
 
     def path(self, cell: Cell) -> Path:
         """File of a cell's record."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.common.device import device
-from benchmark.common.files import locked, write_atomically
+from benchmark.common.files import write_atomically
 from benchmark.grid.cells import SCHEMA, Cell
 from benchmark.models.registry import get_model
 from benchmark.records.memory import PeakMemory
@@ -20,8 +20,10 @@ from benchmark.runs.task_context import Contexts, TaskContext, Watch, no_watch
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import get_task
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
+from vtrans.locks import locked
 from vtrans.methods.agnostic import move_encoder
 from vtrans.methods.base import CompressionState, check_packages
+from vtrans.teaching.teacher import Teacher
 
 if TYPE_CHECKING:
     from torch import nn
@@ -106,31 +108,30 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
     from vtrans.training.loop import RunContext, stop_on_interrupt
 
     check_packages(cell.method)
-    peak, run_context = PeakMemory(), RunContext(folder=store.work(cell), report=report)
+    peak = PeakMemory()
+    run_context = RunContext(folder=store.work(cell), report=report, teacher_cache=store.teacher_cache)
     with stop_on_interrupt(run_context):
-        dense, start = starting_models(cell, store, context, report)
-        state = CompressionState(start, start, context.train, cell.seed, run_context)
+        teacher = starting_point(cell, store, context, report)
+        state = CompressionState(teacher, context.train, cell.seed, run_context)
         small = cell.method.compress(state)
     save_pruned(small, store.work(cell) / "model")
     context.tokenizer.save_pretrained(store.work(cell) / "model")  # so that `evaluate` and users can load it
     state.report["seconds"] |= seconds_of_base(cell, store)
     budget = cell.method.target() if cell.starts_dense else cell.base.method.target() or cell.method.target()
-    return measure(budget, dense or small, small, context, state, peak)
+    teacher.release()
+    dense = small if cell.is_dense else obtain(cell.teacher, store, context, report)
+    return measure(budget, dense, small, context, state, peak)
 
 
-def starting_models(
-    cell: Cell, store: Store, context: TaskContext, report: "Report | None"
-) -> tuple["nn.Module | None", "nn.Module"]:
-    """The dense model that a row is compared with (None for the dense row, which makes it), and what it starts from."""
+def starting_point(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Teacher:
+    """What a row starts from, trained first where it has no weights: the dense model, or that of another row."""
     if cell.is_dense:
-        return None, context.pretrained(cell.seed)
-    dense = obtain(cell.teacher, store, context, report)
-    if cell.starts_dense:
-        return dense, dense
-    start = obtain(cell.base, store, context, report)
+        return Teacher(load=lambda: context.pretrained(cell.seed))
+    ensure(cell.teacher, store, context, report)
+    ensure(cell.base, store, context, report)
     if cell.base.task == cell.task:
-        return dense, start
-    return dense, move_encoder(start, context.pretrained(cell.seed))  # pruned on text
+        return Teacher(load=lambda: obtain(cell.base, store, context, report))
+    return Teacher(move_encoder(obtain(cell.base, store, context, report), context.pretrained(cell.seed)))  # from text
 
 
 def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:
@@ -150,6 +151,11 @@ def obtain(cell: Cell, store: Store, context: TaskContext, report: "Report | Non
     """The model that other cells start from: loaded where its weights are kept, else trained, with its record."""
     from vtrans.saving.pruned import load_pruned
 
+    return load_pruned(ensure(cell, store, context, report)).to(device())
+
+
+def ensure(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Path:
+    """The folder of such a model, trained where it is not there."""
     store = store.of(cell)
     folder = store.work(cell) / "model"
     with locked(store.work(cell)):
@@ -158,7 +164,7 @@ def obtain(cell: Cell, store: Store, context: TaskContext, report: "Report | Non
                 data = context.folder if get_task(cell.task).source.takes_folder else None
                 context = TaskContext.load(cell, data, store.folder / "work", report)
             run_cell(cell, store, context, report)
-    return load_pruned(folder).to(device())
+    return folder
 
 
 def check_inputs(cell: Cell, store: Store, context: TaskContext) -> None:

@@ -12,6 +12,7 @@ from vtrans.methods.base import CompressionState
 from vtrans.pruning.gates import GateSet
 from vtrans.pruning.size import Size
 from vtrans.settings import Budget, GateRates, Schedule
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
 
@@ -75,6 +76,6 @@ def test_reaches_its_size(fidelity, sparsity):
         Budget(sparsity), schedule, schedule, gates=HardConcreteGates(rates=GateRates(0.3)), fidelity=fidelity
     )
     teacher = tiny_bert(hidden_size=48, intermediate_size=128)
-    small = Size.of(method.compress(CompressionState(teacher, teacher, tiny_examples(), 0, RunContext())))
+    small = Size.of(method.compress(CompressionState(Teacher(teacher), tiny_examples(), 0, RunContext())))
     dense = Size.of(teacher)
     assert 1 - float(small.parameters(small.dense) / dense.parameters(dense.dense)) == pytest.approx(sparsity, abs=0.01)

@@ -15,6 +15,7 @@ from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size
 from vtrans.pruning.surgery import materialise
 from vtrans.settings import Budget, Schedule
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
 SCHEDULE = Schedule(steps=3, batch=8, lr=1e-3, precision="fp32")
@@ -26,14 +27,14 @@ def big_enough():
 
 def new_state(seed: int = 0) -> CompressionState:
     teacher = big_enough()
-    return CompressionState(teacher, teacher, tiny_examples(), seed, RunContext())
+    return CompressionState(Teacher(teacher), tiny_examples(), seed, RunContext())
 
 
 @pytest.mark.parametrize("score", ["random", "magnitude"])
 def test_reaches_its_size_and_touches_heads_and_ffn_only(score):
     work = new_state()
     small = Random(Budget(0.6), SCHEDULE, score).compress(work)
-    anatomy, dense = anatomy_of(small), Size.of(work.teacher)
+    anatomy, dense = anatomy_of(small), Size.of(work.teacher.model)
     real = 1 - float(Size.of(small).parameters(Size.of(small).dense) / dense.parameters(dense.dense))
     assert real == pytest.approx(0.6, abs=0.01)
     assert anatomy.hidden == 48

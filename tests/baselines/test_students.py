@@ -14,13 +14,15 @@ from vtrans.errors import SuiteError
 from vtrans.methods.base import CompressionState
 from vtrans.objectives.distillation import masked_mse
 from vtrans.settings import Schedule
+from vtrans.teaching.outputs import RunningTeacher, TeacherOutputs
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
 SHORT = Schedule(steps=6, batch=8, lr=1e-3, precision="fp32")
 
 
 def new_state(teacher, folder=None) -> CompressionState:
-    return CompressionState(teacher, teacher, tiny_examples(), 0, RunContext(folder=folder))
+    return CompressionState(Teacher(teacher), tiny_examples(), 0, RunContext(folder=folder))
 
 
 def test_layers_of_the_papers():
@@ -55,13 +57,13 @@ def test_a_distilbert_student_keeps_the_teachers_weights_in_its_layers():
 
 def objective(losses: StudentLosses) -> StudentObjective:
     teacher, student = tiny_bert(num_hidden_layers=4), tiny_bert(num_hidden_layers=4, seed=1)
-    return StudentObjective(student, teacher, losses, [1, 3], torch.eye(24))
+    return StudentObjective(student, RunningTeacher(teacher, (0, 2, 4)), losses, [1, 3], torch.eye(24))
 
 
 def test_a_student_that_is_its_teacher_has_no_loss():
     teacher = tiny_bert(num_hidden_layers=4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     losses = StudentLosses(cosine=1.0, hidden=1.0, prediction=1.0)
-    work = StudentObjective(teacher, teacher, losses, [1, 3], None)
+    work = StudentObjective(teacher, RunningTeacher(teacher, (0, 2, 4)), losses, [1, 3], None)
     terms = work.losses(tiny_examples().batch([0, 1]), 0, 1)
     assert all(float(term.detach()) == pytest.approx(0, abs=1e-5) for term in terms.values())
 
@@ -74,10 +76,9 @@ def test_terms_by_hand():
     with work.attending(), torch.no_grad():
         for module in work.modules.values():
             module.eval()
-        ours, theirs = (
-            m(**batch, output_hidden_states=True, output_attentions=True) for m in (work.modules["model"], work.teacher)
-        )
-        terms = work._weighted(ours, theirs, batch["attention_mask"])
+        models = (work.modules["model"], work.teach.model)
+        ours, theirs = (m(**batch, output_hidden_states=True) for m in models)
+        terms = work._weighted(ours, TeacherOutputs.of(theirs), batch["attention_mask"])
     mask = batch["attention_mask"]
     hidden = sum(masked_mse(ours.hidden_states[i], theirs.hidden_states[i], mask) for i in (0, 2, 4))
     torch.testing.assert_close(terms["hidden"], 3 * hidden)
@@ -90,11 +91,12 @@ def test_attention_is_matched_layer_by_layer_and_zero_for_the_teacher_itself():
     teacher = tiny_bert(num_hidden_layers=4)
     for parameter in teacher.parameters():
         parameter.requires_grad_(False)
-    work = StudentObjective(teacher, teacher, StudentLosses(attention=1.0, hidden=1.0), [0, 1, 2, 3], torch.eye(24))
+    losses, lecturer = StudentLosses(attention=1.0, hidden=1.0), RunningTeacher(teacher, ())
+    work = StudentObjective(teacher, lecturer, losses, [0, 1, 2, 3], torch.eye(24), teacher)
     work.transform.bias.data.zero_()
     with work.attending():
         out = teacher.eval()(**inputs(), output_hidden_states=True, output_attentions=True)
-        terms = work._weighted(out, out, inputs()["attention_mask"])
+        terms = work._weighted(out, TeacherOutputs.of(out), inputs()["attention_mask"])
     assert float(terms["attention"]) == 0 and float(terms["hidden"]) < 1e-10
     assert teacher.config._attn_implementation == "sdpa"
 

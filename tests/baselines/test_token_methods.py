@@ -17,6 +17,7 @@ from vtrans.errors import RunCancelled
 from vtrans.methods.base import CompressionState
 from vtrans.pruning.surgery import replace_skipped
 from vtrans.settings import Schedule
+from vtrans.teaching.teacher import Teacher
 from vtrans.tokens import token_pruning_encoder
 from vtrans.tokens.encoder import PaddedView, TokenDecision, Trace
 from vtrans.training.loop import RunContext
@@ -35,7 +36,7 @@ def trace(probability, hidden=None, real=None, before=None, keep=None) -> Trace:
 
 def new_state(run_context: RunContext | None = None, seed: int = 0) -> CompressionState:
     teacher = tiny_bert()
-    return CompressionState(teacher, teacher, tiny_examples(), seed, run_context or RunContext())
+    return CompressionState(Teacher(teacher), tiny_examples(), seed, run_context or RunContext())
 
 
 def test_entropy_of_a_fair_coin_is_minus_log_2():
@@ -94,7 +95,7 @@ METHODS = {
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_drop_tokens(name):
     work = new_state()
-    before = {k: v.clone() for k, v in work.teacher.state_dict().items()}
+    before = {k: v.clone() for k, v in work.teacher.model.state_dict().items()}
     small = METHODS[name].compress(work)
     batch = work.train.batch(range(16))
     batch.pop("labels")
@@ -103,7 +104,7 @@ def test_methods_drop_tokens(name):
     lengths = token_lengths(small)
     assert (lengths[:, -1, 2] < lengths[:, 0, 0]).float().mean() > 0.5
     assert (lengths >= 1).all()
-    assert all(torch.equal(v, work.teacher.state_dict()[k]) for k, v in before.items())
+    assert all(torch.equal(v, work.teacher.model.state_dict()[k]) for k, v in before.items())
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -112,7 +113,7 @@ def test_methods_run_on_a_model_with_a_layer_pruned_whole(name):
     block = anatomy_of(start).blocks[1]
     replace_skipped(start, block.attention_skip)
     replace_skipped(start, block.ffn_skip)
-    small = METHODS[name].compress(CompressionState(start, start, tiny_examples(), 0, RunContext()))
+    small = METHODS[name].compress(CompressionState(Teacher(start), tiny_examples(), 0, RunContext()))
     copy.deepcopy(small)
     batch = tiny_examples().batch(range(8))
     batch.pop("labels")

@@ -20,6 +20,7 @@ from vtrans.pruning.masking import apply_masks
 from vtrans.pruning.size import Size, removed
 from vtrans.pruning.surgery import materialise
 from vtrans.settings import Budget, Schedule, Schedules, Setting
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
 SHORT = Schedule(steps=6, batch=8, lr=1e-3, precision="fp32")
@@ -40,7 +41,7 @@ def new_state(name: str, context: RunContext | None = None) -> CompressionState:
         data = Windows.of(torch.randint(5, 60, (480,), generator=generator).tolist(), 16, pad=0)
     else:
         model, data = tiny_bert(), tiny_examples()
-    return CompressionState(model, model, data, 3, context or RunContext())
+    return CompressionState(Teacher(model), data, 3, context or RunContext())
 
 
 def parameters(model) -> list[torch.Tensor]:
@@ -55,7 +56,7 @@ def test_it_runs_and_meets_its_size(name):
     budget = method.target()
     assert (budget is not None) == (METHODS[name].sized and not METHODS[name].text_method)
     if budget:
-        dense, size = Size.of(state.teacher), Size.of(small)
+        dense, size = Size.of(state.teacher.model), Size.of(small)
         amounts = [float(s.parameters(s.dense, budget.denominator)) for s in (size, dense)]
         assert 1 - amounts[0] / amounts[1] == pytest.approx(SPARSITY, abs=0.01)
     if METHODS[name].selector:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -12,7 +12,23 @@ from vtrans.data.ragged import Ragged
 from vtrans.errors import SuiteError
 
 POOL = 50  # batches that are sorted by length together
+TAUGHT = "teacher_"  # start of the names of a teacher's outputs
 LABELS = ("labels", "start_positions", "end_positions")
+
+
+class Rows(Protocol):
+    """Whatever gives batches of training rows."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        ...
+
+    def batch(self, rows: Sequence[int]) -> dict[str, Tensor]:
+        """Model inputs `(rows, longest)` of the given rows."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a row has the same inputs each time it is drawn."""
+        return True
 
     @property
     def tokens(self) -> Ragged:
@@ -65,9 +86,15 @@ class Examples:
             "labels": self.labels[torch.as_tensor(rows, dtype=torch.long)],
         }
 
+
 def unlabelled(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """A batch without what is to be predicted."""
-    return {name: tensor for name, tensor in batch.items() if name not in LABELS}
+    return {name: tensor for name, tensor in inputs_of(batch).items() if name not in LABELS}
+
+
+def inputs_of(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch without the outputs of a teacher that it carries."""
+    return {name: tensor for name, tensor in batch.items() if not name.startswith(TAUGHT)}
 
 
 class Batches:
@@ -81,6 +108,12 @@ class Batches:
     def __getitem__(self, step: int) -> list[int]:
         """Rows of step `step`, any step from 0 up."""
         return self._epoch(step // self.per_epoch)[step % self.per_epoch]
+
+    def rows(self, total: int) -> list[int]:
+        """All rows that `total` steps draw, ascending, each once."""
+        if total >= self.per_epoch:
+            return list(range(len(self.lengths)))
+        return sorted(row for step in range(total) for row in self[step])
 
     def _plan(self, epoch: int) -> list[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)

@@ -57,6 +57,11 @@ class MaskedWindows(Examples):
         parts = [array("i", [frame[0], *ids[i : i + inside], frame[1]]) for i in starts]
         return cls(parts, [[0] * size] * len(parts), torch.zeros(len(parts), dtype=torch.long), **more)
 
+    @property
+    def repeats(self) -> bool:
+        """Only with masks of its own for each window."""
+        return self.seed is not None
+
     def fixed(self, seed: int) -> "MaskedWindows":
         """The same windows, each with masks of its own that never change: for evaluation."""
         return self._with(range(len(self)), seed)

@@ -62,7 +62,8 @@ class Ragged(Sequence[list[int]]):
     def lengths_of(self, rows: Sequence[int]) -> np.ndarray:
         """Numbers in each of the given sequences."""
         chosen = np.asarray(rows, dtype=np.int64)
-        return self.offsets[chosen + 1] - self.offsets[chosen]
+        found: np.ndarray = self.offsets[chosen + 1] - self.offsets[chosen]
+        return found
 
     def take(self, rows: Sequence[int]) -> "Ragged":
         """The given sequences, in the given order."""
@@ -84,5 +85,5 @@ class Ragged(Sequence[list[int]]):
 
 def _narrow(values: np.ndarray) -> np.ndarray:
     """The same numbers in one byte each where that holds them, as it does token types."""
-    small = not len(values) or (0 <= values.min() and values.max() < 128)
+    small = not len(values) or (values.min() >= 0 and values.max() < 128)
     return values.astype(np.int8) if small else values

@@ -29,17 +29,17 @@ class RecoverLora(Stage):
         import torch
         from peft import LoraConfig, get_peft_model
 
-        from vtrans.methods.stages import make_distiller
+        from vtrans.methods.lessons import prepare
         from vtrans.objectives.base import AdapterObjective
 
         torch.manual_seed(state.stage_seed)
-        distiller = make_distiller(state, self.distillation, self.schedule)
+        lesson = prepare(state, self, self.distillation, self.schedule)
         settings = LoraConfig(
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=projections(state.model)
         )
         adapted: Any = get_peft_model(state.model, settings)
-        objective = AdapterObjective(adapted, distiller)
-        state.fit(self, objective, self.schedule)
+        objective = AdapterObjective(adapted, lesson.distiller)
+        state.fit(self, objective, self.schedule, lesson.rows)
         state.model = adapted.merge_and_unload()
 
     def forecast(self, outlook: Forecast) -> float:

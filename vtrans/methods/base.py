@@ -1,6 +1,5 @@
 """A method is a frozen dataclass whose fields are its hyper-parameters and whose stages read as its algorithm box."""
 
-import copy
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,11 +11,12 @@ from vtrans.errors import SuiteError
 from vtrans.forecast import Forecast
 from vtrans.selectors import SelectorSpec
 from vtrans.settings import Budget, Schedule, Setting
+from vtrans.teaching.teacher import Teacher
 
 if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line lists methods
     from torch import nn
 
-    from vtrans.data.examples import Examples
+    from vtrans.data.examples import Examples, Rows
     from vtrans.pruning.gates import GateSet
     from vtrans.pruning.masks import Masks
     from vtrans.training.loop import Objective, RunContext
@@ -27,7 +27,6 @@ class CompressionState:
     """One model under compression: what stages read and change.
 
     Attributes:
-        model: starts as a copy of the teacher, ends as the smaller model.
         teacher: the dense, fine-tuned model; never changed.
         train: rows to train on; a stage may narrow them.
         seed: of everything random.
@@ -39,8 +38,7 @@ class CompressionState:
         stage: index of the stage that runs.
     """
 
-    model: "nn.Module"
-    teacher: "nn.Module"
+    teacher: Teacher
     train: "Examples"
     seed: int
     run_context: "RunContext"
@@ -49,6 +47,19 @@ class CompressionState:
     gates: "GateSet | None" = None
     transform: Any = None
     stage: int = 0
+    _model: "nn.Module | None" = None
+
+    @property
+    def model(self) -> "nn.Module":
+        """Starts as a copy of the teacher, ends as the smaller model."""
+        if self._model is None:
+            self._model = self.teacher.copy()
+        return self._model
+
+    @model.setter
+    def model(self, model: "nn.Module") -> None:
+        """Go on with another model."""
+        self._model = model
 
     @property
     def stage_seed(self) -> int:
@@ -59,11 +70,14 @@ class CompressionState:
         """Name of the files and log lines of the running stage."""
         return f"{self.stage}-{stage.name}"
 
-    def fit(self, stage: "Stage", objective: "Objective", schedule: Schedule) -> None:
-        """Train an objective on the state's rows, under the stage's name and seed; see `vtrans.training.loop.fit`."""
+    def fit(self, stage: "Stage", objective: "Objective", schedule: Schedule, rows: "Rows | None" = None) -> None:
+        """Train an objective, on the state's rows or those given, under the stage's name and seed.
+
+        See `vtrans.training.loop.fit`.
+        """
         from vtrans.training.loop import fit
 
-        fit(objective, self.train, schedule, self.stage_seed, self.label(stage), self.run_context)
+        fit(objective, rows or self.train, schedule, self.stage_seed, self.label(stage), self.run_context)
 
 
 class Stage(ABC):
@@ -132,7 +146,8 @@ class Method(ABC):
         Returns:
             The smaller model, in evaluation mode.
         """
-        state.model = copy.deepcopy(state.teacher)
+        state.model = state.teacher.copy()  # before any stage seeds the generator: loading may draw from it
+        state.teacher.release()
         run_stages(state, self.stages())
         return state.model.eval().requires_grad_(False)
 

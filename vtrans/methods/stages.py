@@ -11,8 +11,8 @@ from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vtrans.data.examples import Rows
     from vtrans.objectives.base import PruningObjective
-    from vtrans.objectives.distillation import Distiller
     from vtrans.pruning.gates import Gate, GateSet
     from vtrans.pruning.latency_table import LatencyTable
     from vtrans.pruning.size import Size
@@ -114,17 +114,18 @@ class Prune(Stage):
     def run(self, state: CompressionState) -> None:
         """Train, then set `state.gates`, `state.decision` and `state.transform`."""
 
-        objective = self.objective(state)
+        objective, rows = self.objective(state)
         with objective.context():
-            state.fit(self, objective, self.schedule)
+            state.fit(self, objective, self.schedule, rows)
         state.gates, state.transform = objective.gates, objective.distiller.transform.weight.detach()
         self._decide(state, objective)
 
-    def objective(self, state: CompressionState) -> "PruningObjective":
-        """What is trained: new gates on the state's model, under its teacher."""
+    def objective(self, state: CompressionState) -> "tuple[PruningObjective, Rows]":
+        """What is trained, new gates on the state's model under its teacher, and the rows that it is trained on."""
         import torch
 
         from vtrans.anatomy import anatomy_of
+        from vtrans.methods.lessons import prepare
         from vtrans.objectives.base import PruningObjective
         from vtrans.pruning.gates import GateSet
 
@@ -132,9 +133,10 @@ class Prune(Stage):
         device = state.run_context.engine.device(state.model)
         gates = GateSet(anatomy_of(state.model), self.gates.build, self.sites).to(device)
         size = size_for(state, self.budget)
-        return PruningObjective(
+        lesson = prepare(state, self, self.distillation, self.schedule)
+        objective = PruningObjective(
             model=state.model,
-            distiller=make_distiller(state, self.distillation, self.schedule),
+            distiller=lesson.distiller,
             gates=gates,
             budget=self.budget,
             constraint=self.constraint,
@@ -145,6 +147,7 @@ class Prune(Stage):
             size=size,
             sparsity=lambda: self.expected_sparsity(gates, size),
         )
+        return objective, lesson.rows
 
     def expected_sparsity(self, gates: "GateSet", size: "Size") -> "Tensor":
         """What the constraint holds to the target: expected sparsity as the budget counts, 0-d and differentiable."""
@@ -207,14 +210,15 @@ class TuneScales(Stage):
 
     def run(self, state: CompressionState) -> None:
         """Update `state.decision` with the trained scales."""
+        from vtrans.methods.lessons import prepare
         from vtrans.objectives.base import ScaleObjective
 
         assert state.gates is not None and state.decision is not None, "TuneScales follows Prune"
         keep = state.gates.kept_by(state.decision)
-        distiller = make_distiller(state, self.distillation, self.schedule)
-        objective = ScaleObjective(state.model, distiller, state.gates, keep, self.rate)
+        lesson = prepare(state, self, self.distillation, self.schedule)
+        objective = ScaleObjective(state.model, lesson.distiller, state.gates, keep, self.rate)
         with objective.context():
-            state.fit(self, objective, self.schedule)
+            state.fit(self, objective, self.schedule, lesson.rows)
         state.decision = state.gates.fixed(keep)
 
     def forecast(self, outlook: Forecast) -> float:
@@ -251,12 +255,12 @@ class Recover(Stage):
 
     def run(self, state: CompressionState) -> None:
         """Fine-tune `state.model` by distillation."""
+        from vtrans.methods.lessons import prepare
         from vtrans.objectives.base import RecoveryObjective
 
-        distiller = make_distiller(state, self.distillation, self.schedule)
-        objective = RecoveryObjective(state.model, distiller)
-        state.fit(self, objective, self.schedule)
-        state.transform = distiller.transform.weight.detach()
+        lesson = prepare(state, self, self.distillation, self.schedule)
+        state.fit(self, RecoveryObjective(state.model, lesson.distiller), self.schedule, lesson.rows)
+        state.transform = lesson.distiller.transform.weight.detach()
 
     def forecast(self, outlook: Forecast) -> float:
         """Passes of the smaller model and its teacher."""
@@ -296,28 +300,3 @@ def check_reach(table: "LatencyTable", size: "Size", budget: Budget) -> None:
             f"sparsity {budget.sparsity} of {budget.counted} is out of reach: without any layer it is {most:.2f}",
             "ask for less",
         )
-
-
-def make_distiller(state: CompressionState, settings: Distillation, schedule: Schedule) -> "Distiller":
-    """A distiller that goes on from the weight of the state's layer transformation, its bias at 0.
-
-    The teacher runs in the training precision. Without a transformation so far, one is started that matches
-    the surviving hidden units.
-    """
-    import copy
-
-    import torch
-
-    from vtrans.objectives.distillation import Distiller
-    from vtrans.training.precision import resolve
-
-    transform, device = state.transform, state.run_context.engine.device(state.model)
-    if transform is None and state.decision is not None:
-        kept = (state.decision.hidden.detach() != 0).nonzero().flatten()
-        transform = torch.eye(len(state.decision.hidden), device=kept.device)[:, kept]
-    teacher = state.teacher
-    if settings.prediction or settings.layer:  # else it is never run
-        teacher = copy.deepcopy(teacher)
-        if resolve(schedule.precision, device) == "bf16":
-            teacher = teacher.bfloat16()
-    return Distiller(teacher, state.model, settings, transform).to(device)

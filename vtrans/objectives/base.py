@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from vtrans.anatomy import anatomy_of
+from vtrans.data.examples import inputs_of
 from vtrans.objectives.distillation import Distiller
 from vtrans.pruning.constraint import Lagrangian, ramp
 from vtrans.pruning.counts import Counts
@@ -64,7 +65,7 @@ class TaskObjective:
 
     def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """The model's own loss on the labels."""
-        return {"task": training(self.modules["model"])(**batch).loss.float()}
+        return {"task": training(self.modules["model"])(**inputs_of(batch)).loss.float()}
 
     def after_step(self) -> None:
         """Nothing to do."""

@@ -1,5 +1,6 @@
 """Distillation from the dense teacher: of its logits, and of its hidden states layer by layer."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -8,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtrans.anatomy import anatomy_of
-from vtrans.data.examples import unlabelled
+from vtrans.data.examples import inputs_of, unlabelled
 from vtrans.data.windows import IGNORED
 from vtrans.pruning.masks import Masks
 from vtrans.settings import Distillation
+from vtrans.teaching.outputs import Lecturer, default_layers, heads_of
 
 Batch = dict[str, Tensor]
 NEVER = -1e4  # logit of padding; finite, because KL knows no 0 * inf
@@ -21,20 +23,25 @@ class Distiller(nn.Module):
     """Loss terms of a student under its teacher; holds the layer transformation, which trains along.
 
     Args:
-        teacher: dense model; frozen here.
+        teach: gives the teacher's outputs; None where no term needs them.
+        shape: hidden width and layers of the teacher.
         student: model with the same inputs and labels; its hidden width may be smaller.
         settings: weights, temperature and matching rule.
         transform: `(teacher width, student width)` start of the layer transformation; identity by default.
     """
 
     def __init__(
-        self, teacher: nn.Module, student: nn.Module, settings: Distillation, transform: Tensor | None = None
+        self,
+        teach: Lecturer | None,
+        shape: tuple[int, int],
+        student: nn.Module,
+        settings: Distillation,
+        transform: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.settings = settings
-        self._teacher = (teacher.eval().requires_grad_(False),)  # in a tuple: not a part of this module's state
-        self.layers = settings.layers or default_layers(len(anatomy_of(teacher).blocks))
-        start = torch.eye(anatomy_of(teacher).hidden, anatomy_of(student).hidden) if transform is None else transform
+        self.settings, self.teach = settings, teach
+        self.layers = settings.layers or default_layers(shape[1])
+        start = torch.eye(shape[0], anatomy_of(student).hidden) if transform is None else transform
         self.transform = nn.Linear(start.shape[1], start.shape[0])
         with torch.no_grad():
             self.transform.weight.copy_(start)
@@ -43,23 +50,18 @@ class Distiller(nn.Module):
     def losses(self, model: nn.Module, batch: Batch, masks: Masks | None = None) -> dict[str, Tensor]:
         """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each."""
         s = self.settings
-        inputs = batch if s.task else unlabelled(batch)  # without labels no loss is computed in vain
+        inputs = inputs_of(batch) if s.task else unlabelled(batch)  # without labels no loss is computed in vain
         ours = model(**inputs, output_hidden_states=bool(s.layer))
         terms: dict[str, Tensor] = {}
-        if s.prediction or s.layer:
-            theirs = self._teach(batch)
-            asked = asked_tokens(batch)
-            student, teacher = distributions(ours, asked), distributions(theirs, asked)
+        if self.teach:
+            theirs, asked = self.teach(batch), asked_tokens(batch)
+            student, teacher = distributions(heads_of(ours), asked), distributions(theirs.heads, asked)
             terms["prediction"] = s.prediction * prediction_loss(student, teacher, s.temperature)
         if s.layer:
-            terms["layer"] = s.layer * self.layer_loss(ours, theirs, batch["attention_mask"], masks)
+            terms["layer"] = s.layer * self.layer_loss(ours, theirs.states, batch["attention_mask"], masks)
         if s.task:
             terms["task"] = s.task * ours.loss
         return terms
-
-    @torch.no_grad()
-    def _teach(self, batch: Batch) -> Any:
-        return self._teacher[0](**unlabelled(batch), output_hidden_states=bool(self.settings.layer))
 
     def teacher_layers(self) -> tuple[int, ...]:
         """Teacher layers of this step, counted from 1: fixed, or under `random` one of each part."""
@@ -68,9 +70,9 @@ class Distiller(nn.Module):
         edges = (0, *self.layers)
         return tuple(int(torch.randint(low + 1, high + 1, ())) for low, high in pairwise(edges))
 
-    def layer_loss(self, ours: Any, theirs: Any, mask: Tensor, masks: Masks | None) -> Tensor:
+    def layer_loss(self, ours: Any, theirs: Mapping[int, Tensor], mask: Tensor, masks: Masks | None) -> Tensor:
         """Sum over teacher layers of the error of the student layer matched to each, padding left out."""
-        targets = [theirs.hidden_states[i] for i in self.teacher_layers()]
+        targets = [theirs[i] for i in self.teacher_layers()]
         if self.settings.match == "same":
             pairs = [(self.transform(ours.hidden_states[i]), h) for i, h in zip(self.layers, targets, strict=True)]
             return torch.stack([masked_mse(a, b, mask) for a, b in pairs]).sum()
@@ -81,29 +83,23 @@ class Distiller(nn.Module):
         return torch.stack([errors[row, column] for row, column in enumerate(chosen)]).sum()
 
 
-def default_layers(depth: int) -> tuple[int, ...]:
-    """Teacher layers, counted from 1, at the end of four (or three, or one) equal parts of the depth."""
-    parts = next(n for n in (4, 3, 1) if depth % n == 0)
-    return tuple(depth // parts * (i + 1) for i in range(parts))
-
-
 def asked_tokens(batch: Batch) -> Tensor:
     """Tokens that a model is asked about, `(batch, length)`: those with a label of their own, else all real ones."""
     labels = batch.get("labels")
     return batch["attention_mask"] if labels is None or labels.ndim < 2 else labels != IGNORED
 
 
-def distributions(outputs: Any, mask: Tensor) -> Tensor:
-    """Logits of all that a model's outputs are distributions over, `(distributions, classes)`.
+def distributions(heads: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+    """Logits, by their names, as all the distributions that they are, `(distributions, classes)`.
 
     One a sequence for a classifier, one for each token of `mask` `(batch, length)` for a language model, and
     for extractive answers two a sequence, over the tokens where the answer starts and ends.
     """
-    if hasattr(outputs, "start_logits"):
-        spans = torch.cat([outputs.start_logits, outputs.end_logits])
+    if "start_logits" in heads:
+        spans = torch.cat([heads["start_logits"], heads["end_logits"]])
         return spans.masked_fill(torch.cat([mask, mask]) == 0, NEVER)
-    found: Tensor = outputs.logits[mask.bool()] if outputs.logits.ndim == 3 else outputs.logits
-    return found
+    logits = heads["logits"]
+    return logits[mask.bool()] if logits.ndim == 3 else logits
 
 
 def prediction_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vtrans.data.examples import Batches, Examples
+from vtrans.data.examples import Batches, Rows
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.settings import Schedule
 from vtrans.training.checkpoint import StageFiles
 from vtrans.training.engine import Engine, LocalEngine
 from vtrans.training.flops import FlopMeter
-from vtrans.training.precision import DTYPES, resolve
+from vtrans.training.precision import autocast, resolve
+
+if TYPE_CHECKING:
+    from vtrans.teaching.cache import TeacherCache
 
 LOG_EVERY = 10  # steps
 FIRST_CHECKPOINT = 4.0  # seconds into a stage; the time between checkpoints then doubles up to `RunContext.every`
@@ -53,7 +56,7 @@ class Objective(Protocol):
 
 @dataclass
 class RunContext:
-    """Where a run keeps its files and to whom it reports. Changes no result.
+    """Where a run keeps its files and to whom it reports. Changes no result beyond rounding.
 
     Attributes:
         folder: for checkpoints and logs; None to keep nothing.
@@ -63,6 +66,7 @@ class RunContext:
         engine: where steps run; of several ranks, the first alone writes files.
         elapsed: seconds of each stage that has ended, resumed parts included.
         flops: that each of them has computed, two per multiply-accumulate; 0 where they were not metered.
+        teacher_cache: where outputs of teachers are kept; None to run the teacher in every step.
         precisions: what each of them was computed in; two where it went on on a machine of another kind.
     """
 
@@ -74,10 +78,11 @@ class RunContext:
     flops: dict[str, float] = field(default_factory=dict)
     precisions: dict[str, str] = field(default_factory=dict)
     engine: Engine = field(default_factory=LocalEngine)
+    teacher_cache: "TeacherCache | None" = None
 
 
 def fit(
-    objective: Objective, examples: Examples, schedule: Schedule, seed: int, name: str, run_context: RunContext
+    objective: Objective, examples: Rows, schedule: Schedule, seed: int, name: str, run_context: RunContext
 ) -> None:
     """Train `objective` for the whole schedule, from the last checkpoint where there is one.
 
@@ -127,7 +132,7 @@ class Loop:
     def __init__(
         self,
         objective: Objective,
-        examples: Examples,
+        examples: Rows,
         schedule: Schedule,
         seed: int,
         name: str,
@@ -172,8 +177,7 @@ class Loop:
 
     def _losses(self, rows: list[int], step: int) -> dict[str, Tensor]:
         batch = {k: v.to(self.device) for k, v in self.examples.batch(rows).items()}
-        enabled = self.precision != "fp32"
-        with torch.autocast(self.device.type, dtype=DTYPES[self.precision] if enabled else None, enabled=enabled):
+        with autocast(self.precision, self.device):
             return self.objective.losses(batch, step, self.total)
 
     def _apply(self) -> None:

@@ -1,6 +1,8 @@
 """The precision that a device computes fast in: bf16 where it has units for it, fp32 elsewhere."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Literal, cast
 
@@ -37,6 +39,14 @@ def has_bf16_units(kind: str) -> bool:
         return False
     units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return units and slowdown(kind, "bf16") * CONFIRMED < 1
+
+
+@contextmanager
+def autocast(used: Used, device: torch.device) -> Iterator[None]:
+    """Compute in a precision inside the context; nothing to do for fp32."""
+    enabled = used != "fp32"
+    with torch.autocast(device.type, dtype=DTYPES[used] if enabled else None, enabled=enabled):
+        yield
 
 
 @cache

@@ -5,8 +5,9 @@ import time
 import pytest
 
 from benchmark.common import hub
-from benchmark.common.files import check_writable, locked
+from benchmark.common.files import check_writable
 from vtrans.errors import SuiteError
+from vtrans.locks import locked
 
 
 def test_a_check_leaves_nothing_behind(tmp_path):

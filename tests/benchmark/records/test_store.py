@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from made_records import make_record
 
-from benchmark.common.files import locked, write_atomically
+from benchmark.common.files import write_atomically
 from benchmark.grid.cells import plan
 from benchmark.records.memory import PeakMemory
 from benchmark.records.predictions import read_predictions
 from benchmark.records.store import Store, read_record
 from vtrans.errors import SuiteError
+from vtrans.locks import locked
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from vtrans.pruning.size import Size
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
 from vtrans.settings import Budget, Schedule
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
 ROTARY = 40  # older transformers compute the angles of nine positions by a product
@@ -86,7 +87,7 @@ def test_vtrans_compresses_it_to_its_size(family):
     else:
         examples = Windows.of(torch.randint(5, 60, (400,)).tolist(), 16, pad=0)
     short = Schedule(steps=8, batch=8, lr=1e-3, precision="fp32")
-    state = CompressionState(model, model, examples, 0, RunContext())
+    state = CompressionState(Teacher(model), examples, 0, RunContext())
     small = VTrans(Budget(0.5), short, short).compress(state)
     size, dense = Size.of(small), Size.of(model)
     kept = float(size.parameters(size.dense)) / float(dense.parameters(dense.dense))

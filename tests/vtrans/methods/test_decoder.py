@@ -14,6 +14,7 @@ from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.pruning.gates import GateSet, VariationalGate
 from vtrans.pruning.rounding import _nearest, round_widths
 from vtrans.settings import Budget, Schedule
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
 SHORT = Schedule(steps=5, batch=4, lr=1e-3, precision="fp32")
@@ -25,7 +26,7 @@ def windows() -> Windows:
 
 
 def new_state(model, folder=None) -> CompressionState:
-    return CompressionState(model, model, windows(), 0, RunContext(folder=folder))
+    return CompressionState(Teacher(model), windows(), 0, RunContext(folder=folder))
 
 
 def test_rounding_down_drops_those_of_the_smallest_odds():

@@ -11,6 +11,7 @@ from vtrans.methods.stages import VariationalGates
 from vtrans.methods.vtrans import VTrans
 from vtrans.pruning.size import Size
 from vtrans.settings import Budget, GateRates, Schedule
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
 
@@ -18,7 +19,7 @@ from vtrans.training.loop import RunContext
 def test_reaches_its_size_and_reports(name):
     work = new_state()
     small = METHODS[name].compress(work)
-    size, dense = Size.of(small), Size.of(work.teacher)
+    size, dense = Size.of(small), Size.of(work.teacher.model)
     real = 1 - float(size.parameters(size.dense) / dense.parameters(dense.dense))
     assert real == pytest.approx(0.5, abs=0.01)
     report = work.report["pruning"]
@@ -39,17 +40,20 @@ def test_subset_rows_are_recorded(name):
 def test_faster_leaves_the_weights_as_they_are():
     work = new_state()
     small = METHODS["Faster-VTrans"].compress(work)
-    dense, kept = work.teacher.bert.embeddings.word_embeddings.weight, small.bert.embeddings.word_embeddings.weight
+    dense, kept = (
+        work.teacher.model.bert.embeddings.word_embeddings.weight,
+        small.bert.embeddings.word_embeddings.weight,
+    )
     columns = (work.decision.hidden.detach() != 0).nonzero().flatten()
     assert torch.equal(dense[:, columns], kept)
-    assert torch.equal(work.teacher.classifier.weight, small.classifier.weight)
+    assert torch.equal(work.teacher.model.classifier.weight, small.classifier.weight)
 
 
 def test_teacher_is_never_changed():
     work = new_state()
-    before = {k: v.clone() for k, v in work.teacher.state_dict().items()}
+    before = {k: v.clone() for k, v in work.teacher.model.state_dict().items()}
     METHODS["VTrans"].compress(work)
-    assert all(torch.equal(v, work.teacher.state_dict()[k]) for k, v in before.items())
+    assert all(torch.equal(v, work.teacher.model.state_dict()[k]) for k, v in before.items())
 
 
 def test_config_names_every_field():
@@ -63,7 +67,7 @@ def test_config_names_every_field():
 def test_any_target_is_met_and_attention_survives(sparsity):
     schedule = Schedule(steps=25, batch=8, lr=1e-3, precision="fp32")
     teacher = tiny_bert(hidden_size=48, intermediate_size=160)
-    work = CompressionState(teacher, teacher, tiny_examples(), 0, RunContext())
+    work = CompressionState(Teacher(teacher), tiny_examples(), 0, RunContext())
     gates = VariationalGates(rates=GateRates(0.4, 0.01, 0.25))
     small = VTrans(Budget(sparsity), schedule, schedule, gates=gates).compress(work)
     size, dense = Size.of(small), Size.of(teacher)

@@ -7,12 +7,12 @@ from tiny import inputs, tiny_bert
 from vtrans.objectives.distillation import (
     Distiller,
     alive_layers,
-    default_layers,
     masked_mse,
     match_layers,
     prediction_loss,
 )
 from vtrans.settings import Distillation
+from vtrans.teaching.outputs import RunningTeacher, default_layers
 
 
 @pytest.mark.parametrize(("depth", "layers"), [(12, (3, 6, 9, 12)), (6, (2, 4, 6)), (4, (1, 2, 3, 4)), (5, (5,))])
@@ -23,7 +23,7 @@ def test_default_layers(depth, layers):
 @pytest.mark.parametrize("match", ["same", "argmin", "ordered", "random"])
 def test_a_student_equal_to_its_teacher_has_no_loss(match):
     teacher, student = tiny_bert().eval(), tiny_bert().eval()
-    distiller = Distiller(teacher, student, Distillation(match=match))
+    distiller = Distiller(RunningTeacher(teacher, (1, 2, 3)), (24, 3), student, Distillation(match=match))
     terms = distiller.losses(student, inputs())
     assert set(terms) == {"prediction", "layer"}
     assert all(abs(float(value.detach())) < 1e-5 for value in terms.values())
@@ -31,7 +31,7 @@ def test_a_student_equal_to_its_teacher_has_no_loss(match):
 
 def test_terms_of_weight_0_are_left_out_and_task_comes_from_labels():
     student = tiny_bert(seed=1)
-    distiller = Distiller(tiny_bert(), student, Distillation(prediction=0.0, layer=0.0, task=2.0))
+    distiller = Distiller(None, (24, 3), student, Distillation(prediction=0.0, layer=0.0, task=2.0))
     batch = {**inputs(), "labels": torch.tensor([0, 1, 1])}
     terms = distiller.losses(student, batch)
     assert list(terms) == ["task"]
@@ -79,6 +79,6 @@ def test_alive_means_either_sublayer():
 
 def test_the_teacher_is_frozen_and_no_part_of_the_state():
     teacher, student = tiny_bert(), tiny_bert(seed=1)
-    distiller = Distiller(teacher, student, Distillation())
+    distiller = Distiller(RunningTeacher(teacher, (1, 2, 3)), (24, 3), student, Distillation())
     assert not any(p.requires_grad for p in teacher.parameters())
     assert set(distiller.state_dict()) == {"transform.weight", "transform.bias"}

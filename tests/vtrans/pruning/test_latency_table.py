@@ -12,6 +12,7 @@ from vtrans.methods.vtrans import VTrans
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.latency_table import LatencyTable, bilinear, measure_table
 from vtrans.settings import Budget, Schedule
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
 
@@ -66,7 +67,7 @@ def test_pruning_meets_a_latency_and_goes_on_with_its_table(tmp_path):
     table = linear_table(anatomy_of(model))
     table.write(tmp_path / "latency.json")
     schedule = Schedule(steps=8, batch=8, lr=1e-3, precision="fp32")
-    work = CompressionState(model, model, tiny_examples(), 0, RunContext(folder=tmp_path))
+    work = CompressionState(Teacher(model), tiny_examples(), 0, RunContext(folder=tmp_path))
     small = VTrans(Budget(0.5, "latency"), schedule, schedule).compress(work)
     left = table.milliseconds(Counts.dense(anatomy_of(small))) / table.milliseconds(Counts.dense(anatomy_of(model)))
     assert float(left) == pytest.approx(0.5, abs=0.02)

@@ -9,6 +9,7 @@ from baselines.cofi import CoFi, HardConcreteGates
 from baselines.one_shot import Magnitude, Random
 from vtrans.methods.base import CompressionState
 from vtrans.settings import Budget, GateRates
+from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
 ALL = {
@@ -23,7 +24,7 @@ ALL = {
 @pytest.mark.parametrize("name", ALL)
 def test_compresses_on_a_gpu(name):
     teacher = tiny_bert(hidden_size=48, intermediate_size=256).cuda()
-    small = ALL[name].compress(CompressionState(teacher, teacher, tiny_examples(), 0, RunContext()))
+    small = ALL[name].compress(CompressionState(Teacher(teacher), tiny_examples(), 0, RunContext()))
     assert all(p.is_cuda for p in small.parameters())
     with torch.no_grad():
         on_gpu = small(**{k: v.cuda() for k, v in inputs().items()}).logits.cpu()

@@ -114,7 +114,7 @@ def test_non_finite_term_is_named(value):
 def test_non_finite_loss_stops_before_it_reaches_a_weight():
     broken = new_state()
     with torch.no_grad():
-        broken.teacher.classifier.weight[0, 0] = float("inf")
+        broken.teacher.model.classifier.weight[0, 0] = float("inf")
     before = {k: v.clone() for k, v in broken.model.state_dict().items()}
     with pytest.raises(RunFailed, match="'task'"):
         Finetune(SCHEDULE).run(broken)

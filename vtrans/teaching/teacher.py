@@ -1,0 +1,63 @@
+"""The dense model that a run starts from and learns from, in memory only while somebody needs it."""
+
+import copy
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Teacher:
+    """A dense, fine-tuned model that is never changed.
+
+    Args:
+        model: it, where it is in memory.
+        load: how to load it, where it lies in a folder: it is then let go of as soon as nobody computes with it.
+
+    Raises:
+        ValueError: neither is given.
+    """
+
+    def __init__(self, model: "nn.Module | None" = None, load: "Callable[[], nn.Module] | None" = None) -> None:
+        if model is None and load is None:
+            raise ValueError("a teacher needs a model or a way to load one")
+        self._model, self._load = model, load
+
+    @property
+    def model(self) -> "nn.Module":
+        """The model, loaded where it is not in memory."""
+        if self._model is None:
+            assert self._load is not None
+            self._model = self._load()
+        return self._model
+
+    def copy(self) -> "nn.Module":
+        """A model of its own for a student to start from."""
+        return self._load() if self._load else copy.deepcopy(self.model)
+
+    def release(self) -> None:
+        """Let go of the model, where it can be loaded again."""
+        if self._load:
+            self._model = None
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Hidden width and number of layers."""
+        from vtrans.anatomy import anatomy_of
+
+        anatomy = anatomy_of(self.model)
+        return anatomy.hidden, len(anatomy.blocks)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of its weights and buffers, with their names."""
+        import torch
+
+        found = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            found.update(name.encode())
+            found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return found.hexdigest()
