@@ -74,8 +74,8 @@ class Distiller(nn.Module):
         """Sum over teacher layers of the error of the student layer matched to each, padding left out."""
         targets = [theirs[i] for i in self.teacher_layers()]
         if self.settings.match == "same":
-            pairs = [(self.transform(ours.hidden_states[i]), h) for i, h in zip(self.layers, targets, strict=True)]
-            return torch.stack([masked_mse(a, b, mask) for a, b in pairs]).sum()
+            mapped = self.transform(torch.stack([ours.hidden_states[i] for i in self.layers]))
+            return masked_mse(mapped, torch.stack(targets), mask) * len(targets)
         mapped = [self.transform(h) for h in ours.hidden_states[1:]]
         errors = torch.stack([torch.stack([masked_mse(h, t, mask) for h in mapped]) for t in targets])
         rule = "ordered" if self.settings.match == "ordered" else "argmin"
@@ -112,9 +112,14 @@ def prediction_loss(student: Tensor, teacher: Tensor, temperature: float) -> Ten
 
 
 def masked_mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error over real tokens and hidden units; `(batch, length, hidden)` each."""
+    """Mean squared error over real tokens and hidden units, and over layers where there are several.
+
+    Args:
+        student, teacher: `(..., batch, length, hidden)`.
+        mask: `(batch, length)`, 0 on padding.
+    """
     error = F.mse_loss(student.float(), teacher.float(), reduction="none").mean(-1)
-    return (error * mask).sum() / mask.sum()
+    return (error * mask).sum() / (mask.sum() * error.shape[:-2].numel())
 
 
 def alive_layers(masks: Masks | None, depth: int) -> list[bool]:

@@ -17,6 +17,7 @@ from vtrans.data.examples import Batches, Rows
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.settings import Schedule
 from vtrans.training.checkpoint import StageFiles
+from vtrans.training.dropout import cheap_dropout
 from vtrans.training.engine import Engine, LocalEngine
 from vtrans.training.flops import FlopMeter
 from vtrans.training.precision import autocast, resolve
@@ -177,7 +178,7 @@ class Loop:
 
     def _losses(self, rows: list[int], step: int) -> dict[str, Tensor]:
         batch = {k: v.to(self.device) for k, v in self.examples.batch(rows).items()}
-        with autocast(self.precision, self.device):
+        with autocast(self.precision, self.device), cheap_dropout(self.objective.modules["model"]):
             return self.objective.losses(batch, step, self.total)
 
     def _apply(self) -> None:
