@@ -1,9 +1,10 @@
 """CoFi: structured pruning with coarse and fine hard-concrete masks (Xia, Zhong, Chen 2022, ACL)."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from vtrans.methods.base import Method, Stage
+from vtrans.methods.family import SHARE, SIZES, member_stages, shortened
 from vtrans.methods.stages import Materialise, Prune, Recover
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule, Setting
 
@@ -96,8 +97,11 @@ class CoFi(Method):
 
     def stages(self) -> tuple[Stage, ...]:
         """Prune, materialise, recover."""
+        return (self._pruning(), Materialise(), Recover(self.recover, self.distillation))
+
+    def _pruning(self) -> Prune:
         stage = OfficialPrune if self.fidelity == "official" else Prune
-        pruning = stage(
+        return stage(
             budget=self.budget,
             gates=self.gates,
             schedule=self.prune,
@@ -105,7 +109,25 @@ class CoFi(Method):
             constraint=self.constraint,
             sites=self.sites,
         )
-        return (pruning, Materialise(), Recover(self.recover, self.distillation))
+
+
+@dataclass(frozen=True)
+class CoFiFamily(CoFi):
+    """One size of a family: CoFi from the next smaller size on, in half of the steps of a size by itself."""
+
+    name = "CoFi-family"
+    summary = "CoFi through 40, 60, 80, 90 and 95 % in one pruning run, each size recovered by itself"
+    family: ClassVar[tuple[float, ...]] = SIZES
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """As CoFi, with shorter schedules."""
+        method = super().build(setting)
+        return replace(method, prune=shortened(method.prune, SHARE), recover=shortened(method.recover, SHARE))
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Prune on, materialise, recover."""
+        return member_stages(self._pruning(), Recover(self.recover, self.distillation))
 
 
 @dataclass(frozen=True)

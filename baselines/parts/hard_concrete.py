@@ -54,6 +54,10 @@ class HardConcreteGate(Gate):
         """log alpha, detached."""
         return self.loga.detach()
 
+    def shut(self, which: Tensor) -> dict[str, Tensor]:
+        """log alpha at its lower bound."""
+        return {"loga": self.log_odds().masked_fill(which, -BOUND)}
+
     @torch.no_grad()
     def clamp_(self) -> None:
         """Bound log alpha to +-log 100."""

@@ -55,6 +55,8 @@ class Cell:
         base = {"base": self.base.config["method"]} if not self.starts_dense else {}
         if self.base.task != self.task:
             base = {"base": self.base.config}
+        if self.below:
+            base = {"below": self.below.config["method"]}
         return base | {
             "schema": SCHEMA,
             "model": self.preset.model,
@@ -90,6 +92,17 @@ class Cell:
             text = get_preset(self.preset.name, "mlm")
             return Cell("mlm", text, text.tasks[0], text_base, self.seed, self.split)
         return Cell(self.home, self.preset, self.task, row, self.seed, self.split) if row else self.teacher
+
+    @property
+    def below(self) -> "Cell | None":
+        """The cell of the next smaller size of the same family, whose pruning this one goes on with."""
+        return replace(self, row=self.parsed.below) if self.parsed.below else None
+
+    @property
+    def needed(self) -> "list[Cell]":
+        """The cells that it starts from, in the order they have to run."""
+        below = [*self.below.needed, self.below] if self.below else []
+        return list(dict.fromkeys([self.teacher, self.base, *below]))
 
     @property
     def is_dense(self) -> bool:
@@ -176,8 +189,15 @@ def check_row_fits(row: str, task: Task) -> None:
         raise SuiteError(f"{row} is fine-tuned on a task with labels, which {task.name} has not", "choose VTrans-s60")
 
 
+def known_method(text: str) -> str:
+    """The registry's spelling of a text that is the name of a method and no more; empty for any other."""
+    return next((name for name in METHODS if name.lower() == text.lower()), "")
+
+
 def _expand(row: str, known: Sequence[str]) -> list[str]:
     of_method = [r for r in known if re.sub(r"-s[\d.]+$", "", r).lower() == row.lower() != r.lower()]
     if of_method:
         return of_method
+    if sizes := METHODS[name].family if (name := known_method(row)) else ():
+        return [parse_row(f"{name}-s{size * 100:g}").name for size in sizes]
     return [parse_row(row).name]

@@ -1,6 +1,6 @@
 """The registry of methods, by the names that rows use. One line each: all else stands in the method's own file."""
 
-from baselines.cofi import CoFi, CoFiLayersTotal
+from baselines.cofi import CoFi, CoFiFamily, CoFiLayersTotal
 from baselines.distilbert import DistilBert
 from baselines.infor_coef import InforCoef, InforCoefNoEntropy, InforCoefNoNorm, InforCoefSkim
 from baselines.one_shot import Magnitude, Random
@@ -12,6 +12,7 @@ from vtrans.methods.agnostic import CoFiAgnostic, VTransAgnostic
 from vtrans.methods.base import Method
 from vtrans.methods.decoder import FasterVTransLLM, FasterVTransLLMLoRA
 from vtrans.methods.dense import Dense
+from vtrans.methods.family import VTransFamily
 from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans, VTransTotal
 from vtrans.selectors import SelectorSpec
 
@@ -51,6 +52,8 @@ METHODS = registered(
     FasterVTrans,
     DistilBert,
     TinyBert,
+    VTransFamily,
+    CoFiFamily,
     VTransTotal,
     CoFiLayersTotal,
     VTransAgnostic,

@@ -32,6 +32,7 @@ class RowSpec:
         method: as in `METHODS`.
         sparsity: of sized methods.
         base: row of the static method whose model a token method starts from; empty for the dense model.
+        below: row of the next smaller size of the same family, where the method is one of a family and has one.
         text_base: row of the suite `mlm` whose encoder a task-agnostic method starts from; empty for the others.
         loss_scale: factor on the pressure to drop tokens.
         settings: hyper-parameters that are set, by their path, and their values.
@@ -42,6 +43,7 @@ class RowSpec:
     method: str
     sparsity: float | None = None
     base: str = ""
+    below: str = ""
     text_base: str = ""
     loss_scale: float = 1.0
     settings: Settings = ()
@@ -92,7 +94,20 @@ def parse_row(text: str) -> RowSpec:
     name = _with_alias(plain, own) + _mark(own.settings, precision)
     suffix = _suffix(own.sparsity)
     text_base = f"{method.text_method}{suffix}{_mark((), precision)}" if method.text_method else ""
-    return RowSpec(name, own.method, own.sparsity, start, text_base, own.scale, own.settings, precision)
+    below = _below(own, precision)
+    return RowSpec(name, own.method, own.sparsity, start, below, text_base, own.scale, own.settings, precision)
+
+
+def _below(own: _Part, precision: str) -> str:
+    """Row of the next smaller size of a family."""
+    sizes = METHODS[own.method].family
+    if not sizes:
+        return ""
+    if own.sparsity not in sizes:
+        known = ", ".join(f"{own.method}{_suffix(size)}" for size in sizes)
+        raise SuiteError(f"{own.method}{_suffix(own.sparsity)} is no size of its family", f"choose from {known}")
+    place = sizes.index(own.sparsity)
+    return _spelt(replace(own, sparsity=sizes[place - 1], precision=precision)) if place else ""
 
 
 def _without_alias(text: str) -> list[str]:

@@ -23,7 +23,10 @@ from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.locks import locked
 from vtrans.methods.agnostic import move_encoder
 from vtrans.methods.base import CompressionState, check_packages
+from vtrans.methods.family import HANDOVER
 from vtrans.teaching.teacher import Teacher
+
+PRUNING = ("0-prune",)  # stages that a family of sizes shares
 
 if TYPE_CHECKING:
     from torch import nn
@@ -113,6 +116,9 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
     with stop_on_interrupt(run_context):
         teacher = starting_point(cell, store, context, report)
         state = CompressionState(teacher, context.train, cell.seed, run_context)
+        if cell.below:
+            ensure(cell.below, store, context, report)
+            state.handover = store.work(cell.below) / HANDOVER
         small = cell.method.compress(state)
     save_pruned(small, store.work(cell) / "model")
     context.tokenizer.save_pretrained(store.work(cell) / "model")  # so that `evaluate` and users can load it
@@ -137,8 +143,14 @@ def starting_point(cell: Cell, store: Store, context: TaskContext, report: "Repo
 def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:
     """Seconds that the model cost which a cell starts from, by its row; empty where that is the dense one.
 
-    Of one that was pruned on text, also those of the dense model with an MLM head.
+    Of one that was pruned on text, also those of the dense model with an MLM head. Of a family of sizes, those of
+    pruning the sizes below, by row and stage: their recoveries are no part of this one.
     """
+    if cell.below:
+        record = store.read(cell.below)
+        known = record.outcome.seconds if record and record.outcome else {}
+        own = {f"{cell.below.row} {name}": value for name, value in known.items() if name in PRUNING}
+        return {name: value for name, value in known.items() if name.endswith(tuple(f" {p}" for p in PRUNING))} | own
     if cell.starts_dense:
         return {}
     needed = [cell.base] if cell.base.task == cell.task else [cell.base.teacher, cell.base]
@@ -173,7 +185,7 @@ def check_inputs(cell: Cell, store: Store, context: TaskContext) -> None:
     The work folder keeps the digests of the data and model that its checkpoints and weights come from.
     """
     digests = {"data": context.data.digest, "model": context.model_digest}
-    for each in (cell, cell.base, cell.teacher):
+    for each in (cell, *cell.needed):
         if each.task != cell.task:
             continue
         note = store.of(each).work(each) / "inputs.json"

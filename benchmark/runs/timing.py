@@ -86,7 +86,7 @@ def with_missing(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskCo
     """The cells, and before them those that they start from and that have no weights yet, on the same tasks."""
     found: dict[Cell, None] = {}
     for cell in cells:
-        for each in (cell.teacher, cell.base):
+        for each in cell.needed:
             kept = (store.of(each).work(each) / "model" / "pruned.json").exists()
             if not kept and each.task in contexts:
                 found[each] = None

@@ -101,7 +101,8 @@ def test_resumed_equals_uninterrupted(name, tmp_path):
 
 
 def test_every_method_writes_a_record_and_stands_in_a_table(tiny_preset, data_dir, tmp_path, monkeypatch):
-    rows = tuple(f"{name}-s30" if METHODS[name].sized else name for name in IN_TABLES)
+    sizes = {name: 40 if METHODS[name].family else 30 for name in IN_TABLES}
+    rows = tuple(f"{name}-s{sizes[name]}" if METHODS[name].sized else name for name in IN_TABLES)
     preset: Preset = dataclasses.replace(
         tiny_preset, name="matrix", settings=tiny_preset.settings | {"TinyBERT-style.every": "2"}
     )

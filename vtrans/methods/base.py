@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from vtrans.errors import SuiteError
@@ -36,6 +37,7 @@ class CompressionState:
         gates: the trained gates, once there are any.
         transform: the layer transformation that distillation trained, cut along with the model.
         stage: index of the stage that runs.
+        handover: folder where the size below, of a family of sizes, has left its pruning; None for the others.
     """
 
     teacher: Teacher
@@ -47,6 +49,7 @@ class CompressionState:
     gates: "GateSet | None" = None
     transform: Any = None
     stage: int = 0
+    handover: Path | None = None
     _model: "nn.Module | None" = None
 
     @property
@@ -108,6 +111,8 @@ class Method(ABC):
             static method, as in `CoFi-s60+Infor-Coef`; None for the others.
         scalable: whether a loss scale makes it drop more or fewer tokens, as in `Transkimmer@2`.
         decodes: whether it is for decoders alone.
+        family: sparsities of the methods that go through several in one run, ascending: a row of one of them goes on
+            from the row of the one below.
         text_method: method that prunes the encoder on text beforehand; empty for all that start from the dense model.
     """
 
@@ -117,6 +122,7 @@ class Method(ABC):
     selector: ClassVar[SelectorSpec | None] = None
     scalable: ClassVar[bool] = False
     decodes: ClassVar[bool] = False
+    family: ClassVar[tuple[float, ...]] = ()
     text_method: ClassVar[str] = ""
 
     @classmethod

@@ -50,6 +50,10 @@ class Gate(nn.Module, ABC):
         """Information cost in nats, summed over units; 0 for gates without one."""
         return torch.zeros((), device=next(self.parameters()).device)
 
+    def shut(self, which: Tensor) -> dict[str, Tensor]:
+        """Parameters with the given units, bool `(n,)`, as unlikely to be kept as the gate can say; by their names."""
+        raise NotImplementedError
+
     def anneal(self, progress: float) -> None:
         """Called before each step with the progress of pruning in [0, 1], for gates that harden as it goes on."""
 
@@ -118,6 +122,10 @@ class VariationalGate(Gate):
     def log_odds(self) -> Tensor:
         """log_alpha, detached."""
         return self.log_alpha.detach()
+
+    def shut(self, which: Tensor) -> dict[str, Tensor]:
+        """log_alpha at its floor."""
+        return {"log_alpha": self.log_odds().masked_fill(which, self.floor), "scale": self.scale.detach()}
 
     def penalty(self) -> Tensor:
         """KL to the optimal zero-mean Gaussian prior, `sum 1/2 log(1 + mu^2/sigma^2)`, in nats."""
@@ -190,6 +198,24 @@ class GateSet(nn.Module):
         parts = {site: getattr(decision, site) for site in self}
         parts["hidden"] = (decision.hidden,)
         return {s: torch.cat([z.detach().reshape(-1) for z in parts[s]]) != 0 for s in self}
+
+    def surviving(self, decision: Masks) -> dict[str, Tensor]:
+        """Parameters of the gates of what a decision over the same units keeps, by their names in `gates`.
+
+        Sub-layers keep their gates whatever becomes of them: those that are gone are shut as far as a gate can be.
+        """
+        keep, found = self.kept_by(decision), dict[str, Tensor]()
+        alive = {"heads": decision.attention_alive, "ffn": decision.ffn_alive}
+        for site in self:
+            if site.endswith("_layer"):
+                gone = ~torch.tensor(alive["heads" if site == "attention_layer" else "ffn"])
+                found |= {f"{site}.{n}": t for n, t in self[site].shut(gone.to(self.device)).items()}
+                continue
+            if site in alive:
+                units = torch.tensor(self.groups[site])
+                keep[site] = keep[site] & torch.tensor(alive[site]).repeat_interleave(units).to(self.device)
+            found |= {f"{site}.{name}": p.detach()[keep[site]] for name, p in self[site].named_parameters()}
+        return found
 
     def expected(self) -> Counts:
         """Differentiable expected number of units; a sub-layer's gate multiplies its units' ones."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,6 +76,13 @@ class Masks:
         }
         sites = ("heads", "ffn", "attention_layer", "ffn_layer")
         return replace(self, **tensors, **{s: tuple(z.to(device) for z in getattr(self, s)) for s in sites})  # type: ignore
+
+    def opened(self) -> "Masks":
+        """The same decision with 1 for every unit that it keeps."""
+        values: dict[str, Any] = {"hidden": (self.hidden != 0).to(self.hidden.dtype)}
+        for site in ("heads", "ffn", "attention_layer", "ffn_layer"):
+            values[site] = tuple((z != 0).to(z.dtype) for z in getattr(self, site))
+        return replace(self, **values)
 
     def kept(self) -> dict[str, int | list[int]]:
         """Kept units: hidden, and heads and FFN units per layer (0 where the sub-layer is gone)."""

@@ -80,10 +80,26 @@ def test_methods_can_be_named_whole_or_at_any_size():
     assert rows == ["VTrans-s60", "VTrans-s95", "CoFi-s70"]
 
 
-@given(st.sampled_from([m for m in METHODS if METHODS[m].sized]), st.integers(1, 99))
+@given(st.sampled_from([m for m in METHODS if METHODS[m].sized and not METHODS[m].family]), st.integers(1, 99))
 def test_rows_parse_back(method, percent):
     row = parse_row(f"{method}-s{percent}")
     assert (row.method, row.sparsity, row.base, row.loss_scale) == (method, percent / 100, "", 1.0)
+
+
+def test_a_family_is_a_chain_of_its_sizes():
+    cells = plan("glue", "small", ["vtrans-family", "CoFi-family-s80"], ["sst2"], [0])
+    assert [cell.row for cell in cells] == [
+        *(f"VTrans-family-s{size}" for size in (40, 60, 80, 90, 95)),
+        "CoFi-family-s80",
+    ]
+    first, second, third, *_ = cells
+    assert first.below is None and second.below == first and third.below == second
+    assert third.needed == [third.teacher, first, second]
+    assert len({cell.key for cell in cells}) == len(cells)
+    with pytest.raises(SuiteError, match="VTrans-family-s70 is no size of its family; choose from VTrans-family-s40"):
+        parse_row("VTrans-family-s70")
+    forced_row = parse_row("VTrans-family-s60[precision=fp32]")
+    assert forced_row.below == "VTrans-family-s40[precision=fp32]"
 
 
 @pytest.mark.parametrize(

@@ -216,3 +216,24 @@ def test_a_cell_that_is_made_again_leaves_record_and_predictions_as_they_are(
 
 def other_predictions(self, task, model, examples):
     return Scored({"accuracy": 50.0}, predictions={"prediction": np.zeros(len(examples), dtype=int)})
+
+
+def test_a_family_prunes_once_and_writes_the_sizes_below_one_that_is_out_of_reach(
+    tiny_preset, data_dir, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(METHODS["VTrans-family"], "family", (0.4, 0.6, float("99.99") / 100))
+    cells, store = grid(tmp_path, seeds=[0], rows=["VTrans-family"])
+    assert [cell.row for cell in cells] == ["VTrans-family-s40", "VTrans-family-s60", "VTrans-family-s99.99"]
+    with pytest.raises(RunFailed, match="1 of 3 cells failed.*out of reach"):
+        run_cells(cells, store, data_dir)
+    low, high, beyond = (store.read(cell) for cell in cells)
+    assert (low.status, high.status, beyond.status) == ("complete", "complete", "failed")
+    assert high.outcome.sparsity.target == 0.6 and high.outcome.sparsity.real == pytest.approx(0.6, abs=0.02)
+    shared = high.outcome.seconds["VTrans-family-s40 0-prune"]
+    assert shared == low.outcome.seconds["0-prune"] and "VTrans-family-s40 2-recover" not in high.outcome.seconds
+
+
+def test_a_size_of_a_family_brings_those_below_along(tiny_preset, data_dir, tmp_path):
+    cells, store = grid(tmp_path, seeds=[0], rows=["VTrans-family-s60"])
+    run_cells(cells, store, data_dir)
+    assert store.read(cells[0].below).status == store.read(cells[0]).status == "complete"

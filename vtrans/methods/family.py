@@ -1,0 +1,119 @@
+"""A family of sizes from one pruning run: the target rises, and each size is cut out and recovers by itself.
+
+As in ZipLM (Kurtic, Frantar, Alistarh 2023, section 3): at each size the decision is final, so that what is gone has
+left the computation when pruning goes on to the next one.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from vtrans.errors import SuiteError
+from vtrans.forecast import Forecast
+from vtrans.methods.base import CompressionState, Stage
+from vtrans.methods.stages import LATENCY_BATCH, Materialise, Prune, Recover
+from vtrans.methods.vtrans import VTrans
+from vtrans.settings import Budget, Schedule, Setting
+
+if TYPE_CHECKING:
+    from vtrans.data.examples import Rows
+    from vtrans.objectives.base import PruningObjective
+
+SIZES = (0.4, 0.6, 0.8, 0.9, 0.95)
+SHARE = 0.5  # of the steps of a single size, in pruning and in recovery
+HANDOVER = "handover"  # folder beside a run's checkpoints
+
+
+@dataclass(frozen=True)
+class PruneOn(Prune):
+    """Pruning that starts from the handover of the size below, where there is one, and leaves its own."""
+
+    @property
+    def name(self) -> str:
+        """As of the stage that it stands for."""
+        return "prune"
+
+    def run(self, state: CompressionState) -> None:
+        """Take over, prune what is still to go, and hand over."""
+        from vtrans.pruning.size import Size, amount
+        from vtrans.saving.handover import Handover
+
+        now = amount(self.budget, size := Size.of(state.model), size.dense).item()
+        dense = now
+        if state.handover:
+            before = Handover.read(state.handover)
+            state.model = before.model.to(next(state.model.parameters()).device)
+            state.transform, dense = before.transform, before.dense
+            now = amount(self.budget, size := Size.of(state.model), size.dense).item()
+        replace(self, budget=relative(self.budget, dense, now)).prune(state)
+        if state.run_context.folder:
+            assert state.gates is not None and state.decision is not None, "pruning has set them"
+            found = Handover.of(state.model, state.gates, state.decision, state.transform, dense)
+            found.write(state.run_context.folder / HANDOVER)
+
+    def prune(self, state: CompressionState) -> None:
+        """Prune, by a budget that counts from the state's model."""
+        super().run(state)
+
+    def objective(self, state: CompressionState) -> "tuple[PruningObjective, Rows]":
+        """With the gates as the size below left them."""
+        from vtrans.saving.handover import Handover
+
+        objective, rows = super().objective(state)
+        if state.handover:
+            Handover.read(state.handover).restore(objective.gates)
+        return objective, rows
+
+    def forecast(self, outlook: Forecast) -> float:
+        """Passes of what the size below left, gated, and of the teacher."""
+        passes = super().forecast(outlook)
+        outlook.decided = (1 - self.budget.sparsity) / outlook.kept
+        return passes
+
+
+def relative(budget: Budget, dense: float, now: float) -> Budget:
+    """The budget of a dense model as one of what is left of it.
+
+    Args:
+        budget: a share of the dense model.
+        dense, now: what the budget counts of the dense model and of what is left.
+
+    Raises:
+        SuiteError: it is reached already, or it counts latency, which no sum of units is.
+    """
+    if budget.quantity in LATENCY_BATCH:
+        raise SuiteError("a family of sizes cannot count latency", "count parameters or macs")
+    left = (1 - budget.sparsity) * dense / now
+    if left >= 1:
+        raise SuiteError(f"what is left is no larger than sparsity {budget.sparsity} asks for", "ask for more")
+    return replace(budget, sparsity=1 - left)
+
+
+def shortened(schedule: Schedule, share: float) -> Schedule:
+    """A share of a schedule's steps or epochs."""
+    steps = max(1, round(schedule.steps * share)) if schedule.steps else 0
+    return replace(schedule, steps=steps, epochs=schedule.epochs * share)
+
+
+def member_stages(prune: Prune, recover: Recover) -> tuple[Stage, ...]:
+    """Stages of one size of a family, from those of a method of one size."""
+    going_on = PruneOn(**{f.name: getattr(prune, f.name) for f in fields(prune)})
+    return (going_on, Materialise(), recover)
+
+
+@dataclass(frozen=True)
+class VTransFamily(VTrans):
+    """One size of a family: VTrans from the next smaller size on, in half of the steps of a size by itself."""
+
+    name = "VTrans-family"
+    summary = "VTrans through 40, 60, 80, 90 and 95 % in one pruning run, each size recovered by itself"
+    family: ClassVar[tuple[float, ...]] = SIZES
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """As VTrans, with shorter schedules."""
+        prune, recover = setting.schedules.prune, setting.schedules.recover
+        return cls(setting.budget, shortened(prune, SHARE), shortened(recover, SHARE))
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Prune on, materialise, recover."""
+        return member_stages(self._pruning(frozen=False), Recover(self.recover, self.distillation))
