@@ -15,6 +15,7 @@ from benchmark.commands.options import (
     Checkpointing,
     DataDir,
     ForcedPrecision,
+    Jobs,
     Methods,
     Offload,
     PresetName,
@@ -146,6 +147,7 @@ def run(
     precision: ForcedPrecision = "auto",
     settings: SetOption = None,
     teacher_cache: CacheSize = 8.0,
+    jobs: Jobs = 1,
 ) -> None:
     """Run the cells that have no complete record, then write and print the table."""
     warn_if_emulated(precision)
@@ -155,7 +157,7 @@ def run(
     if not todo:
         echo(f"all {len(cells)} cells are done; nothing to train")
     try:
-        _run(todo, store, data_dir)
+        _run(todo, store, data_dir, jobs)
     except SuiteError:
         if store.complete(cells):  # what is done is shown, whatever became of the rest
             _tables(store, suite, preset, split)
@@ -163,11 +165,12 @@ def run(
     _tables(store, suite, preset, split)
 
 
-def _run(todo: list["Cell"], store: "Store", data_dir: Path | None) -> None:
+def _run(todo: list["Cell"], store: "Store", data_dir: Path | None, jobs: int) -> None:
     from benchmark.common.files import check_writable
+    from benchmark.runs.jobs import check_jobs, run_grid
     from benchmark.runs.progress import GridProgress
-    from benchmark.runs.runner import run_cells
 
+    check_jobs(jobs)
     if not todo:
         return
     echo(f"{len(todo)} cells to run; records go to {store.runs}")
@@ -179,7 +182,7 @@ def _run(todo: list["Cell"], store: "Store", data_dir: Path | None) -> None:
         echo("\n".join(found.lines()))
         watch.expect({cell.name: seconds for cell, seconds in found.cells.items()})
 
-    run_cells(todo, store, data_dir, watch, announce)
+    run_grid(todo, store, data_dir, jobs, watch, announce)
     held = len(todo) - len(store.complete(todo))
     if held:
         echo(f"{held} cells are being run by another process")

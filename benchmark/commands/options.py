@@ -34,6 +34,7 @@ Offload = Annotated[bool, typer.Option("--offload", help="keep the shards in the
 Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute activations in the backward pass")]
 
 
+Jobs = Annotated[int, typer.Option(min=1, help="processes that share the cells, each with its part of the cores")]
 CacheSize = Annotated[
     float,
     typer.Option(

@@ -102,7 +102,7 @@ class Cell:
     def needed(self) -> "list[Cell]":
         """The cells that it starts from, in the order they have to run."""
         below = [*self.below.needed, self.below] if self.below else []
-        return list(dict.fromkeys([self.teacher, self.base, *below]))
+        return [cell for cell in dict.fromkeys([self.teacher, self.base, *below]) if cell != self]
 
     @property
     def is_dense(self) -> bool:

@@ -29,7 +29,7 @@ class Store:
     """
 
     def __init__(self, root: Path, suite: str, preset: str, cache_gib: float = CACHE_GIB) -> None:
-        self.root, self.preset, self.cache_gib = root, preset, cache_gib
+        self.root, self.suite, self.preset, self.cache_gib = root, suite, preset, cache_gib
         self.folder = root / preset / suite
         self.runs = self.folder / "runs"
         self._names: list[str] | None = None
@@ -53,6 +53,10 @@ class Store:
     def work(self, cell: Cell) -> Path:
         """Folder of a cell's checkpoints, logs and weights."""
         return self.folder / "work" / f"{cell.name}--{cell.key}"
+
+    def has_weights(self, cell: Cell) -> bool:
+        """Whether the model of a cell lies in its folder."""
+        return (self.of(cell).work(cell) / "model" / "pruned.json").exists()
 
     def read(self, cell: Cell) -> Record | None:
         """The cell's record, None where there is none.

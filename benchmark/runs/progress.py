@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ LINE_EVERY = 30.0  # seconds between lines where there is no terminal
 
 
 @contextmanager
-def progress(label: str) -> "Iterator[Report]":
-    """Yield the function that the training loop reports each step to."""
-    if not sys.stderr.isatty():
+def progress(label: str, plain: bool = False) -> "Iterator[Report]":
+    """Yield the function that the training loop reports each step to; `plain` for lines wherever they go."""
+    if plain or not sys.stderr.isatty():
         yield _liner(label)
         return
     from rich.console import Console
@@ -62,9 +62,19 @@ class GridProgress:
 
     Args:
         names: of the cells, in their order; others, of shared stages, go without a number.
+        plain: print lines and draw no bar, as where several processes share a terminal.
+        jobs: processes that share the cells.
+        elsewhere: names the cells that other processes have run by now.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        plain: bool = False,
+        jobs: int = 1,
+        elsewhere: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self.plain, self.jobs, self.elsewhere = plain, jobs, elsewhere
         self.numbers = {name: f"{number}/{len(names)}" for number, name in enumerate(names, 1)}
         self._expected: dict[str, float] = {}
         self._ended, self._taken = 0.0, 0.0
@@ -75,8 +85,10 @@ class GridProgress:
 
     def left(self) -> float:
         """Seconds until the last cell ends; 0 without an estimate."""
+        for name in self.elsewhere():
+            self._expected.pop(name, None)
         pace = self._taken / self._ended if self._ended else 1.0
-        return sum(self._expected.values()) * pace
+        return sum(self._expected.values()) * pace / self.jobs
 
     @contextmanager
     def __call__(self, name: str) -> "Iterator[Report]":
@@ -84,7 +96,7 @@ class GridProgress:
         left = f", {duration(self.left())} left" if self._expected else ""
         number = f"[{self.numbers[name]}{left}] " if name in self.numbers else ""
         start = time.monotonic()
-        with progress(number + name) as report:
+        with progress(number + name, self.plain) as report:
             yield report
         self._taken += time.monotonic() - start
         self._ended += self._expected.pop(name, 0.0)

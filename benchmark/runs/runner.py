@@ -1,8 +1,9 @@
 """Run cells: teacher, method, measurement, record; whatever becomes of a cell, its record says it."""
 
 import json
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from vtrans.methods.base import CompressionState, check_packages
 from vtrans.methods.family import HANDOVER
 from vtrans.teaching.teacher import Teacher
 
+POLL = 0.5  # seconds between looks at what other processes have done
 PRUNING = ("0-prune",)  # stages that a family of sizes shares
 
 if TYPE_CHECKING:
@@ -207,40 +209,80 @@ def run_cells(
     folder: Path | None,
     watch: Watch = no_watch,
     announce: "Callable[[Estimate], None] | None" = None,
+    together: bool = False,
 ) -> int:
     """Run the cells that have no complete record, going on past failed ones; return how many ran.
 
     `watch` opens, for the name of a cell, the function that its steps are reported to. `announce` is told what the
-    cells will take, by a few timed steps, before any of them trains.
+    cells will take, by a few timed steps, before any of them trains. `together` with other processes, a cell that
+    starts from one which another process runs is put off instead of waited for.
 
     Raises:
         RunFailed: at least one cell failed; the others are done.
         RunCancelled: Ctrl-C.
     """
+    contexts = opened(cells, store, folder, watch, announce)
+    failures, ran = _run_all(cells, store, contexts, watch, together)
+    if failures:
+        raise RunFailed(f"{len(failures)} of {len(cells)} cells failed: {failures[0]}", "`plan` lists them all")
+    return ran
+
+
+def opened(
+    cells: Sequence[Cell],
+    store: Store,
+    folder: Path | None,
+    watch: Watch,
+    announce: "Callable[[Estimate], None] | None",
+) -> Contexts:
+    """The contexts of cells whose sources are there; tells what they will take where somebody asks."""
     check_sources(cells, folder)
     contexts = Contexts(folder, store.folder / "work", watch)
     if announce:
         from benchmark.runs.timing import estimate
 
         announce(estimate(cells, store, {cell.task: contexts.of(cell) for cell in cells}))
-    failures, ran = list[str](), 0
-    for cell in cells:
-        with locked(store.work(cell), wait=False) as mine:
-            if not mine or store.complete([cell]):  # another process has it, or has just ended it
+    return contexts
+
+
+def _run_all(
+    cells: Sequence[Cell], store: Store, contexts: Contexts, watch: Watch, together: bool
+) -> tuple[list[str], int]:
+    """Run cells in their order, those that wait for another process last; what failed, and how many ran."""
+    failures, ran, todo = list[str](), 0, list(cells)
+    while todo:
+        waiting = []
+        for cell in todo:
+            if together and waits(cell, store):
+                waiting.append(cell)
                 continue
-            check_inputs(cell, store, contexts.of(cell))
-            try:
-                with watch(cell.name) as report:
-                    run_cell(cell, store, contexts.of(cell), report)
-                ran += 1
-            except RunFailed as error:
-                failures.append(f"{cell.name}: {error}")
-    if failures:
-        raise RunFailed(f"{len(failures)} of {len(cells)} cells failed: {failures[0]}", "`plan` lists them all")
-    return ran
+            with locked(store.work(cell), wait=False) as mine:
+                if not mine or store.complete([cell]):  # another process has it, or has just ended it
+                    continue
+                check_inputs(cell, store, contexts.of(cell))
+                try:
+                    with watch(cell.name) as report:
+                        run_cell(cell, store, contexts.of(cell), report)
+                    ran += 1
+                except RunFailed as error:
+                    failures.append(f"{cell.name}: {error}")
+        if len(waiting) == len(todo):
+            time.sleep(POLL)
+        todo = waiting
+    return failures, ran
 
 
-def check_sources(cells: list[Cell], folder: Path | None) -> None:
+def waits(cell: Cell, store: Store) -> bool:
+    """Whether a cell starts from one that another process is running."""
+    for each in cell.needed:
+        if not store.has_weights(each):
+            with locked(store.of(each).work(each), wait=False) as free:
+                if not free:
+                    return True
+    return False
+
+
+def check_sources(cells: Sequence[Cell], folder: Path | None) -> None:
     """Raise `SuiteError` where a file of a task is missing: now, and not after hours of other tasks."""
     for task in (get_task(name) for name in dict.fromkeys(cell.task for cell in cells)):
         if task.source.takes_folder:

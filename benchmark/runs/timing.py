@@ -87,8 +87,7 @@ def with_missing(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskCo
     found: dict[Cell, None] = {}
     for cell in cells:
         for each in cell.needed:
-            kept = (store.of(each).work(each) / "model" / "pruned.json").exists()
-            if not kept and each.task in contexts:
+            if not store.has_weights(each) and each.task in contexts:
                 found[each] = None
         found[cell] = None
     return list(found)

@@ -1,0 +1,204 @@
+"""Several processes on one machine: each takes the cells of a grid that nobody else has, on cores of its own."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmark.grid.cells import Cell
+from benchmark.grid.suites import get_preset
+from benchmark.records.store import Store
+from benchmark.runs.progress import GridProgress
+from vtrans.errors import RunCancelled, RunFailed, SuiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmark.runs.timing import Estimate
+
+Identity = tuple[str, str, str, str, int, str]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker is told: plain values alone, which a new process can be given.
+
+    Attributes:
+        cells: what names each of them, see `identity`.
+        root, suite, preset, cache_gib: of the store.
+        folder: what `--data-dir` names.
+        threads: of the worker.
+        seconds: estimated for each cell, by its name; empty without an estimate.
+        jobs: how many workers there are.
+    """
+
+    cells: tuple[Identity, ...]
+    root: Path
+    suite: str
+    preset: str
+    cache_gib: float
+    folder: Path | None
+    threads: int
+    seconds: dict[str, float]
+    jobs: int
+
+
+def identity(cell: Cell) -> Identity:
+    """What names a cell, so that another process can make it again."""
+    return (cell.suite, cell.preset.name, cell.task, cell.row, cell.seed, cell.split)
+
+
+def check_jobs(jobs: int) -> None:
+    """Raise `SuiteError` for more processes than cores, or for several on a GPU."""
+    cores = usable_cores()
+    if jobs > cores:
+        raise SuiteError(f"{jobs} jobs are more than the {cores} cores at hand", f"give --jobs 1 to {cores}")
+    if jobs > 1:
+        from benchmark.common.device import device
+
+        if device().type == "cuda":
+            raise SuiteError("several jobs would share one GPU", "give --jobs 1")
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_grid(
+    cells: list[Cell],
+    store: Store,
+    folder: Path | None,
+    jobs: int,
+    watch: GridProgress,
+    announce: "Callable[[Estimate], None]",
+) -> None:
+    """Run cells that have no complete record, in one process or several.
+
+    Where there are fewer dense models to make than processes, this one makes them first, on all cores.
+
+    Raises:
+        SuiteError: more jobs than cores.
+        RunFailed, RunCancelled: as of `run_cells`.
+    """
+    from benchmark.runs.runner import opened, run_cells
+
+    check_jobs(jobs)
+    if jobs == 1:
+        run_cells(cells, store, folder, watch, announce)
+        return
+    seconds: dict[str, float] = {}
+
+    def keep(found: "Estimate") -> None:
+        """Announce an estimate and keep it for the workers."""
+        announce(found)
+        seconds.update({cell.name: value for cell, value in found.cells.items()})
+
+    teachers = [t for t in dict.fromkeys(cell.teacher for cell in cells) if not store.has_weights(t)]
+    opened(cells, store, folder, watch, keep)
+    if len(teachers) < jobs:
+        run_cells([teacher for teacher in teachers if teacher.suite == store.suite], store, folder, watch)
+    run_in_processes(cells, store, folder, jobs, seconds)
+
+
+def run_in_processes(
+    cells: Sequence[Cell],
+    store: Store,
+    folder: Path | None,
+    jobs: int,
+    seconds: dict[str, float],
+    start: Literal["spawn", "fork"] = "spawn",
+) -> int:
+    """Run cells that have no complete record in several processes; return how many have one afterwards.
+
+    A process takes no cell that another one holds, nor one that starts from a cell which another one holds.
+
+    Raises:
+        RunFailed: at least one cell failed, or a process died.
+        RunCancelled: Ctrl-C, which reaches every process.
+    """
+    threads = max(1, usable_cores() // jobs)
+    names = tuple(identity(cell) for cell in cells)
+    work = Work(names, store.root, store.suite, store.preset, store.cache_gib, folder, threads, seconds, jobs)
+    context: Any = multiprocessing.get_context(start)
+    with _threads_in_environment(threads):
+        workers = [context.Process(target=run_worker, args=(work,)) for _ in range(jobs)]
+        for worker in workers:
+            worker.start()
+    with _passing_signals(workers) as stopped:
+        for worker in workers:
+            worker.join()
+    if stopped:
+        raise RunCancelled("stopped", "run the same command to go on")
+    _raise_failures(cells, store, [worker.exitcode for worker in workers])
+    return len(store.complete(list(cells)))
+
+
+def _raise_failures(cells: Sequence[Cell], store: Store, codes: Sequence[int | None]) -> None:
+    failed = [(cell, record) for cell in cells if (record := store.read(cell)) and record.status == "failed"]
+    if failed:
+        cell, record = failed[0]
+        first = f"{cell.name}: {record.error}"
+        raise RunFailed(f"{len(failed)} of {len(cells)} cells failed: {first}", "`plan` lists them all")
+    dead = [code for code in codes if code]
+    if dead:
+        raise RunFailed(
+            f"{len(dead)} of {len(codes)} processes ended with code {dead[0]}", "run the same command again"
+        )
+
+
+def run_worker(work: Work) -> None:
+    """Run the cells that nobody else has, on some threads; the body of a process."""
+    import torch
+
+    from benchmark.runs.runner import run_cells
+
+    torch.set_num_threads(work.threads)
+    store = Store(work.root, work.suite, work.preset, work.cache_gib)
+    cells = [Cell(s, get_preset(p, s), task, row, seed, split) for s, p, task, row, seed, split in work.cells]
+    names = [cell.name for cell in cells]
+    watch = GridProgress(names, True, work.jobs, lambda: [cell.name for cell in cells if store.path(cell).exists()])
+    watch.expect(work.seconds)
+    try:
+        run_cells(cells, store, work.folder, watch, together=True)
+    except SuiteError as error:
+        sys.exit(error.exit_code)
+
+
+@contextmanager
+def _threads_in_environment(threads: int) -> Iterator[None]:
+    """Libraries of a new process read their number of threads from the environment when they are loaded."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({names[0]: str(threads), names[1]: str(threads), names[2]: "false"})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ |= {name: value} if value is not None else {}
+
+
+@contextmanager
+def _passing_signals(workers: Sequence[Any]) -> Iterator[list[int]]:
+    """Hand Ctrl-C and SIGTERM on to the workers, which write their checkpoints; yields the signals that came."""
+    came: list[int] = []
+
+    def handler(number: int, frame: object) -> None:
+        """Hand it on."""
+        came.append(number)
+        for worker in workers:
+            if worker.is_alive():
+                os.kill(worker.pid, signal.SIGTERM)
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,89 @@
+"""Several processes run each cell once, and write what one would have written."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from benchmark.grid.cells import plan
+from benchmark.records.store import Store
+from benchmark.runs import jobs
+from benchmark.runs.runner import run_cells, waits
+from vtrans.errors import RunCancelled, RunFailed, SuiteError
+from vtrans.locks import locked
+
+ROWS = ["dense", "random-s50", "VTrans-s50", "CoFi-s50"]
+
+
+def grid(folder):
+    return plan("glue", "tiny", ROWS, ["sst2"], [0]), Store(folder, "glue", "tiny")
+
+
+def weights(cells, store):
+    return [(store.work(cell) / "model" / "model.safetensors").read_bytes() for cell in cells]
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.setattr(jobs, "usable_cores", lambda: 2)
+
+
+def test_two_processes_end_as_one_and_build_the_teachers_outputs_once(tiny_preset, data_dir, tmp_path, two_cores):
+    cells, one = grid(tmp_path / "one")
+    run_cells(cells, one, data_dir)
+    _, two = grid(tmp_path / "two")
+    assert jobs.run_in_processes(cells, two, data_dir, 2, {}, start="fork") == len(cells)
+    assert weights(cells, one) == weights(cells, two)
+    kept = [sorted(path.name for path in store.teacher_cache.entries()) for store in (one, two)]
+    assert kept[0] == kept[1] and len(kept[0]) == 1  # of all rows
+    assert [one.read(cell).outcome.metrics for cell in cells] == [two.read(cell).outcome.metrics for cell in cells]
+
+
+def test_a_cell_is_put_off_while_another_process_makes_what_it_starts_from(tiny_preset, data_dir, tmp_path):
+    cells, store = grid(tmp_path)
+    held, go = multiprocessing.Event(), multiprocessing.Event()
+
+    def hold():
+        with locked(store.work(cells[0])):
+            held.set()
+            go.wait(30)
+
+    other = multiprocessing.get_context("fork").Process(target=hold)
+    other.start()
+    held.wait(30)
+    assert waits(cells[1], store) and not waits(cells[0], store)
+    go.set()
+    other.join()
+    assert not waits(cells[1], store)
+
+
+def test_more_jobs_than_cores_are_refused(two_cores):
+    with pytest.raises(SuiteError, match="3 jobs are more than the 2 cores.*give --jobs 1 to 2"):
+        jobs.check_jobs(3)
+    jobs.check_jobs(2)
+
+
+def test_a_failed_cell_and_a_dead_process_are_told(tiny_preset, data_dir, tmp_path, two_cores, monkeypatch):
+    cells, store = grid(tmp_path)
+    monkeypatch.setattr(jobs, "run_worker", lambda work: os._exit(7))
+    with pytest.raises(RunFailed, match="2 of 2 processes ended with code 7"):
+        jobs.run_in_processes(cells, store, data_dir, 2, {}, start="fork")
+
+
+def test_a_signal_reaches_the_workers(tiny_preset, data_dir, tmp_path, two_cores, monkeypatch):
+    cells, store = grid(tmp_path)
+
+    def sleep(work):
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        time.sleep(60)
+
+    monkeypatch.setattr(jobs, "run_worker", sleep)
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        with pytest.raises(RunCancelled, match="same command"):
+            jobs.run_in_processes(cells, store, data_dir, 2, {}, start="fork")
+    finally:
+        signal.signal(signal.SIGALRM, before)
