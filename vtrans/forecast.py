@@ -22,9 +22,10 @@ class Forecast:
     decided: float = 1.0
 
     def training(self, schedule: Schedule, student: float = TRAINED, distillation: Distillation | None = None) -> float:
-        """Passes of a training stage; a teacher adds one per sequence."""
-        teacher = 1.0 if distillation and distillation.taught else 0.0
-        return schedule.total(self.rows) * schedule.batch * (student * self.kept + teacher)
+        """Passes of a training stage; a teacher adds one per row that is drawn, however often: its outputs are kept."""
+        drawn = schedule.total(self.rows) * schedule.batch
+        taught = min(drawn, self.rows) if distillation and distillation.taught else 0
+        return drawn * student * self.kept + taught
 
     def decide(self, budget: Budget) -> None:
         """A decision that meets a budget, whatever it counts."""

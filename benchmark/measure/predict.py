@@ -1,6 +1,5 @@
 """Run a model over a data set: fp32, batches of 32, real lengths."""
 
-import ctypes
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from vtrans.data.examples import Examples, unlabelled
+from vtrans.heap import trim
 from vtrans.tokens import record_tokens
 
 BATCH = 32
@@ -51,15 +51,6 @@ def predict(model: nn.Module, examples: Examples) -> Predicted:
     kept = [part for part in lengths if part is not None]
     counts = torch.cat(kept)[back.to(kept[0].device)].cpu().numpy() if kept else None
     return Predicted([logits[i] for i in back.tolist()], counts)
-
-
-def trim() -> None:
-    """Return freed heap memory to the operating system, where the C library can (glibc).
-
-    Tensors of another size in every batch, as of a model that drops tokens, leave its heap in pieces: on SQuAD a
-    process grew by 10 GiB.
-    """
-    getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: 0)(0)
 
 
 def logits_of(outputs: Any) -> torch.Tensor:

@@ -1,5 +1,36 @@
-"""`python -m benchmark.overhead`."""
+"""`python -m benchmark.overhead`: measure all that the suite promises of its own speed. `nox -s bench`."""
 
-from benchmark.overhead.steps import main
+import sys
+import tempfile
+from pathlib import Path
 
-main()
+
+def main(results: Path) -> None:
+    """Print all figures, one per line, and write the ratios to `RESULTS/bench`."""
+    from benchmark.commands.options import echo
+    from benchmark.common.environment import bound_kernel_cache
+
+    bound_kernel_cache()
+    from benchmark.overhead import families, inference, memory, models, parallel, ratios, startup, steps
+
+    for line in startup.lines():
+        echo(line)
+    found: list[ratios.Ratio] = []
+
+    def tell(heading: str, new: list[ratios.Ratio]) -> None:
+        """Print ratios under a heading, and keep them."""
+        echo("\n".join([heading, *(f"  {ratio.line()}" for ratio in new)]))
+        found.extend(new)
+
+    with tempfile.TemporaryDirectory() as folder:
+        shape = f"MiniLM-L6's shape, {models.BATCH} x {models.LENGTH} tokens, {models.training_precision()}"
+        tell(f"training steps of {shape}, over fine-tuning:", steps.step_ratios(Path(folder)))
+        tell("a family, from such steps:", [families.family_ratio(Path(folder))])
+    tell("speed-up measured over speed-up in MACs, 8 to 48 tokens, fp32:", inference.efficiencies())
+    tell("peak memory, rows like SST-2's:", memory.ratios())
+    if shared := parallel.throughput_ratio():
+        tell("processes:", [shared])
+    echo(f"written: {ratios.write(results / 'bench', found)}")
+
+
+main(Path(sys.argv[1] if sys.argv[1:] else "results"))

@@ -1,165 +1,105 @@
-"""What the suite itself costs, as ratios: `nox -s bench`.
+"""Training steps of every stage over a plain step of fine-tuning, taken in turns in one process."""
 
-Training steps are taken in turns in one process (plain fine-tuning, gated, gated with distillation), so
-that a noisy machine disturbs all alike; printed are medians and quartiles of the ratios.
-"""
-
-import subprocess
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
+from benchmark.overhead.models import BATCH, cut, fixed_examples, minilm, new_state
+from benchmark.overhead.ratios import Ratio
 from vtrans.settings import Budget, Distillation, Schedule
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from vtrans.data.examples import Examples
+    from vtrans.teaching.cache import TeacherCache
     from vtrans.training.loop import Loop
 
-STEPS, WARMUP, BATCH, LENGTH = 40, 5, 32, 32
-LIMITS = {"gated": 1.15, "gated + distillation": 1.6}
+STEPS, WARMUP = 30, 5
+SCHEDULE = Schedule(steps=STEPS + WARMUP, batch=BATCH)
+TASK_ONLY = Distillation(prediction=0.0, layer=0.0, task=1.0)
+RECOVERY = {0.6: 0.55, 0.8: 0.35, 0.95: 0.2}  # limits by sparsity
+LIMITS = {"gated": 1.15, "pruning": 1.15} | {f"recovery at {share:.0%}": limit for share, limit in RECOVERY.items()}
+PLAIN, STOCK = "fine-tuning", "fine-tuning with torch's own dropout"
 
 
-def main() -> None:
-    """Print all figures, one per line."""
-    from benchmark.commands.options import echo
-    from benchmark.overhead.tokens import token_ratios, varied_examples
-
-    echo(f"command line start (`list`): {best_of(lambda: _command('list')):.2f} s, limit 0.7 s")
-    echo(f"plan of 1,000 cells: {plan_seconds(1000):.2f} s, limit 1 s")
-    echo(f"count MACs and parameters of a BERT-base: {count_seconds():.2f} s, limit 3 s")
-    echo(
-        f"training steps of MiniLM-L6, batch {BATCH}, length {LENGTH}, {training_precision()}, over plain fine-tuning:"
-    )
-    for name, (low, median, high) in step_ratios().items():
-        echo(f"  {name}: {median:.3f} (quartiles {low:.3f} to {high:.3f}, n = {STEPS}), limit {LIMITS[name]}")
-    echo("token dropping, MiniLM-L6, rows of 8 to 48 tokens, measured speed-up (quartiles) beside that in MACs:")
-    for name, found in token_ratios(minilm().eval(), varied_examples()).items():
-        for batch, macs in zip((1, 32), found["macs"], strict=True):
-            low, median, high = found[f"b{batch}"]
-            echo(
-                f"  {name}, batch {batch}: {median:.2f} ({low:.2f} to {high:.2f}) of {macs:.2f}, "
-                f"efficiency {median / macs:.2f}"
-            )
+def step_ratios(folder: Path) -> list[Ratio]:
+    """Ratio of each kind of step to the plain step taken just before it; outputs of the teacher go to `folder`."""
+    times = step_times(step_loops(folder), STEPS, WARMUP)
+    plain = times.pop(PLAIN)
+    ideal = {f"recovery at {share:.0%}": f", {1 - share:.2f} by MACs" for share in RECOVERY}
+    return [
+        Ratio.of(name, [a / b for a, b in zip(found, plain, strict=True)], LIMITS.get(name), note=ideal.get(name, ""))
+        for name, found in times.items()
+    ]
 
 
-def training_precision() -> str:
-    """What `auto` means on this machine."""
-    from benchmark.common.device import device
-    from vtrans.training.precision import resolve
-
-    return resolve("auto", device())
-
-
-def best_of(function: Callable[[], None], rounds: int = 5) -> float:
-    """Shortest time of a few calls, in seconds."""
-    return min(_seconds(function) for _ in range(rounds))
+def step_times(loops: "dict[str, Loop]", steps: int, warmup: int) -> dict[str, list[float]]:
+    """Seconds of the steps of some loops, taken in turns, the first ones left out."""
+    times: dict[str, list[float]] = {name: [] for name in loops}
+    for step in range(warmup + steps):
+        for name, loop in loops.items():
+            with _stock_dropout() if name == STOCK else nullcontext():
+                times[name].append(seconds_of(lambda loop=loop, step=step: loop.step(step)))  # type: ignore[misc]
+    return {name: found[warmup:] for name, found in times.items()}
 
 
-def _seconds(function: Callable[[], None]) -> float:
+@contextmanager
+def _stock_dropout() -> Iterator[None]:
+    with mock.patch("vtrans.training.loop.cheap_dropout", lambda model: nullcontext()):
+        yield
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    """Time of a call."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
-def _command(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "benchmark", *arguments], stdout=subprocess.DEVNULL, check=True)
-
-
-def plan_seconds(cells: int) -> float:
-    """Seconds to plan at least `cells` cells and look each up in an empty store."""
-    from pathlib import Path
-
-    from benchmark.grid.cells import plan
-    from benchmark.records.store import Store
-
-    def run() -> None:
-        store = Store(Path("no-such-folder"), "glue", "small")
-        per_seed = len(plan("glue", "small", seeds=[0]))
-        planned = plan("glue", "small", seeds=list(range(-(-cells // per_seed))))
-        for cell in planned:
-            store.state(cell)
-
-    return _seconds(run)
-
-
-def count_seconds() -> float:
-    """Seconds to count one BERT-base: the MAC curve by fvcore and both parameter counts."""
-    from transformers import BertConfig, BertForSequenceClassification
-
-    from benchmark.measure.macs import MacCurve
-    from benchmark.runs.outcome import count_parameters
-
-    model = BertForSequenceClassification(BertConfig())
-
-    def run() -> None:
-        MacCurve.of(model)
-        count_parameters(model, model)
-
-    return best_of(run, 3)
-
-
-def step_ratios() -> dict[str, list[float]]:
-    """Quartiles of the ratio of each kind of step to the plain step taken just before it."""
-    import numpy as np
-
-    loops = step_loops()
-    times: dict[str, list[float]] = {name: [] for name in loops}
-    for step in range(WARMUP + STEPS):
-        for name, loop in loops.items():
-            times[name].append(_seconds(lambda loop=loop, step=step: loop.step(step)))  # type: ignore[misc]
-    plain = np.array(times.pop("plain"))
-    ratios = {name: (np.array(values) / plain)[WARMUP:] for name, values in times.items()}
-    return {name: np.percentile(values, (25, 50, 75)).tolist() for name, values in ratios.items()}
-
-
-def step_loops() -> "dict[str, Loop]":
-    """Training loops of the three kinds of steps, each with its own copy of the same model."""
+def step_loops(folder: Path) -> "dict[str, Loop]":
+    """Training loops of all kinds of steps, each with its own copy of the same model."""
     from vtrans.objectives.base import TaskObjective
+    from vtrans.teaching.cache import TeacherCache
     from vtrans.training.loop import Loop
 
-    schedule, examples = Schedule(steps=1000, batch=BATCH), fixed_examples()
-    loops = {"plain": Loop(TaskObjective(minilm()), examples, schedule, 0, "plain")}
-    loops["gated"] = pruning_loop(Distillation(prediction=0.0, layer=0.0, task=1.0), schedule, examples)
-    loops["gated + distillation"] = pruning_loop(Distillation(), schedule, examples)
-    return loops
+    examples, cache = fixed_examples(), TeacherCache(folder)
+    loops = {name: Loop(TaskObjective(minilm()), examples, SCHEDULE, 0, name) for name in (PLAIN, STOCK)}
+    loops["gated"] = pruning_loop(TASK_ONLY, examples, None)
+    loops["pruning"] = pruning_loop(Distillation(), examples, cache)
+    loops["pruning, the teacher running"] = pruning_loop(Distillation(), examples, None)
+    return loops | {f"recovery at {share:.0%}": recovery_loop(share, examples, cache) for share in RECOVERY}
 
 
-def pruning_loop(distillation: Distillation, schedule: Schedule, examples: "Examples") -> "Loop":
-    """A loop of VTrans's pruning stage, its gates applied for as long as the process lives."""
-    from vtrans.methods.base import CompressionState
+def pruning_loop(
+    distillation: Distillation, examples: "Examples", cache: "TeacherCache | None", kept: float = 1.0
+) -> "Loop":
+    """A loop of VTrans's pruning stage on a model cut to a share; its gates stay for as long as the process lives."""
+    from dataclasses import replace
+
     from vtrans.methods.stages import Prune
     from vtrans.methods.vtrans import VTrans
-    from vtrans.teaching.teacher import Teacher
-    from vtrans.training.loop import Loop, RunContext
+    from vtrans.training.loop import Loop
 
-    prune = VTrans(Budget(0.6), schedule, schedule).stages()[0]
+    prune, state = VTrans(Budget(0.6), SCHEDULE, SCHEDULE).stages()[0], new_state(examples, cache)
     assert isinstance(prune, Prune)
-    state = CompressionState(Teacher(minilm()), examples, 0, RunContext())
-    objective, _ = replace(prune, distillation=distillation).objective(state)
+    if kept < 1:
+        cut(state, 1 - kept)
+        state.decision = None
+    objective, rows = replace(prune, distillation=distillation).objective(state)
     objective.context().__enter__()
-    return Loop(objective, examples, schedule, 0, "gated")
+    return Loop(objective, rows, SCHEDULE, 0, "pruning")
 
 
-def minilm() -> "nn.Module":
-    """A classifier of MiniLM-L6's shape with random weights."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
+def recovery_loop(sparsity: float, examples: "Examples", cache: "TeacherCache") -> "Loop":
+    """A loop of recovery, on the model cut to a sparsity."""
+    from vtrans.methods.lessons import prepare
+    from vtrans.methods.stages import Recover
+    from vtrans.objectives.base import RecoveryObjective
+    from vtrans.training.loop import Loop
 
-    torch.manual_seed(0)
-    shape = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
-    found: nn.Module = BertForSequenceClassification(BertConfig(**shape))
-    return found
-
-
-def fixed_examples() -> "Examples":
-    """Random rows of one length."""
-    import torch
-
-    from vtrans.data.examples import Examples
-
-    ids = torch.randint(1000, 30000, (64 * BATCH, LENGTH)).tolist()
-    return Examples(ids, [[0] * LENGTH] * len(ids), torch.randint(2, (len(ids),)), 0)
+    state = new_state(examples, cache)
+    small = cut(state, sparsity)
+    lesson = prepare(state, Recover(SCHEDULE), Distillation(), SCHEDULE)
+    return Loop(RecoveryObjective(small, lesson.distiller), lesson.rows, SCHEDULE, 0, "recovery")

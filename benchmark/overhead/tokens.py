@@ -54,15 +54,3 @@ def skimming(dense: "nn.Module", mean: float, spread: float) -> "nn.Module":
             mlp[-1].bias.copy_(torch.tensor([mean, 0.0]))
     attach(model, selector)
     return model.eval()
-
-
-def varied_examples(rows: int = 256) -> "Examples":
-    """Random rows of 8 to 48 tokens, as sentences vary."""
-    import torch
-
-    from vtrans.data.examples import Examples
-
-    generator = torch.Generator().manual_seed(0)
-    lengths = torch.randint(8, 49, (rows,), generator=generator).tolist()
-    ids = [torch.randint(1000, 20000, (n,), generator=generator).tolist() for n in lengths]
-    return Examples(ids, [[0] * n for n in lengths], torch.zeros(rows, dtype=torch.long), 0)

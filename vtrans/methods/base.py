@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from vtrans.errors import SuiteError
 from vtrans.forecast import Forecast
+from vtrans.heap import trim
 from vtrans.selectors import SelectorSpec
 from vtrans.settings import Budget, Schedule, Setting
 from vtrans.teaching.teacher import Teacher
@@ -168,6 +169,7 @@ def run_stages(state: CompressionState, stages: Sequence[Stage]) -> None:
     for state.stage, stage in enumerate(stages):
         start = time.monotonic()
         stage.run(state)
+        trim()
         label = state.label(stage)
         seconds[label] = max(time.monotonic() - start, state.run_context.elapsed.get(label, 0.0))
 

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 import torch
 
 from vtrans.data.examples import Batches, Rows
+from vtrans.heap import trim
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.objectives.distillation import Distiller
 from vtrans.settings import Distillation, Schedule
@@ -75,6 +76,8 @@ def lecturer(
         return running.teacher, state.train
     note[state.label(stage)] = {"rows": len(rows), "bytes": stored.layout.bytes}
     state.teacher.release()
+    del running
+    trim()
     return StoredTeacher(layers, *state.teacher.shape), TaughtExamples(state.train, stored)
 
 

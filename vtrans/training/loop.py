@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from vtrans.data.examples import Batches, Rows
 from vtrans.errors import RunCancelled, RunFailed
+from vtrans.heap import trim
 from vtrans.settings import Schedule
 from vtrans.training.checkpoint import StageFiles
 from vtrans.training.dropout import cheap_dropout
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from vtrans.teaching.cache import TeacherCache
 
 LOG_EVERY = 10  # steps
+TRIM_EVERY = 16  # steps
 FIRST_CHECKPOINT = 4.0  # seconds into a stage; the time between checkpoints then doubles up to `RunContext.every`
 Report = Callable[[str, int, int, dict[str, float]], None]
 
@@ -168,6 +170,8 @@ class Loop:
                 for key, value in losses.items():
                     sums[key] = sums.get(key, 0.0) + float(value.detach()) * share
         self._apply()
+        if step % TRIM_EVERY == 0 and self.device.type == "cpu":
+            trim(collect=False)
         return sums
 
     def _prepare(self, step: int) -> None:
