@@ -1,6 +1,6 @@
 """The other methods, each one file, built on `vtrans`: `from baselines import CoFi`, for `vtrans.compress`."""
 
-from baselines.cofi import CoFi
+from baselines.cofi import CoFi, CoFiFamily
 from baselines.distilbert import DistilBert
 from baselines.infor_coef import InforCoef
 from baselines.one_shot import Magnitude, Random
@@ -8,4 +8,14 @@ from baselines.power_bert import PowerBert
 from baselines.tinybert import TinyBert
 from baselines.transkimmer import Transkimmer
 
-__all__ = ["CoFi", "DistilBert", "InforCoef", "Magnitude", "PowerBert", "Random", "TinyBert", "Transkimmer"]
+__all__ = [
+    "CoFi",
+    "CoFiFamily",
+    "DistilBert",
+    "InforCoef",
+    "Magnitude",
+    "PowerBert",
+    "Random",
+    "TinyBert",
+    "Transkimmer",
+]

@@ -9,14 +9,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vtrans.api import compress
+    from vtrans.api import compress, compress_family
+    from vtrans.methods.family import VTransFamily
     from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
     from vtrans.pruning.masking import apply_masks
     from vtrans.saving.pruned import load_pruned, save_pruned
 
-__all__ = ["FastVTrans", "FasterVTrans", "VTrans", "apply_masks", "compress", "load_pruned", "save_pruned"]
+__all__ = [
+    "FastVTrans",
+    "FasterVTrans",
+    "VTrans",
+    "VTransFamily",
+    "apply_masks",
+    "compress",
+    "compress_family",
+    "load_pruned",
+    "save_pruned",
+]
 _HOMES = {
     "compress": "vtrans.api",
+    "compress_family": "vtrans.api",
+    "VTransFamily": "vtrans.methods.family",
     "VTrans": "vtrans.methods.vtrans",
     "FastVTrans": "vtrans.methods.vtrans",
     "FasterVTrans": "vtrans.methods.vtrans",

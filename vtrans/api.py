@@ -1,6 +1,6 @@
 """Compress a model from Python: a transformers model and a data set in, a smaller model out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +11,7 @@ from vtrans.data.examples import Examples
 from vtrans.data.windows import Windows
 from vtrans.errors import SuiteError
 from vtrans.methods.base import CompressionState, Method, check_packages
+from vtrans.methods.family import HANDOVER, SIZES, VTransFamily
 from vtrans.methods.vtrans import VTrans
 from vtrans.settings import QUICK, Budget, Denominator, Quantity, Schedules, Setting
 from vtrans.teaching.cache import TeacherCache
@@ -67,6 +68,8 @@ def compress(
         raise SuiteError(f"method {method.name} compresses nothing by itself", "choose VTrans for example")
     if anatomy.causal and hasattr(model, "score") and config.pad_token_id is None:
         raise SuiteError("the model has no pad token, which batches of a classifier need", "set config.pad_token_id")
+    if method.family:
+        raise SuiteError(f"method {method.name} makes several sizes", "call compress_family")
     if not isinstance(method, Method):
         budget = Budget(sparsity, quantity, denominator, min(128, getattr(config, "max_position_embeddings", 128)))
         method = method.build(Setting(schedules, budget, scale="quick", layers=len(anatomy.blocks)))
@@ -79,6 +82,49 @@ def compress(
     if cache:
         cache.clear()
     return small
+
+
+def compress_family(
+    model: "nn.Module",
+    dataset: Examples | Iterable[Mapping[str, Any]],
+    folder: str | Path,
+    method: type[Method] = VTransFamily,
+    sizes: Sequence[float] = SIZES,
+    *,
+    schedules: Schedules = QUICK,
+    quantity: Quantity = "parameters",
+    denominator: Denominator = "encoder",
+    seed: int = 0,
+    report: "Report | None" = None,
+) -> "Iterator[tuple[float, nn.Module]]":
+    """Make a fine-tuned model smaller in several sizes by one pruning run, each recovered by itself.
+
+    Args:
+        model, dataset, quantity, denominator, seed, report: as of `compress`.
+        folder: for checkpoints, logs and what each size hands over to the next; called again, it goes on from there.
+        method: `VTransFamily`, or `CoFiFamily` of `baselines`.
+        sizes: shares to remove, in (0, 1), ascending.
+        schedules: of one size by itself, of which each takes half.
+
+    Yields:
+        Share that was removed and the smaller model, as of `compress`; the smallest share first.
+
+    Raises:
+        SuiteError: as of `compress`; or the sizes do not ascend.
+    """
+    if not method.family or list(sizes) != sorted(set(sizes)) or not sizes:
+        raise SuiteError(f"no family of the sizes {list(sizes)}", "give VTransFamily and ascending sizes")
+    anatomy, rows = anatomy_of(model), examples_of(dataset, model)
+    cache, before = TeacherCache(Path(folder) / "teacher"), None
+    for size in sizes:
+        budget = Budget(size, quantity, denominator, min(128, getattr(model.config, "max_position_embeddings", 128)))
+        context = RunContext(Path(folder) / f"s{size * 100:g}", report, teacher_cache=cache)
+        state = CompressionState(Teacher(model), rows, seed, context, handover=before)
+        member = method.build(Setting(schedules, budget, scale="quick", layers=len(anatomy.blocks)))
+        with stop_on_interrupt(context):
+            yield size, member.compress(state)
+        before = Path(folder) / f"s{size * 100:g}" / HANDOVER
+    cache.clear()
 
 
 def examples_of(dataset: Examples | Iterable[Mapping[str, Any]], model: "nn.Module") -> Examples:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from benchmark.commands.user_model import check_model_class, check_out, find_model, is_finetuned, layers_of, publish
 from benchmark.common.digests import key_of
 from benchmark.grid.cells import check_row_fits
+from benchmark.grid.methods import METHODS
 from benchmark.grid.rows import (
     RowSpec,
     build,
@@ -97,6 +98,8 @@ class CompressRequest:
         check_row_fits(row.name, get_task(self.task))
         if row.method == "dense":
             raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-bench list methods`")
+        if METHODS[row.method].family:
+            raise SuiteError(f"method {row.method!r} makes several sizes", "use `run`, or vtrans.compress_family")
         if row.text_base:
             raise SuiteError(f"method {row.method!r} starts from a run on text", "use `run agnostic`")
         named = parse_row(row.base).sparsity if row.base else row.sparsity

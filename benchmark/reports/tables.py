@@ -315,7 +315,27 @@ def recorded_cells(store: Store, suite: str, preset: str, split: str = "validati
         if match and match[3] == split and (match[1], match[2], int(match[4])) not in known and match[1] in TASKS:
             cell = Cell(suite, get_preset(preset, suite), match[1], match[2], int(match[4]), split)
             cells += [cell] if _key_of(cell) == match[5] else []
-    return cells
+    return sorted(cells, key=_place(cells))
+
+
+def _place(cells: Sequence[Cell]) -> Callable[[Cell], tuple[int, int, float]]:
+    """Where a row stands: by task, by where its method first stands, and among the rows of one by size."""
+    tasks, methods = (list(dict.fromkeys(values)) for values in (_tasks(cells), map(_method_of, cells)))
+
+    def place(cell: Cell) -> tuple[int, int, float]:
+        """Of one cell."""
+        return tasks.index(cell.task), methods.index(_method_of(cell)), cell.parsed.sparsity or 0.0
+
+    return place
+
+
+def _tasks(cells: Sequence[Cell]) -> list[str]:
+    return [cell.task for cell in cells]
+
+
+def _method_of(cell: Cell) -> str:
+    """The row without its size: the rows of one method and of the settings that were made for it stand together."""
+    return re.sub(r"-s[\d.]+", "", cell.row)
 
 
 def _key_of(cell: Cell) -> str:

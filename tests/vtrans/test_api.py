@@ -6,12 +6,22 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from tiny import FAMILIES, inputs, tiny_bert, tiny_llama
+from tiny import FAMILIES, inputs, tiny_bert, tiny_examples, tiny_llama
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
 
 import baselines
 import vtrans
-from vtrans import FasterVTrans, FastVTrans, VTrans, apply_masks, compress, load_pruned, save_pruned
+from vtrans import (
+    FasterVTrans,
+    FastVTrans,
+    VTrans,
+    VTransFamily,
+    apply_masks,
+    compress,
+    compress_family,
+    load_pruned,
+    save_pruned,
+)
 from vtrans.errors import SuiteError
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size
@@ -97,3 +107,18 @@ def test_what_compresses_nothing_and_classifiers_without_a_pad_token_are_refused
     shape = {"n_embd": 24, "n_layer": 2, "n_head": 4, "n_positions": 48, "vocab_size": 60}
     with pytest.raises(SuiteError, match="has no pad token"):
         compress(GPT2ForSequenceClassification(GPT2Config(**shape)), made(), schedules=SHORTEST)
+
+
+def test_a_family_of_sizes_from_one_run(tmp_path):
+    model, sizes = tiny_bert(intermediate_size=96), (0.4, 0.6)
+    shortest = Schedules(*[Schedule(steps=4, batch=8, precision="fp32")] * 5)
+    dense, found = Size.of(model), {}
+    for share, small in compress_family(model, tiny_examples(), tmp_path, sizes=sizes, schedules=shortest):
+        size = Size.of(small)
+        found[share] = 1 - float(size.parameters(size.dense)) / float(dense.parameters(dense.dense))
+    assert list(found) == pytest.approx(list(found.values()), abs=0.02)
+    assert not (tmp_path / "teacher").exists()
+    with pytest.raises(SuiteError, match="ascending"):
+        next(compress_family(model, tiny_examples(), tmp_path, sizes=(0.6, 0.4)))
+    with pytest.raises(SuiteError, match="compress_family"):
+        compress(model, tiny_examples(), VTransFamily)
