@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
+from vtrans.errors import SuiteError
 from vtrans.methods.base import Method, Stage
-from vtrans.methods.family import SHARE, SIZES, member_stages, shortened
+from vtrans.methods.family import SHARE, SIZES, member_stages, refuse_latency, shortened
 from vtrans.methods.stages import Materialise, Prune, Recover
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule, Setting
 
@@ -118,6 +119,13 @@ class CoFiFamily(CoFi):
     name = "CoFi-family"
     summary = "CoFi through 40, 60, 80, 90 and 95 % in one pruning run, each size recovered by itself"
     family: ClassVar[tuple[float, ...]] = SIZES
+
+    def __post_init__(self) -> None:
+        refuse_latency(self.budget)
+        if self.fidelity == "official":
+            raise SuiteError(
+                "the size that CoFi's code counts is of a whole model", "leave a family's fidelity corrected"
+            )
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vtrans.training.loop import Report
 
 LABELS = ("labels", "label")
+OUTPUTS = ".teacher-outputs"  # folder, while a run goes on
 
 
 def compress(
@@ -74,7 +75,7 @@ def compress(
         budget = Budget(sparsity, quantity, denominator, min(128, getattr(config, "max_position_embeddings", 128)))
         method = method.build(Setting(schedules, budget, scale="quick", layers=len(anatomy.blocks)))
     check_packages(method)
-    cache = TeacherCache(Path(folder) / "teacher") if folder else None
+    cache = TeacherCache(Path(folder) / OUTPUTS) if folder else None
     context = RunContext(Path(folder) if folder else None, report, teacher_cache=cache)
     state = CompressionState(Teacher(model), examples_of(dataset, model), seed, context)
     with stop_on_interrupt(context):
@@ -115,7 +116,7 @@ def compress_family(
     if not method.family or list(sizes) != sorted(set(sizes)) or not sizes:
         raise SuiteError(f"no family of the sizes {list(sizes)}", "give VTransFamily and ascending sizes")
     anatomy, rows = anatomy_of(model), examples_of(dataset, model)
-    cache, before = TeacherCache(Path(folder) / "teacher"), None
+    cache, before = TeacherCache(Path(folder) / OUTPUTS), None
     for size in sizes:
         budget = Budget(size, quantity, denominator, min(128, getattr(model.config, "max_position_embeddings", 128)))
         context = RunContext(Path(folder) / f"s{size * 100:g}", report, teacher_cache=cache)

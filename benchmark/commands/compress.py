@@ -153,7 +153,7 @@ def _compress(
     from vtrans.teaching.cache import TeacherCache
     from vtrans.training.loop import RunContext, stop_on_interrupt
 
-    peak, run_context = PeakMemory(), RunContext(work, report, teacher_cache=TeacherCache(work / "teacher"))
+    peak, run_context = PeakMemory(), RunContext(work, report, teacher_cache=TeacherCache(work / "teacher-outputs"))
     with stop_on_interrupt(run_context):
         teacher = make_teacher(context, request, run_context)
         state = CompressionState(Teacher(teacher), context.train, request.seed, run_context)

@@ -18,6 +18,7 @@ from vtrans.methods.base import Method, config_of
 from vtrans.settings import Setting
 
 SCHEMA = 2  # of records; a new number makes all records stale
+FAMILY = (0.4, 0.6, 0.8, 0.9, 0.95)
 SPLITS = ("validation", "dev")
 
 
@@ -56,7 +57,7 @@ class Cell:
         if self.base.task != self.task:
             base = {"base": self.base.config}
         if self.below:
-            base = {"below": self.below.config["method"]}
+            base = {"below": self.below.config["method"]} | self._chain
         return base | {
             "schema": SCHEMA,
             "model": self.preset.model,
@@ -68,6 +69,13 @@ class Cell:
             "teacher": teacher,
             **self.preset.scope,
         }
+
+    @property
+    def _chain(self) -> dict[str, Any]:
+        """The sizes that a family went through before, where they are others than `FAMILY`, which go without saying."""
+        sizes = [cell.parsed.sparsity for cell in self.needed if cell.parsed.method == self.parsed.method]
+        usual = [size for size in FAMILY if size < (self.parsed.sparsity or 0)]
+        return {} if sizes == usual else {"family": sizes}
 
     @cached_property
     def key(self) -> str:
@@ -101,8 +109,9 @@ class Cell:
     @property
     def needed(self) -> "list[Cell]":
         """The cells that it starts from, in the order they have to run."""
+        base = [self.teacher] if self.base == self.teacher else [self.teacher, *self.base.needed, self.base]
         below = [*self.below.needed, self.below] if self.below else []
-        return [cell for cell in dict.fromkeys([self.teacher, self.base, *below]) if cell != self]
+        return [cell for cell in dict.fromkeys([*base, *below]) if cell != self]
 
     @property
     def is_dense(self) -> bool:

@@ -39,6 +39,8 @@ class Cost:
 def passes(cell: Cell, rows: int, evaluation_rows: int) -> Passes:
     """What a cell computes on so many sequences, without the cells that it starts from."""
     start = Forecast(rows)
+    if cell.below:
+        start.kept = 1 - (cell.below.parsed.sparsity or 0)
     if not cell.starts_dense:
         cell.base.method.forecast(start)
     state = Forecast(rows, start.kept)

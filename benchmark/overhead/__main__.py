@@ -11,7 +11,8 @@ def main(results: Path) -> None:
     from benchmark.common.environment import bound_kernel_cache
 
     bound_kernel_cache()
-    from benchmark.overhead import families, inference, memory, models, parallel, ratios, startup, steps
+    from benchmark.common.files import write_atomically
+    from benchmark.overhead import families, inference, memory, models, parallel, profile, ratios, startup, steps
 
     for line in startup.lines():
         echo(line)
@@ -26,11 +27,14 @@ def main(results: Path) -> None:
         shape = f"MiniLM-L6's shape, {models.BATCH} x {models.LENGTH} tokens, {models.training_precision()}"
         tell(f"training steps of {shape}, over fine-tuning:", steps.step_ratios(Path(folder)))
         tell("a family, from such steps:", [families.family_ratio(Path(folder))])
+        profiled = profile.markdown(Path(folder))
     tell("speed-up measured over speed-up in MACs, 8 to 48 tokens, fp32:", inference.efficiencies())
     tell("peak memory, rows like SST-2's:", memory.ratios())
     if shared := parallel.throughput_ratio():
         tell("processes:", [shared])
-    echo(f"written: {ratios.write(results / 'bench', found)}")
+    path = ratios.write(results / "bench", found)
+    write_atomically(path.with_suffix(".profile.md"), profiled)
+    echo(f"written: {path}, {path.with_suffix('.profile.md')}")
 
 
 main(Path(sys.argv[1] if sys.argv[1:] else "results"))

@@ -44,7 +44,11 @@ class Store:
         """Outputs of teachers, which all cells share."""
         from vtrans.teaching.cache import GIB, TeacherCache
 
-        return TeacherCache(self.folder / "work" / "teacher", round(self.cache_gib * GIB)) if self.cache_gib else None
+        return (
+            TeacherCache(self.folder / "work" / "teacher-outputs", round(self.cache_gib * GIB))
+            if self.cache_gib
+            else None
+        )
 
     def path(self, cell: Cell) -> Path:
         """File of a cell's record."""

@@ -4,8 +4,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +36,7 @@ class Work:
         threads: of the worker.
         seconds: estimated for each cell, by its name; empty without an estimate.
         jobs: how many workers there are.
+        began: time at which the grid began.
     """
 
     cells: tuple[Identity, ...]
@@ -46,6 +48,7 @@ class Work:
     threads: int
     seconds: dict[str, float]
     jobs: int
+    began: float
 
 
 def identity(cell: Cell) -> Identity:
@@ -86,7 +89,7 @@ def run_grid(
         SuiteError: more jobs than cores.
         RunFailed, RunCancelled: as of `run_cells`.
     """
-    from benchmark.runs.runner import opened, run_cells
+    from benchmark.runs.runner import check_inputs, opened, run_cells
 
     check_jobs(jobs)
     if jobs == 1:
@@ -100,9 +103,12 @@ def run_grid(
         seconds.update({cell.name: value for cell, value in found.cells.items()})
 
     teachers = [t for t in dict.fromkeys(cell.teacher for cell in cells) if not store.has_weights(t)]
-    opened(cells, store, folder, watch, keep)
+    contexts = opened(cells, store, folder, watch, keep)
+    for cell in cells:
+        check_inputs(cell, store, contexts.of(cell))
     if len(teachers) < jobs:
-        run_cells([teacher for teacher in teachers if teacher.suite == store.suite], store, folder, watch)
+        with suppress(RunFailed):  # its record says so; the cells of other teachers go on
+            run_cells([teacher for teacher in teachers if teacher.suite == store.suite], store, folder, watch)
     run_in_processes(cells, store, folder, jobs, seconds)
 
 
@@ -124,13 +130,15 @@ def run_in_processes(
     """
     threads = max(1, usable_cores() // jobs)
     names = tuple(identity(cell) for cell in cells)
-    work = Work(names, store.root, store.suite, store.preset, store.cache_gib, folder, threads, seconds, jobs)
+    work = Work(
+        names, store.root, store.suite, store.preset, store.cache_gib, folder, threads, seconds, jobs, time.time()
+    )
     context: Any = multiprocessing.get_context(start)
-    with _threads_in_environment(threads):
-        workers = [context.Process(target=run_worker, args=(work,)) for _ in range(jobs)]
-        for worker in workers:
-            worker.start()
+    workers = [context.Process(target=run_worker, args=(work,)) for _ in range(jobs)]
     with _passing_signals(workers) as stopped:
+        with _threads_in_environment(threads):
+            for worker in workers:
+                worker.start()
         for worker in workers:
             worker.join()
     if stopped:
@@ -145,7 +153,7 @@ def _raise_failures(cells: Sequence[Cell], store: Store, codes: Sequence[int | N
         cell, record = failed[0]
         first = f"{cell.name}: {record.error}"
         raise RunFailed(f"{len(failed)} of {len(cells)} cells failed: {first}", "`plan` lists them all")
-    dead = [code for code in codes if code]
+    dead = [code for code in codes if code not in (0, RunCancelled.exit_code)]
     if dead:
         raise RunFailed(
             f"{len(dead)} of {len(codes)} processes ended with code {dead[0]}", "run the same command again"
@@ -158,6 +166,7 @@ def run_worker(work: Work) -> None:
 
     from benchmark.runs.runner import run_cells
 
+    os.setpgid(0, 0)  # a terminal's Ctrl-C goes to the parent, which hands it on: two would interrupt at once
     torch.set_num_threads(work.threads)
     store = Store(work.root, work.suite, work.preset, work.cache_gib)
     cells = [Cell(s, get_preset(p, s), task, row, seed, split) for s, p, task, row, seed, split in work.cells]
@@ -165,8 +174,10 @@ def run_worker(work: Work) -> None:
     watch = GridProgress(names, True, work.jobs, lambda: [cell.name for cell in cells if store.path(cell).exists()])
     watch.expect(work.seconds)
     try:
-        run_cells(cells, store, work.folder, watch, together=True)
+        run_cells(cells, store, work.folder, watch, together=work.began)
     except SuiteError as error:
+        if not isinstance(error, (RunFailed, RunCancelled)):  # those stand in the records
+            sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
 
 
@@ -193,7 +204,7 @@ def _passing_signals(workers: Sequence[Any]) -> Iterator[list[int]]:
         """Hand it on."""
         came.append(number)
         for worker in workers:
-            if worker.is_alive():
+            if worker.pid and worker.is_alive():
                 os.kill(worker.pid, signal.SIGTERM)
 
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -25,6 +25,7 @@ from vtrans.locks import locked
 from vtrans.methods.agnostic import move_encoder
 from vtrans.methods.base import CompressionState, check_packages
 from vtrans.methods.family import HANDOVER
+from vtrans.saving.handover import FACTS
 from vtrans.teaching.teacher import Teacher
 
 POLL = 0.5  # seconds between looks at what other processes have done
@@ -119,7 +120,7 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
         teacher = starting_point(cell, store, context, report)
         state = CompressionState(teacher, context.train, cell.seed, run_context)
         if cell.below:
-            ensure(cell.below, store, context, report)
+            ensure(cell.below, store, context, report, holds=f"{HANDOVER}/{FACTS}")
             state.handover = store.work(cell.below) / HANDOVER
         small = cell.method.compress(state)
     save_pruned(small, store.work(cell) / "model")
@@ -168,12 +169,14 @@ def obtain(cell: Cell, store: Store, context: TaskContext, report: "Report | Non
     return load_pruned(ensure(cell, store, context, report)).to(device())
 
 
-def ensure(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Path:
-    """The folder of such a model, trained where it is not there."""
+def ensure(
+    cell: Cell, store: Store, context: TaskContext, report: "Report | None", holds: str = "model/pruned.json"
+) -> Path:
+    """The folder of such a model, trained where it is not there: where the working folder does not hold a file."""
     store = store.of(cell)
     folder = store.work(cell) / "model"
     with locked(store.work(cell)):
-        if not (folder / "pruned.json").exists():
+        if not (store.work(cell) / holds).exists():
             if cell.task != context.task.name:
                 data = context.folder if get_task(cell.task).source.takes_folder else None
                 context = TaskContext.load(cell, data, store.folder / "work", report)
@@ -209,13 +212,14 @@ def run_cells(
     folder: Path | None,
     watch: Watch = no_watch,
     announce: "Callable[[Estimate], None] | None" = None,
-    together: bool = False,
+    together: float = 0.0,
 ) -> int:
     """Run the cells that have no complete record, going on past failed ones; return how many ran.
 
     `watch` opens, for the name of a cell, the function that its steps are reported to. `announce` is told what the
-    cells will take, by a few timed steps, before any of them trains. `together` with other processes, a cell that
-    starts from one which another process runs is put off instead of waited for.
+    cells will take, by a few timed steps, before any of them trains. `together` is the time at which this and other
+    processes began with them: a cell that starts from one which another process runs is then put off instead of waited
+    for, and one that has failed since is not tried again.
 
     Raises:
         RunFailed: at least one cell failed; the others are done.
@@ -246,7 +250,7 @@ def opened(
 
 
 def _run_all(
-    cells: Sequence[Cell], store: Store, contexts: Contexts, watch: Watch, together: bool
+    cells: Sequence[Cell], store: Store, contexts: Contexts, watch: Watch, together: float
 ) -> tuple[list[str], int]:
     """Run cells in their order, those that wait for another process last; what failed, and how many ran."""
     failures, ran, todo = list[str](), 0, list(cells)
@@ -259,6 +263,8 @@ def _run_all(
             with locked(store.work(cell), wait=False) as mine:
                 if not mine or store.complete([cell]):  # another process has it, or has just ended it
                     continue
+                if together and failed_since(cell, store, together):
+                    continue
                 check_inputs(cell, store, contexts.of(cell))
                 try:
                     with watch(cell.name) as report:
@@ -270,6 +276,13 @@ def _run_all(
             time.sleep(POLL)
         todo = waiting
     return failures, ran
+
+
+def failed_since(cell: Cell, store: Store, time_: float) -> bool:
+    """Whether a cell has a failed record that was written after a time."""
+    path = store.path(cell)
+    record = store.read(cell) if path.exists() and path.stat().st_mtime >= time_ else None
+    return record is not None and record.status == "failed"
 
 
 def waits(cell: Cell, store: Store) -> bool:

@@ -117,7 +117,7 @@ def test_a_family_of_sizes_from_one_run(tmp_path):
         size = Size.of(small)
         found[share] = 1 - float(size.parameters(size.dense)) / float(dense.parameters(dense.dense))
     assert list(found) == pytest.approx(list(found.values()), abs=0.02)
-    assert not (tmp_path / "teacher").exists()
+    assert not (tmp_path / ".teacher-outputs").exists()
     with pytest.raises(SuiteError, match="ascending"):
         next(compress_family(model, tiny_examples(), tmp_path, sizes=(0.6, 0.4)))
     with pytest.raises(SuiteError, match="compress_family"):

@@ -59,8 +59,8 @@ class MaskedWindows(Examples):
 
     @property
     def repeats(self) -> bool:
-        """Only with masks of its own for each window."""
-        return self.seed is not None
+        """No: masks are drawn."""
+        return False
 
     def fixed(self, seed: int) -> "MaskedWindows":
         """The same windows, each with masks of its own that never change: for evaluation."""

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vtrans.errors import SuiteError
+
 
 class Ragged(Sequence[list[int]]):
     """Read-only sequences of whole numbers, laid end to end.
@@ -22,13 +24,20 @@ class Ragged(Sequence[list[int]]):
 
     @classmethod
     def of(cls, sequences: Iterable[Sequence[int]]) -> "Ragged":
-        """Copy some sequences; those that are flat already are taken as they are."""
+        """Copy some sequences; those that are flat already are taken as they are.
+
+        Raises:
+            SuiteError: a number takes more than four bytes.
+        """
         if isinstance(sequences, Ragged):
             return sequences
         held = sequences if isinstance(sequences, Sequence) else list(sequences)
         lengths = np.fromiter((len(each) for each in held), dtype=np.int64, count=len(held))
         offsets = np.concatenate([np.zeros(1, np.int64), lengths.cumsum()])
-        values = np.fromiter(chain.from_iterable(held), dtype=np.int32, count=int(offsets[-1]))
+        try:
+            values = np.fromiter(chain.from_iterable(held), dtype=np.int32, count=int(offsets[-1]))
+        except OverflowError:
+            raise SuiteError("a token id is larger than 2,147,483,647", "check the rows' input_ids") from None
         return cls(_narrow(values), offsets)
 
     def __len__(self) -> int:

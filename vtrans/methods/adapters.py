@@ -32,8 +32,8 @@ class RecoverLora(Stage):
         from vtrans.methods.lessons import prepare
         from vtrans.objectives.base import AdapterObjective
 
-        torch.manual_seed(state.stage_seed)
         lesson = prepare(state, self, self.distillation, self.schedule)
+        torch.manual_seed(state.stage_seed)  # after the teacher, which may have to be loaded or not
         settings = LoraConfig(
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=projections(state.model)
         )

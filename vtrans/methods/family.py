@@ -44,7 +44,14 @@ class PruneOn(Prune):
             state.model = before.model.to(next(state.model.parameters()).device)
             state.transform, dense = before.transform, before.dense
             now = amount(self.budget, size := Size.of(state.model), size.dense).item()
-        replace(self, budget=relative(self.budget, dense, now)).prune(state)
+        try:
+            budget = relative(self.budget, dense, now)
+            replace(self, budget=budget, tolerance=self.tolerance * dense / now).prune(state)
+        except SuiteError as error:
+            why = f"sparsity {self.budget.sparsity} of {self.budget.counted} is out of reach from the size below"
+            raise SuiteError(f"{why} (of what that left: {error.parts[0]})", "ask for less") from None
+        for name in ("expected_sparsity", "sparsity_at_threshold_0"):
+            state.report["pruning"][name] = 1 - (1 - state.report["pruning"][name]) * now / dense
         if state.run_context.folder:
             assert state.gates is not None and state.decision is not None, "pruning has set them"
             found = Handover.of(state.model, state.gates, state.decision, state.transform, dense)
@@ -78,14 +85,18 @@ def relative(budget: Budget, dense: float, now: float) -> Budget:
         dense, now: what the budget counts of the dense model and of what is left.
 
     Raises:
-        SuiteError: it is reached already, or it counts latency, which no sum of units is.
+        SuiteError: it is reached already.
     """
-    if budget.quantity in LATENCY_BATCH:
-        raise SuiteError("a family of sizes cannot count latency", "count parameters or macs")
     left = (1 - budget.sparsity) * dense / now
     if left >= 1:
         raise SuiteError(f"what is left is no larger than sparsity {budget.sparsity} asks for", "ask for more")
     return replace(budget, sparsity=1 - left)
+
+
+def refuse_latency(budget: Budget) -> None:
+    """Raise `SuiteError` for a budget in milliseconds, which no sum of units is."""
+    if budget.quantity in LATENCY_BATCH:
+        raise SuiteError("a family of sizes cannot count latency", "count parameters or macs")
 
 
 def shortened(schedule: Schedule, share: float) -> Schedule:
@@ -107,6 +118,9 @@ class VTransFamily(VTrans):
     name = "VTrans-family"
     summary = "VTrans through 40, 60, 80, 90 and 95 % in one pruning run, each size recovered by itself"
     family: ClassVar[tuple[float, ...]] = SIZES
+
+    def __post_init__(self) -> None:
+        refuse_latency(self.budget)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

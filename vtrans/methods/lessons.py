@@ -9,6 +9,7 @@ from functools import cached_property, partial
 import torch
 
 from vtrans.data.examples import Batches, Rows
+from vtrans.errors import RunCancelled
 from vtrans.heap import trim
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.objectives.distillation import Distiller
@@ -96,7 +97,13 @@ class _Running:
         return RunningTeacher(copy.deepcopy(model).bfloat16() if self.precision == "bf16" else model, self._layers)
 
     def __call__(self, batch: Batch) -> TeacherOutputs:
-        """Its outputs for a batch, computed as they would be in a training step."""
+        """Its outputs for a batch, computed as they would be in a training step.
+
+        Raises:
+            RunCancelled: the run's stop flag was set.
+        """
+        if self._state.run_context.stop:
+            raise RunCancelled("stopped while the teacher computed its outputs", "run the same command to go on")
         with autocast(self.precision, self.device):
             return self.teacher({name: tensor.to(self.device) for name, tensor in batch.items()})
 

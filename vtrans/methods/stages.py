@@ -100,7 +100,10 @@ class Subset(Stage):
 
 @dataclass(frozen=True)
 class Prune(Stage):
-    """Train gates, and weights unless `frozen`, under the size constraint; end with a hard decision."""
+    """Train gates, and weights unless `frozen`, under the size constraint; end with a hard decision.
+
+    Its size misses the budget by `tolerance` at most.
+    """
 
     budget: Budget
     gates: GateMaker
@@ -110,6 +113,7 @@ class Prune(Stage):
     sites: tuple[str, ...] = SITES
     noise: Literal["batch", "sample", "token"] = "batch"
     frozen: bool = False
+    tolerance: float = 0.01
 
     def run(self, state: CompressionState) -> None:
         """Train, then set `state.gates`, `state.decision` and `state.transform`."""
@@ -168,7 +172,9 @@ class Prune(Stage):
         gates, size = objective.gates, objective.size
         gates.anneal(1.0)
         exact = self.constraint.calibrate
-        state.decision, threshold = calibrate(gates, size, self.budget) if exact else (gates.decide(), 0.0)
+        state.decision, threshold = (
+            calibrate(gates, size, self.budget, self.tolerance) if exact else (gates.decide(), 0.0)
+        )
         state.report["pruning"] = {
             "expected_sparsity": removed(self.budget, size, gates.expected()).item(),
             "sparsity_at_threshold_0": float(removed(self.budget, size, Counts.of(gates.decide()))),

@@ -8,8 +8,10 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +25,8 @@ from vtrans.teaching.stored import DamagedOutputs, Layout, OutOfRange, StoredOut
 BATCH = 64  # rows that are computed together
 GIB = 2**30
 PART = ".part"  # of a folder that is being written
+RESERVED = "reserved"  # file in it: bytes that it will take
+NAME = re.compile(r"[0-9a-f]{16}")  # of a folder that is whole
 log = logging.getLogger(__name__)
 Compute = Callable[[Batch], TeacherOutputs]
 Progress = Callable[[int, int], None]
@@ -113,14 +117,17 @@ class TeacherCache:
 
     def entries(self) -> dict[Path, int]:
         """Bytes of each set of outputs, the least recently used first."""
-        found = [path for path in self.folder.glob("*/") if path.name != "locks" and path.suffix != PART]
-        return {path: _bytes(path) for path in sorted(found, key=lambda path: path.stat().st_mtime)}
+        found = {path: _used(path) for path in self.folder.glob("*/") if NAME.fullmatch(path.name)}
+        return {path: _bytes(path) for path in sorted(found, key=found.__getitem__)}
 
     def clear(self) -> int:
-        """Remove all outputs and return the bytes that they took."""
-        freed = sum(self.entries().values())
-        shutil.rmtree(self.folder, ignore_errors=True)
-        return freed
+        """Remove all outputs, and nothing else that lies in the folder; return the bytes that they took."""
+        held = self.entries()
+        for path in (*held, *self.folder.glob(f"*{PART}"), self.folder / "locks"):
+            shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):  # not there, or not empty
+            self.folder.rmdir()
+        return sum(held.values())
 
     def _write(
         self, entry: Path, key: dict[str, Any], wanted: Wanted, compute: Compute, progress: Progress | None
@@ -132,14 +139,17 @@ class TeacherCache:
         lengths = wanted.examples.tokens.lengths_of
         sample = compute(wanted.examples.batch(order[:1]))
         layout = Layout.of(order, lengths(order).tolist(), wanted.layers, sample, wanted.dtype)
-        self._make_room(layout.bytes)
-        part.mkdir(parents=True)
+        with locked(self.folder / "locks" / "room"):  # of two that ask at once, the second counts the first one's too
+            self._make_room(layout.bytes)
+            part.mkdir(parents=True)
+            (part / RESERVED).write_text(str(layout.bytes))
         try:
             with writing(part, layout, key) as write:
                 for number, rows in enumerate(batches, 1):
                     write(compute(wanted.examples.batch(rows)), lengths(rows).tolist())
                     if progress:
                         progress(number, len(batches))
+            (part / RESERVED).unlink()
             part.replace(entry)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -156,12 +166,16 @@ class TeacherCache:
     def _make_room(self, needed: int) -> None:
         if needed > self.cap:
             raise Refused(f"outputs of {needed / GIB:.2f} GiB are more than the {self.cap / GIB:g} GiB allowed")
-        held = self.entries()
+        held, reserved = self.entries(), sum(map(_reserved, self.folder.glob(f"*{PART}")))
         for path in list(held):
-            if sum(held.values()) + needed > self.cap:
-                shutil.rmtree(path, ignore_errors=True)
-                del held[path]
-        free = shutil.disk_usage(self.folder).free
+            if sum(held.values()) + reserved + needed > self.cap:
+                with locked(self.folder / "locks" / path.name, wait=False) as mine:
+                    if mine:  # nobody opens it just now
+                        shutil.rmtree(path, ignore_errors=True)
+                        del held[path]
+        if sum(held.values()) + reserved + needed > self.cap:
+            raise Refused(f"outputs that others are making leave no room for {needed / GIB:.2f} GiB")
+        free = shutil.disk_usage(self.folder).free - reserved
         if needed > free:
             raise Refused(f"outputs of {needed / GIB:.2f} GiB do not fit the {free / GIB:.2f} GiB that are free")
 
@@ -174,9 +188,24 @@ def _open(entry: Path, key: dict[str, Any]) -> StoredOutputs | None:
         return StoredOutputs.open(entry, key)
     except DamagedOutputs as error:
         log.warning("%s", error)
-        shutil.rmtree(entry)
+        shutil.rmtree(entry, ignore_errors=True)
         return None
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*"))
+    with suppress(FileNotFoundError):  # another process has removed it
+        return sum(path.stat().st_size for path in folder.glob("*"))
+    return 0
+
+
+def _used(folder: Path) -> float:
+    with suppress(FileNotFoundError):
+        return folder.stat().st_mtime
+    return 0.0
+
+
+def _reserved(part: Path) -> int:
+    """Bytes that outputs which are being written will take."""
+    with suppress(OSError, ValueError):
+        return int((part / RESERVED).read_text())
+    return 0

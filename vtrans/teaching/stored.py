@@ -153,16 +153,19 @@ class StoredOutputs:
         """
         try:
             meta = json.loads((folder / "meta.json").read_text())
-            layout, digests = Layout.read(meta["layout"]), meta["sha256"]
-        except (ValueError, KeyError, TypeError, FileNotFoundError):
+            layout, digests, found = Layout.read(meta["layout"]), dict(meta["sha256"]), meta["key"]
+        except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError):
             raise DamagedOutputs(f"teacher outputs in {folder} are damaged", "they are made anew") from None
-        if meta["key"] != key:
+        if found != key:
             raise DamagedOutputs(f"teacher outputs in {folder} are of another teacher or data", "they are made anew")
         for name in layout.arrays:
             path = folder / f"{name}.bin"
-            if not path.exists() or path.stat().st_size != layout.bytes_of(name) or _digest(path) != digests[name]:
+            if not path.exists() or path.stat().st_size != layout.bytes_of(name) or _digest(path) != digests.get(name):
                 raise DamagedOutputs(f"{path} is damaged", "it is made anew")
-        return cls(folder, layout)
+        try:
+            return cls(folder, layout)
+        except FileNotFoundError:
+            raise DamagedOutputs(f"teacher outputs in {folder} were removed", "they are made anew") from None
 
     def of(self, rows: Sequence[int]) -> Batch:
         """What a batch of the given rows carries, padded to the longest.

@@ -2,12 +2,15 @@
 
 import copy
 import hashlib
+import json
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
+
+NAMES = ("_name_or_path", "transformers_version")  # of a config, which change nothing that it computes
 
 
 class Teacher:
@@ -53,10 +56,12 @@ class Teacher:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of its weights and buffers, with their names."""
+        """sha256 of its class, its config, and its weights and buffers with their names."""
         import torch
 
-        found = hashlib.sha256()
+        config = getattr(self.model, "config", None)
+        facts = {name: str(value) for name, value in (config.to_dict() if config else {}).items() if name not in NAMES}
+        found = hashlib.sha256(json.dumps([type(self.model).__name__, facts], sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             found.update(name.encode())
             found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

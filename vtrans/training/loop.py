@@ -162,7 +162,9 @@ class Loop:
         """
         self._prepare(step)
         rows, sums = self.batches[step], dict[str, float]()
-        with self.meter.step(step, len(rows) * max(self.batches.lengths[row] for row in rows)):
+        tokens = len(rows) * max(self.batches.lengths[row] for row in rows)
+        # Around the backward pass too: checkpointed layers are computed again in it.
+        with self.meter.step(step, tokens), cheap_dropout(self.objective.modules["model"]):
             for part, share in parts(rows, self.schedule.accumulate, self.engine.rank, self.engine.ranks):
                 losses = self._losses(part, step)
                 check_finite(losses, step, self.name)
@@ -182,7 +184,7 @@ class Loop:
 
     def _losses(self, rows: list[int], step: int) -> dict[str, Tensor]:
         batch = {k: v.to(self.device) for k, v in self.examples.batch(rows).items()}
-        with autocast(self.precision, self.device), cheap_dropout(self.objective.modules["model"]):
+        with autocast(self.precision, self.device):
             return self.objective.losses(batch, step, self.total)
 
     def _apply(self) -> None:

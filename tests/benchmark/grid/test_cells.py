@@ -71,7 +71,7 @@ def test_rows_parse_back(method, percent):
     assert (row.method, row.sparsity, row.base, row.loss_scale) == (method, percent / 100, "", 1.0)
 
 
-def test_a_family_is_a_chain_of_its_sizes():
+def test_a_family_is_a_chain_of_its_sizes(monkeypatch):
     cells = plan("glue", "small", ["vtrans-family", "CoFi-family-s80"], ["sst2"], [0])
     assert [cell.row for cell in cells] == [
         *(f"VTrans-family-s{size}" for size in (40, 60, 80, 90, 95)),
@@ -83,6 +83,11 @@ def test_a_family_is_a_chain_of_its_sizes():
     assert len({cell.key for cell in cells}) == len(cells)
     with pytest.raises(SuiteError, match="VTrans-family-s70 is no size of its family; choose from VTrans-family-s40"):
         parse_row("VTrans-family-s70")
+    assert "family" not in third.config
+    monkeypatch.setattr(METHODS["VTrans-family"], "family", (0.5, 0.6, 0.8))
+    changed = plan("glue", "small", ["VTrans-family-s80"], ["sst2"], [0])[0]
+    assert changed.config["family"] == [0.5, 0.6] and changed.key != third.key
+    monkeypatch.undo()
     forced_row = parse_row("VTrans-family-s60[precision=fp32]")
     assert forced_row.below == "VTrans-family-s40[precision=fp32]"
 

@@ -1,5 +1,6 @@
 """Several processes run each cell once, and write what one would have written."""
 
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ import time
 import pytest
 
 from benchmark.grid.cells import plan
+from benchmark.grid.rows import with_settings
 from benchmark.records.store import Store
 from benchmark.runs import jobs
 from benchmark.runs.runner import run_cells, waits
@@ -70,6 +72,60 @@ def test_a_failed_cell_and_a_dead_process_are_told(tiny_preset, data_dir, tmp_pa
     monkeypatch.setattr(jobs, "run_worker", lambda work: os._exit(7))
     with pytest.raises(RunFailed, match="2 of 2 processes ended with code 7"):
         jobs.run_in_processes(cells, store, data_dir, 2, {}, start="fork")
+
+
+def test_ctrl_c_of_a_terminal_leaves_checkpoints_and_records(tiny_preset, data_dir, tmp_path, two_cores):
+    """A terminal signals the whole group of processes: each worker has to write its checkpoint all the same."""
+    cells, store = grid(tmp_path)
+    run_cells(cells[:1], store, data_dir)
+    rows = [replace_steps(cell, 4000) for cell in cells[1:3]]
+    group = multiprocessing.get_context("fork").Process(target=alone, args=(rows, store, data_dir))
+    group.start()
+    wait_for(lambda: len(list(store.folder.glob("work/*/*.jsonl"))) >= 3, 60)
+    os.killpg(group.pid, signal.SIGINT)
+    group.join(60)
+    assert group.exitcode == 130
+    assert [store.read(cell).status for cell in rows] == ["cancelled", "cancelled"]
+    assert all("stopped at step" in store.read(cell).error for cell in rows)
+    assert all(list(store.work(cell).glob("*.ckpt")) for cell in rows)
+
+
+def replace_steps(cell, steps):
+    """The cell with a recovery that does not end during a test."""
+    settings = {f"{cell.parsed.method}.recover.steps": str(steps)}
+    return dataclasses.replace(cell, row=with_settings(cell.row, settings, cell.setting))
+
+
+def alone(cells, store, data_dir):
+    """Run cells in a group of processes of its own."""
+    os.setpgid(0, 0)
+    try:
+        jobs.run_in_processes(cells, store, data_dir, 2, {}, start="fork")
+    except SuiteError as error:
+        os._exit(error.exit_code)
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_failing_cell_is_tried_once(tiny_preset, data_dir, tmp_path, two_cores, monkeypatch):
+    tried = tmp_path / "tried"
+
+    def fail(cell, store, context, report):
+        with tried.open("a") as stream:
+            stream.write("x")
+        raise SuiteError("broken", "mend it")
+
+    cells, store = grid(tmp_path)
+    run_cells(cells[:1], store, data_dir)
+    monkeypatch.setattr("benchmark.runs.runner._run", fail)
+    with pytest.raises(RunFailed, match="1 of 1 cells failed.*broken"):
+        jobs.run_in_processes(cells[1:2], store, data_dir, 2, {}, start="fork")
+    assert tried.read_text() == "x"
 
 
 def test_a_signal_reaches_the_workers(tiny_preset, data_dir, tmp_path, two_cores, monkeypatch):

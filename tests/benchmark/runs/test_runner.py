@@ -17,7 +17,7 @@ from benchmark.runs import runner
 from benchmark.runs.runner import run_cell, run_cells
 from benchmark.runs.task_context import TaskContext
 from benchmark.tasks.kind import Scored
-from vtrans.errors import RunCancelled, RunFailed
+from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.pruning.size import Size
 from vtrans.saving.pruned import load_pruned
 from vtrans.tokens.macs import selector_parameters
@@ -221,14 +221,25 @@ def other_predictions(self, task, model, examples):
 def test_a_family_prunes_once_and_writes_the_sizes_below_one_that_is_out_of_reach(
     tiny_preset, data_dir, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(METHODS["VTrans-family"], "family", (0.4, 0.6, float("99.99") / 100))
+    from vtrans.pruning import constraint
+
+    original = constraint.calibrate
+
+    def calibrate(gates, size, budget, tolerance):
+        if budget.sparsity > 0.7:  # of what the size below has left
+            raise SuiteError("out of reach", "ask for less")
+        return original(gates, size, budget, tolerance)
+
+    monkeypatch.setattr(constraint, "calibrate", calibrate)
+    monkeypatch.setattr(METHODS["VTrans-family"], "family", (0.4, 0.6, 0.9))
     cells, store = grid(tmp_path, seeds=[0], rows=["VTrans-family"])
-    assert [cell.row for cell in cells] == ["VTrans-family-s40", "VTrans-family-s60", "VTrans-family-s99.99"]
-    with pytest.raises(RunFailed, match="1 of 3 cells failed.*out of reach"):
+    assert [cell.row for cell in cells] == ["VTrans-family-s40", "VTrans-family-s60", "VTrans-family-s90"]
+    with pytest.raises(RunFailed, match="1 of 3 cells failed.*sparsity 0.9 of encoder parameters is out of reach from"):
         run_cells(cells, store, data_dir)
     low, high, beyond = (store.read(cell) for cell in cells)
     assert (low.status, high.status, beyond.status) == ("complete", "complete", "failed")
     assert high.outcome.sparsity.target == 0.6 and high.outcome.sparsity.real == pytest.approx(0.6, abs=0.02)
+    assert high.outcome.report["pruning"]["expected_sparsity"] > 0.4  # of the dense model
     shared = high.outcome.seconds["VTrans-family-s40 0-prune"]
     assert shared == low.outcome.seconds["0-prune"] and "VTrans-family-s40 2-recover" not in high.outcome.seconds
 

@@ -100,8 +100,11 @@ def test_budgets_count_from_what_is_left():
     assert relative(Budget(0.6), 100.0, 60.0).sparsity == pytest.approx(1 / 3)
     with pytest.raises(SuiteError, match="no larger"):
         relative(Budget(0.4), 100.0, 60.0)
-    with pytest.raises(SuiteError, match="latency"):
-        relative(Budget(0.6, "latency"), 100.0, 60.0)
+    for method in MEMBERS.values():
+        with pytest.raises(SuiteError, match="latency"):
+            replace(method, budget=Budget(0.6, "latency"))
+    with pytest.raises(SuiteError, match="fidelity"):
+        replace(MEMBERS["CoFi"], fidelity="official")
 
 
 def test_a_damaged_handover_is_named(tmp_path):

@@ -103,7 +103,7 @@ def test_another_teacher_other_rows_layers_or_precision_are_other_outputs(tmp_pa
     assert len(cache.entries()) == len(keys)
 
 
-@pytest.mark.parametrize("harm", ["cut", "change", "meta", "other", "gone"])
+@pytest.mark.parametrize("harm", ["cut", "change", "meta", "keyless", "other", "gone"])
 def test_what_is_damaged_is_named_and_made_anew(tmp_path, harm, caplog):
     cache, want = TeacherCache(tmp_path), wanted()
     cache.obtain(want, Counted())
@@ -116,6 +116,8 @@ def test_what_is_damaged_is_named_and_made_anew(tmp_path, harm, caplog):
         states.write_bytes(bytes([states.read_bytes()[0] ^ 1]) + states.read_bytes()[1:])
     elif harm == "meta":
         meta.write_text(meta.read_text()[:50])
+    elif harm == "keyless":
+        meta.write_text('{"layout": {}, "sha256": []}')
     elif harm == "other":
         meta.write_text(meta.read_text().replace(want.teacher, "0" * 64))
     else:
@@ -190,3 +192,34 @@ def test_states_that_do_not_fit_are_refused(tmp_path):
 
     with pytest.raises(Refused, match="float16"):
         TeacherCache(tmp_path).obtain(wanted(), Loud())
+
+
+def test_only_what_is_its_own_is_removed(tmp_path):
+    cache = TeacherCache(tmp_path)
+    cache.obtain(wanted(), Counted())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "model").write_text("precious")
+    cache.clear()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_what_others_are_writing_counts(tmp_path):
+    size = TeacherCache(tmp_path / "size").obtain(wanted(), Counted()).layout.bytes
+    part = tmp_path / "cache" / "0123456789abcdef.part"
+    cache = TeacherCache(tmp_path / "cache", cap=int(size * 1.5))
+
+    class Meanwhile(Counted):
+        def __call__(self, batch):
+            if not self.rows:  # another process has begun
+                part.mkdir(parents=True)
+                (part / "reserved").write_text(str(size))
+            return super().__call__(batch)
+
+    with pytest.raises(Refused, match="others are making"):
+        cache.obtain(wanted(), Meanwhile())
+
+
+def test_a_teacher_of_another_config_is_another_one():
+    first, second = tiny_bert(), tiny_bert()
+    second.config.hidden_act = "relu"
+    assert Teacher(first).digest != Teacher(second).digest

@@ -68,3 +68,27 @@ def test_attention_drops_probabilities_and_sees_no_padding():
     torch.testing.assert_close(drawn.mean(0), plain, atol=0.05, rtol=0.1)
     value[1, :, 3:] = 1e6
     torch.testing.assert_close(attention(module, query, key, value, mask, dropout=1e-9)[0], plain, atol=1e-4, rtol=1e-4)
+
+
+def test_layers_that_are_computed_again_drop_the_same_elements():
+    """Checkpointed layers run a second time in the backward pass, whose gradients have to be those of the first."""
+    from tiny import tiny_examples
+
+    from vtrans.objectives.base import TaskObjective
+    from vtrans.settings import Schedule
+    from vtrans.training.loop import Loop
+
+    gradients = []
+    for checkpointed in (False, True):
+        model = tiny_bert()
+        if checkpointed:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        loop = Loop(TaskObjective(model), tiny_examples(), Schedule(steps=1, batch=8, precision="fp32"), 0, "x")
+        loop.step(0)
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    for plain, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(again, plain, atol=1e-6, rtol=1e-4)
+
+
+def test_everything_may_be_dropped():
+    assert not dropout(torch.ones(3, 5), 1.0).any()
