@@ -239,7 +239,7 @@ def test_a_family_prunes_once_and_writes_the_sizes_below_one_that_is_out_of_reac
     low, high, beyond = (store.read(cell) for cell in cells)
     assert (low.status, high.status, beyond.status) == ("complete", "complete", "failed")
     assert high.outcome.sparsity.target == 0.6 and high.outcome.sparsity.real == pytest.approx(0.6, abs=0.02)
-    assert high.outcome.report["pruning"]["expected_sparsity"] > 0.4  # of the dense model
+    assert high.outcome.report["pruning"]["expected_sparsity"] > 0.3  # of the dense model
     shared = high.outcome.seconds["VTrans-family-s40 0-prune"]
     assert shared == low.outcome.seconds["0-prune"] and "VTrans-family-s40 2-recover" not in high.outcome.seconds
 
