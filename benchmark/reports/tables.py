@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from benchmark.common.files import write_atomically
 from benchmark.grid.cells import Cell, plan
-from benchmark.grid.suites import get_preset
+from benchmark.grid.suites import get_preset, get_suite
 from benchmark.records.schema import REGIMES, Outcome, Record
 from benchmark.records.store import Store
 from benchmark.tasks.kind import kind_of
@@ -315,27 +315,27 @@ def recorded_cells(store: Store, suite: str, preset: str, split: str = "validati
         if match and match[3] == split and (match[1], match[2], int(match[4])) not in known and match[1] in TASKS:
             cell = Cell(suite, get_preset(preset, suite), match[1], match[2], int(match[4]), split)
             cells += [cell] if _key_of(cell) == match[5] else []
-    return sorted(cells, key=_place(cells))
+    tasks, own = list(dict.fromkeys(cell.task for cell in cells)), get_suite(suite).rows[preset]
+    rows = in_order(own, [cell.row for cell in cells if cell.row not in own])
+    return sorted(cells, key=lambda cell: (tasks.index(cell.task), rows.index(cell.row)))
 
 
-def _place(cells: Sequence[Cell]) -> Callable[[Cell], tuple[int, int, float]]:
-    """Where a row stands: by task, by where its method first stands, and among the rows of one by size."""
-    tasks, methods = (list(dict.fromkeys(values)) for values in (_tasks(cells), map(_method_of, cells)))
-
-    def place(cell: Cell) -> tuple[int, int, float]:
-        """Of one cell."""
-        return tasks.index(cell.task), methods.index(_method_of(cell)), cell.parsed.sparsity or 0.0
-
-    return place
-
-
-def _tasks(cells: Sequence[Cell]) -> list[str]:
-    return [cell.task for cell in cells]
+def in_order(rows: Sequence[str], more: Sequence[str]) -> list[str]:
+    """The rows, and more of them, each once: among those of its method by size, or else at the end."""
+    found = list(rows)
+    for row in dict.fromkeys(more):
+        kin = [place for place, each in enumerate(found) if _method_of(each) == _method_of(row)]
+        smaller = [place for place in kin if _size_of(found[place]) < _size_of(row)]
+        found.insert(smaller[-1] + 1 if smaller else kin[0] if kin else len(found), row)
+    return found
 
 
-def _method_of(cell: Cell) -> str:
-    """The row without its size: the rows of one method and of the settings that were made for it stand together."""
-    return re.sub(r"-s[\d.]+", "", cell.row)
+def _method_of(row: str) -> str:
+    return re.sub(r"-s[\d.]+", "", row)
+
+
+def _size_of(row: str) -> float:
+    return float(found[1]) if (found := re.search(r"-s([\d.]+)", row)) else 0.0
 
 
 def _key_of(cell: Cell) -> str:

@@ -113,12 +113,13 @@ def test_students_learn_and_come_out_smaller(method, tmp_path):
 
 
 def test_longer_training_brings_a_student_closer():
-    teacher = tiny_bert(num_hidden_layers=4)
+    teacher = tiny_bert(num_hidden_layers=4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     gaps = []
     for steps in (1, 60):
         schedule = Schedule(steps=steps, batch=16, lr=2e-3, precision="fp32")
         small = DistilBert(schedule, losses=StudentLosses(prediction=1.0)).compress(new_state(teacher))
         with torch.no_grad():
             batch = tiny_examples().batch(range(48))
-            gaps.append(float((small(**batch).logits - teacher(**batch).logits).abs().mean()))
+            ours, theirs = (model(**batch).logits.log_softmax(-1) for model in (small, teacher))
+            gaps.append(float((ours - theirs).abs().mean()))  # what the loss sees: logits may shift
     assert gaps[1] < 0.7 * gaps[0]

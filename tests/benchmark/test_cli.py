@@ -60,17 +60,17 @@ def test_bad_input_is_one_line_and_exit_2(cli_call, case):
 
 
 def test_plan_states(cli_call, tmp_path):
-    cell = plan("glue", "quick", ["VTrans-s60"])[0]
+    cell = plan("glue", "quick", ["VTrans-s80"])[0]
     Store(tmp_path / "results", "glue", "quick").write(cell, make_record(cell))
     code, out, _ = cli_call("plan", "glue")
     assert code == 0
     assert f"done      {cell.key}" in out
-    assert "14 cells: 13 missing, 1 done" in out
+    assert "6 cells: 5 missing, 1 done" in out
 
 
 def test_validate_names_the_corrupt_record(cli_call, tmp_path):
     store = Store(tmp_path / "results", "glue", "quick")
-    cells = plan("glue", "quick", ["VTrans"])
+    cells = plan("glue", "quick", ["VTrans-s80", "CoFi-s80"])
     for cell in cells:
         store.write(cell, make_record(cell))
     assert cli_call("validate")[:2] == (0, "2 records are valid\n")
@@ -86,7 +86,7 @@ def test_run_of_a_finished_grid_trains_nothing(cli_call, tmp_path):
         store.write(cell, make_record(cell))
     code, out, _ = cli_call("run", "glue")
     assert code == 0
-    assert "nothing to train" in out and "| VTrans-s95" in out
+    assert "nothing to train" in out and "| VTrans-s80" in out
 
 
 def test_run_and_compress_end_to_end(cli_call, tiny_preset, data_dir, model_dir, tmp_path):

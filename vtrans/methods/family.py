@@ -7,7 +7,7 @@ left the computation when pruning goes on to the next one.
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from vtrans.errors import SuiteError
+from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.forecast import Forecast
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.methods.stages import LATENCY_BATCH, Materialise, Prune, Recover
@@ -47,6 +47,8 @@ class PruneOn(Prune):
         try:
             budget = relative(self.budget, dense, now)
             replace(self, budget=budget, tolerance=self.tolerance * dense / now).prune(state)
+        except (RunCancelled, RunFailed):
+            raise
         except SuiteError as error:
             why = f"sparsity {self.budget.sparsity} of {self.budget.counted} is out of reach from the size below"
             raise SuiteError(f"{why} (of what that left: {error.parts[0]})", "ask for less") from None

@@ -91,3 +91,14 @@ def test_costs_are_over_the_dense_model_of_another_suite(tmp_path):
     costs = [[c.strip() for c in line.split("|")[-3:-1]] for line in text.splitlines() if "total-s40" in line]
     assert costs == [["4.00", "1.00"], ["6.00", "1.50"]]
     assert "dense fine-tuning 5 s" in text
+
+
+def test_rows_beside_the_presets_own_stand_by_method_and_size():
+    own = ["dense", "random-s60", "A-s60", "B-s60", "A-s95"]
+    found = tables.in_order(own, ["A-s80", "random-s40", "A-s40", "C", "A-family-s60", "A-family-s40"])
+    assert found == [
+        "dense",
+        *("random-s40", "random-s60"),
+        *("A-s40", "A-s60", "A-s80", "B-s60", "A-s95"),
+        *("C", "A-family-s40", "A-family-s60"),
+    ]
