@@ -65,12 +65,21 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
         """Sparsity of a decision as materialised."""
         return float(removed(budget, size, Counts.of(decision)))
 
-    threshold = bisect(lambda t: real(gates.decide(t)), budget.sparsity, -20.0, 20.0)
-    decision = gates.decide(threshold)
-    if "ffn" in gates.gates and abs(real(decision) - budget.sparsity) > tolerance / 10:
+    def decided(threshold: float) -> Masks:
+        """Decision at a threshold, FFN units making up for what it misses."""
+        decision = gates.decide(threshold)
+        if "ffn" not in gates.gates or abs(real(decision) - budget.sparsity) <= tolerance / 10:
+            return decision
         total = gates["ffn"].n
         gone = search_count(lambda k: real(_with_ffn(gates, decision, total - k)), budget.sparsity, total)
-        decision = _with_ffn(gates, decision, total - gone)
+        return _with_ffn(gates, decision, total - gone)
+
+    threshold = bisect(lambda t: real(gates.decide(t)), budget.sparsity, -20.0, 20.0)
+    decision = decided(threshold)
+    if abs(real(decision) - budget.sparsity) > tolerance:
+        # Just above it units go together that own more than FFN units can give back: below it, FFN units are there.
+        threshold = below(lambda t: real(gates.decide(t)), budget.sparsity, -20.0, 20.0)
+        decision = decided(threshold)
     if abs(real(decision) - budget.sparsity) > tolerance:
         raise SuiteError(
             f"sparsity {budget.sparsity} of {budget.counted} is out of reach (closest {real(decision):.3f})",
@@ -98,6 +107,14 @@ def search_count(function: Callable[[int], float], target: float, most: int) -> 
         low, high = (low, middle) if function(middle) >= target else (middle + 1, high)
     candidates = [low - 1, low] if low else [low]
     return min(candidates, key=lambda count: abs(function(count) - target))
+
+
+def below(function: Callable[[float], float], target: float, low: float, high: float, rounds: int = 40) -> float:
+    """Argument in [low, high] where a rising step function is as high as it gets below `target`."""
+    for _ in range(rounds):
+        middle = (low + high) / 2
+        low, high = (middle, high) if function(middle) < target else (low, middle)
+    return low
 
 
 def bisect(function: Callable[[float], float], target: float, low: float, high: float, rounds: int = 40) -> float:

@@ -67,6 +67,18 @@ def test_calibrated_decision_meets_the_budget_as_materialised(seed, sparsity, qu
     assert abs(1 - float(left[quantity] / total[quantity]) - sparsity) <= 0.03
 
 
+def test_units_that_go_together_do_not_put_a_size_out_of_reach():
+    """All heads stand at one log-odds below the FFN units: with all of them gone, no unit is left to be given back."""
+    model = tiny_bert(intermediate_size=64)
+    gates, size = GateSet(anatomy_of(model), lambda s, n: VariationalGate(n), ("heads", "ffn")), Size.of(model)
+    with torch.no_grad():
+        gates["heads"].log_alpha.fill_(0.0)
+        gates["ffn"].log_alpha.copy_(1 + torch.rand(gates["ffn"].n))
+    decision, threshold = calibrate(gates, size, Budget(0.3))
+    assert float(removed(Budget(0.3), size, Counts.of(decision))) == pytest.approx(0.3, abs=0.01)
+    assert threshold < 0 and all(bool((z != 0).all()) for z in decision.heads)
+
+
 def test_out_of_reach_is_said():
     model = tiny_bert()
     gates = GateSet(anatomy_of(model), lambda s, n: VariationalGate(n), sites=("heads",))
