@@ -76,11 +76,13 @@ class Distiller(nn.Module):
         if self.settings.match == "same":
             mapped = self.transform(torch.stack([ours.hidden_states[i] for i in self.layers]))
             return masked_mse(mapped, torch.stack(targets), mask) * len(targets)
-        mapped = [self.transform(h) for h in ours.hidden_states[1:]]
-        errors = torch.stack([torch.stack([masked_mse(h, t, mask) for h in mapped]) for t in targets])
+        states = ours.hidden_states[1:]
+        with torch.no_grad():  # only the pairs that are chosen are worth a gradient
+            errors = masked_errors(self.transform(torch.stack(states)), torch.stack(targets), mask)
         rule = "ordered" if self.settings.match == "ordered" else "argmin"
-        chosen = match_layers(errors.detach(), rule, alive_layers(masks, len(mapped)))
-        return torch.stack([errors[row, column] for row, column in enumerate(chosen)]).sum()
+        chosen = match_layers(errors, rule, alive_layers(masks, len(states)))
+        mapped = self.transform(torch.stack([states[layer] for layer in chosen]))
+        return masked_mse(mapped, torch.stack(targets), mask) * len(targets)
 
 
 def asked_tokens(batch: Batch) -> Tensor:
@@ -120,6 +122,21 @@ def masked_mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """
     error = F.mse_loss(student.float(), teacher.float(), reduction="none").mean(-1)
     return (error * mask).sum() / (mask.sum() * error.shape[:-2].numel())
+
+
+def masked_errors(students: Tensor, teachers: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error of every pair of layers, as of `masked_mse`, `(teacher layers, student layers)`.
+
+    By |a|^2 + |b|^2 - 2ab, so that all pairs are one matrix product.
+
+    Args:
+        students, teachers: `(layers, batch, length, hidden)`.
+        mask: `(batch, length)`, 0 on padding.
+    """
+    real = mask.bool()
+    a, b = (layers.float()[:, real].flatten(1) for layers in (students, teachers))
+    squares = b.square().sum(1)[:, None] + a.square().sum(1) - 2 * b @ a.T
+    return squares / a.shape[1]
 
 
 def alive_layers(masks: Masks | None, depth: int) -> list[bool]:

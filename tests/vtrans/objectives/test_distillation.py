@@ -1,5 +1,7 @@
 """Distillation terms and layer matching."""
 
+from itertools import product
+
 import pytest
 import torch
 from tiny import inputs, tiny_bert
@@ -7,6 +9,7 @@ from tiny import inputs, tiny_bert
 from vtrans.objectives.distillation import (
     Distiller,
     alive_layers,
+    masked_errors,
     masked_mse,
     match_layers,
     prediction_loss,
@@ -49,6 +52,15 @@ def test_padding_is_left_out_of_the_layer_loss():
     student, teacher, mask = torch.zeros(1, 3, 2), torch.ones(1, 3, 2), torch.tensor([[1, 1, 0]])
     teacher[0, 2] = 99
     assert masked_mse(student, teacher, mask) == 1
+
+
+def test_errors_of_all_pairs_are_those_of_each():
+    torch.manual_seed(0)
+    students, teachers = torch.randn(3, 2, 5, 4), torch.randn(2, 2, 5, 4)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
+    errors = masked_errors(students, teachers, mask)
+    for row, column in product(range(2), range(3)):
+        torch.testing.assert_close(errors[row, column], masked_mse(students[column], teachers[row], mask))
 
 
 def test_matching_rules():
