@@ -79,12 +79,20 @@ class TableRow:
         return SeedStats(values) if values else None
 
     def cost(self, against: tuple[Record, ...]) -> SeedStats | None:
-        """Ratio of training wall-clock to that of `against`, seed by seed."""
-        base = {r.seed: sum(r.outcome.seconds.values()) for r in against if r.outcome}
+        """Ratio of training wall-clock to that of `against`, seed by seed, where both ran on machines of one kind."""
+        base = {(r.seed, _kind_of_machine(r)): sum(r.outcome.seconds.values()) for r in against if r.outcome}
         pairs = [
-            (sum(r.outcome.seconds.values()), base[r.seed]) for r in self.records if r.outcome and base.get(r.seed)
+            (sum(r.outcome.seconds.values()), base[r.seed, _kind_of_machine(r)])
+            for r in self.records
+            if r.outcome and base.get((r.seed, _kind_of_machine(r)))
         ]
         return SeedStats(tuple(a / b for a, b in pairs)) if pairs else None
+
+
+def _kind_of_machine(record: Record) -> tuple[object, ...]:
+    """What has to be the same where seconds are compared."""
+    hardware = record.provenance.hardware
+    return tuple(hardware.get(name) for name in ("processor", "threads", "gpu"))
 
 
 def table_rows(
@@ -175,7 +183,8 @@ LEGEND = (
     "for it. time speed-up: median measured, in turns, fp32, at real lengths, b1 in batches of one and the other in "
     "larger ones. efficiency: time speed-up over MACs speed-up, unpadded for b1 and batch for the other. cost: "
     "wall-clock of training the row, so that less is better, in fine-tunings of the dense model (the teacher, which "
-    "every row needs besides) and in runs of VTrans at the same sparsity, seed by seed; that of the model a row "
+    "every row needs besides) and in runs of VTrans at the same sparsity, seed by seed, where both ran on machines of "
+    "one kind; that of the model a row "
     "starts from counts, too. Clocks run on while other programs share the machine: a cost whose deviation is large "
     "tells little. † lacks seeds, – not run, or nothing to compare with."
 )
