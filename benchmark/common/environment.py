@@ -3,7 +3,8 @@
 import os
 
 # oneDNN keeps compiled kernels for up to 1,024 shapes, and every length of a batch makes new ones: a hundred megabytes
-# and more in training MiniLM-L6. With a tenth of them, steps took as long.
+# and more in training MiniLM-L6. The bound costs no time where layers are of one width. Where they are not, as in what
+# VTrans and CoFi leave, a step in bf16 took 1.32 times as long: 129 against 97 ms, means of 40 steps, twice in turns.
 KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}
 
 
