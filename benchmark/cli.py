@@ -32,7 +32,6 @@ from benchmark.commands.options import (
     split_names,
     warn_if_emulated,
 )
-from benchmark.common.environment import bound_kernel_cache
 from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
@@ -431,7 +430,6 @@ def _cells(
 
 def main() -> None:
     """Entry point: errors of the suite become one line and their exit code."""
-    bound_kernel_cache()
     try:
         app()
     except SuiteError as error:

@@ -8,9 +8,6 @@ from pathlib import Path
 def main(results: Path) -> None:
     """Print all figures, one per line, and write the ratios to `RESULTS/bench`."""
     from benchmark.commands.options import echo
-    from benchmark.common.environment import bound_kernel_cache
-
-    bound_kernel_cache()
     from benchmark.common.files import write_atomically
     from benchmark.overhead import families, inference, memory, models, parallel, profile, ratios, startup, steps
 

@@ -52,7 +52,6 @@ def sentences(rows: int = ROWS) -> "Examples":
 
 def run(kind: str) -> float:
     """Do it in this process and return the peak in bytes."""
-    from benchmark.common.environment import bound_kernel_cache
     from benchmark.overhead.models import minilm
     from benchmark.records.memory import PeakMemory
     from vtrans.methods.base import CompressionState
@@ -64,7 +63,6 @@ def run(kind: str) -> float:
     from vtrans.teaching.teacher import Teacher
     from vtrans.training.loop import RunContext
 
-    bound_kernel_cache()
     schedule = Schedule(steps=STEPS)
     method = Dense(schedule) if kind == "finetune" else VTrans(Budget(0.8), schedule, schedule)
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ from vtrans.data.ragged import Ragged
 from vtrans.errors import SuiteError
 
 POOL = 50  # batches that are sorted by length together
+MULTIPLE = 8  # tokens; see `padded_width`
 TAUGHT = "teacher_"  # start of the names of a teacher's outputs
 LABELS = ("labels", "start_positions", "end_positions")
 
@@ -26,8 +27,8 @@ class Rows(Protocol):
         """Tokens of each row."""
         ...
 
-    def batch(self, rows: Sequence[int]) -> dict[str, Tensor]:
-        """Model inputs `(rows, longest)` of the given rows."""
+    def batch(self, rows: Sequence[int], length: int = 0) -> dict[str, Tensor]:
+        """Model inputs `(rows, longest)` of the given rows, padded to the longest or to `length`."""
         ...
 
 
@@ -122,6 +123,15 @@ class Batches:
         rows = [row for pool in pools for row in sorted(pool, key=self.lengths.__getitem__)]
         batches = [rows[i : i + self.batch] for i in range(0, len(rows), self.batch)]
         return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def padded_width(lengths: Sequence[int], limit: int) -> int:
+    """Tokens that a training batch is padded to: the longest row's, rounded up to a multiple of 8, at most `limit`.
+
+    oneDNN compiles a kernel for every shape. With layers of uneven widths, as compressed models have, and batches of
+    every length, steps in bf16 spent half of their time on that.
+    """
+    return min(-(-max(lengths) // MULTIPLE) * MULTIPLE, limit)
 
 
 def stratified_rows(labels: Tensor, fraction: float, seed: int) -> list[int]:

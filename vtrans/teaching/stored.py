@@ -167,25 +167,26 @@ class StoredOutputs:
         except FileNotFoundError:
             raise DamagedOutputs(f"teacher outputs in {folder} were removed", "they are made anew") from None
 
-    def of(self, rows: Sequence[int]) -> Batch:
-        """What a batch of the given rows carries, padded to the longest.
+    def of(self, rows: Sequence[int], length: int = 0) -> Batch:
+        """What a batch of the given rows carries, padded to the longest or to `length`.
 
         Returns:
             Logits, each under its name with `teacher_` before it, and states `(layers, rows, length, width)`.
         """
         places = [self.place[row] for row in rows]
-        found = {f"{TAUGHT}{name}": self._padded(name, places) for name in self.layout.arrays if name != STATES_FILE}
+        heads = [name for name in self.layout.arrays if name != STATES_FILE]
+        found = {f"{TAUGHT}{name}": self._padded(name, places, length) for name in heads}
         if self.layout.layers:
-            found[STATES] = self._padded(STATES_FILE, places).permute(2, 0, 1, 3)
+            found[STATES] = self._padded(STATES_FILE, places, length).permute(2, 0, 1, 3)
         return found
 
-    def _padded(self, name: str, places: list[int]) -> Tensor:
+    def _padded(self, name: str, places: list[int], length: int) -> Tensor:
         array, mapped = self.layout.arrays[name], self._maps[name]
         if not array.per_token:
             parts = [mapped[p * array.block : (p + 1) * array.block] for p in places]
             return _tensor(b"".join(parts), array, len(places))
         lengths = [self.layout.lengths[p] for p in places]
-        width, starts = max(lengths), self._starts[places] * array.block
+        width, starts = max(length, *lengths), self._starts[places] * array.block
         padded = bytearray(len(places) * width * array.block)
         for number, (start, length) in enumerate(zip(starts.tolist(), lengths, strict=True)):
             at = number * width * array.block
@@ -224,6 +225,6 @@ class TaughtExamples:
         """Tokens of each row."""
         return self.examples.lengths
 
-    def batch(self, rows: Sequence[int]) -> Batch:
-        """Model inputs and teacher outputs of rows that are stored."""
-        return self.examples.batch(rows) | self.stored.of(rows)
+    def batch(self, rows: Sequence[int], length: int = 0) -> Batch:
+        """Model inputs and teacher outputs of rows that are stored, padded to the longest or to `length`."""
+        return self.examples.batch(rows, length) | self.stored.of(rows, length)

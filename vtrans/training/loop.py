@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vtrans.data.examples import Batches, Rows
+from vtrans.data.examples import Batches, Rows, padded_width
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.heap import trim
 from vtrans.settings import Schedule
@@ -145,6 +145,7 @@ class Loop:
         self.objective, self.examples, self.schedule, self.name = objective, examples, schedule, name
         self.total, self.elapsed = schedule.total(len(examples)), 0.0
         self.batches = Batches(examples.lengths, schedule.batch, seed)
+        self.longest = max(self.batches.lengths)
         self.optimizers = objective.optimizers(schedule)
         self.engine = engine or LocalEngine()
         self.device = self.engine.device(objective.modules["model"])
@@ -162,11 +163,11 @@ class Loop:
         """
         self._prepare(step)
         rows, sums = self.batches[step], dict[str, float]()
-        tokens = len(rows) * max(self.batches.lengths[row] for row in rows)
+        width = padded_width([self.batches.lengths[row] for row in rows], self.longest)
         # Around the backward pass too: checkpointed layers are computed again in it.
-        with self.meter.step(step, tokens), cheap_dropout(self.objective.modules["model"]):
+        with self.meter.step(step, len(rows) * width), cheap_dropout(self.objective.modules["model"]):
             for part, share in parts(rows, self.schedule.accumulate, self.engine.rank, self.engine.ranks):
-                losses = self._losses(part, step)
+                losses = self._losses(part, width, step)
                 check_finite(losses, step, self.name)
                 self.engine.backward(self.scaler.scale(torch.stack([*losses.values()]).sum() * share))
                 for key, value in losses.items():
@@ -182,8 +183,8 @@ class Loop:
         for group in self.optimizers["weights"].param_groups if "weights" in self.optimizers else ():
             group["lr"] = group.get("share", 1.0) * self.schedule.lr * self.schedule.lr_factor(step, self.total)
 
-    def _losses(self, rows: list[int], step: int) -> dict[str, Tensor]:
-        batch = {k: v.to(self.device) for k, v in self.examples.batch(rows).items()}
+    def _losses(self, rows: list[int], width: int, step: int) -> dict[str, Tensor]:
+        batch = {k: v.to(self.device) for k, v in self.examples.batch(rows, width).items()}
         with autocast(self.precision, self.device):
             return self.objective.losses(batch, step, self.total)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_examples
 
-from vtrans.data.examples import Batches, stratified_rows
+from vtrans.data.examples import MULTIPLE, Batches, padded_width, stratified_rows
 from vtrans.errors import SuiteError
 
 
@@ -43,6 +43,14 @@ def test_batch_is_padded_and_masked():
     assert batch["input_ids"].shape == (3, 20)
     assert batch["attention_mask"].sum(1).tolist() == examples.lengths[:3]
     assert bool((batch["input_ids"][batch["attention_mask"] == 0] == 0).all())
+
+
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=32), st.integers(0, 70))
+def test_training_batches_have_few_widths_and_none_beyond_the_longest_row(lengths, more):
+    limit = max(lengths) + more
+    width = padded_width(lengths, limit)
+    assert max(lengths) <= width < max(lengths) + MULTIPLE
+    assert width % MULTIPLE == 0 or width == limit
 
 
 @given(st.floats(0.02, 1.0), st.integers(0, 50))

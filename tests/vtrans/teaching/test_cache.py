@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny import tiny_bert, tiny_examples, tiny_llama
 
-from vtrans.data.examples import Batches
+from vtrans.data.examples import Batches, padded_width
 from vtrans.data.windows import Windows
 from vtrans.teaching.cache import Refused, TeacherCache, Wanted
 from vtrans.teaching.outputs import RunningTeacher, StoredTeacher
@@ -48,8 +48,10 @@ def test_a_batch_carries_what_the_running_teacher_gives(tmp_path):
     stored = TeacherCache(tmp_path).obtain(want, teacher)
     taught = TaughtExamples(want.examples, stored)
     for rows in (Batches(want.examples.lengths, 7, 0)[step] for step in range(4)):
-        batch = taught.batch(rows)
-        ours, theirs = StoredTeacher(LAYERS, 24, 3)(batch), teacher(want.examples.batch(rows))
+        width = padded_width([want.examples.lengths[row] for row in rows], 99)
+        batch = taught.batch(rows, width)
+        ours, theirs = StoredTeacher(LAYERS, 24, 3)(batch), teacher(want.examples.batch(rows, width))
+        assert ours.states[LAYERS[0]].shape[1] == batch["input_ids"].shape[1] == width
         torch.testing.assert_close(ours.heads["logits"], theirs.heads["logits"], atol=1e-5, rtol=1e-5)
         real = batch["attention_mask"].bool()
         for layer in LAYERS:
