@@ -218,7 +218,7 @@ QUICK = Schedules(
     recover=Schedule(steps=300, lr=3e-4),
     fast_prune=Schedule(steps=80, lr=1e-4),
     fast_recover=Schedule(steps=40, lr=3e-4),
-    tokens=Schedule(steps=80, lr=2e-5, warmup=0.1),
+    tokens=Schedule(steps=160, lr=2e-5, warmup=0.1),
     token_search=Schedule(steps=50, lr=2e-5),
 )
 

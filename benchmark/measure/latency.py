@@ -10,11 +10,14 @@ from torch import nn
 
 from vtrans.data.examples import Examples, unlabelled
 
-TIMED, WARMUP = 30, 3
+TIMED = 30
 
 
 def compare(dense: nn.Module, small: nn.Module, examples: Examples, batch: int) -> dict[str, Any]:
     """Time both models on the same batches, alternately; milliseconds per batch and their ratio.
+
+    Each shape of batch is run once before: a library may compile a kernel for each shape that it meets for the first
+    time, for every width of a layer, and a model that serves has met them all.
 
     Args:
         dense, small: models in evaluation mode on the same device.
@@ -25,11 +28,13 @@ def compare(dense: nn.Module, small: nn.Module, examples: Examples, batch: int) 
         Median and quartiles of both models and of the ratio dense / small, batch by batch.
     """
     batches = _batches(examples, batch)
-    times = np.array([[_milliseconds(model, inputs) for model in (dense, small)] for inputs in batches])[WARMUP:]
+    for inputs in {tuple(inputs["input_ids"].shape): inputs for inputs in batches}.values():
+        _in_turn((dense, small), inputs)
+    times = np.array([_in_turn((dense, small), inputs) for inputs in batches])
     return {
         "batch": batch,
         "timed": len(times),
-        "length": float(np.mean([inputs["input_ids"].shape[1] for inputs in batches[WARMUP:]])),
+        "length": float(np.mean([inputs["input_ids"].shape[1] for inputs in batches])),
         "dense_ms": quartiles(times[:, 0]),
         "ms": quartiles(times[:, 1]),
         "speedup": quartiles(times[:, 0] / times[:, 1]),
@@ -42,9 +47,13 @@ def quartiles(values: Sequence[float] | np.ndarray) -> list[float]:
 
 
 def _batches(examples: Examples, batch: int) -> list[dict[str, torch.Tensor]]:
-    starts = [(i * batch) % max(1, len(examples) - batch + 1) for i in range(WARMUP + TIMED)]
+    starts = [(i * batch) % max(1, len(examples) - batch + 1) for i in range(TIMED)]
     rows = [list(range(start, min(start + batch, len(examples)))) for start in starts]
     return [unlabelled(examples.batch(r)) for r in rows]
+
+
+def _in_turn(models: Sequence[nn.Module], inputs: dict[str, torch.Tensor]) -> list[float]:
+    return [_milliseconds(model, inputs) for model in models]
 
 
 @torch.no_grad()

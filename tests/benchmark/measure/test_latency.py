@@ -24,5 +24,14 @@ def test_both_models_are_run_alternately():
     assert order == ["dense", "small"] * (len(order) // 2)
 
 
+def test_each_shape_is_run_once_before_it_is_timed():
+    shapes = []
+    dense, small = tiny_bert(), tiny_bert()
+    small.register_forward_pre_hook(lambda _, args, kwargs: shapes.append(kwargs["input_ids"].shape), with_kwargs=True)
+    compare(dense, small, tiny_examples(10), 2)
+    assert len(set(shapes)) > 1
+    assert sorted(shapes[:-TIMED]) == sorted(set(shapes))
+
+
 def test_quartiles():
     assert quartiles([4.0, 1.0, 2.0, 3.0, 5.0]) == [2.0, 3.0, 4.0]
