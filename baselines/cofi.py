@@ -88,7 +88,8 @@ class CoFi(Method):
         """As published; where stages take a few hundred steps, with gates that move fast enough to get anywhere."""
         method = cls(setting.budget, setting.schedules.prune, setting.schedules.recover)
         if setting.short:
-            return replace(method, gates=HardConcreteGates(GateRates(0.05, coarse=0.25)), constraint=Constraint())
+            rates = GateRates(0.1 if setting.scale == "quick" else 0.05, coarse=0.25)
+            return replace(method, gates=HardConcreteGates(rates), constraint=Constraint())
         few = setting.scale == "paper" and setting.task in SMALL_TASKS
         return replace(method, constraint=replace(method.constraint, warmup=0.2 if few else 0.1))
 

@@ -3,7 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -210,10 +210,15 @@ def check_packages(method: Method) -> None:
             raise SuiteError(f"package {package} is not installed, which {method.name} needs", f"pip install {package}")
 
 
+def _unnamed(field: "Field[Any]", value: Any) -> bool:
+    return bool(field.metadata.get("unnamed")) and value == field.default
+
+
 def config_of(thing: Any) -> Any:
     """A dataclass tree as JSON values with class names: the part of a run's key that a method contributes."""
     if is_dataclass(thing):
-        return {"class": type(thing).__name__, **{f.name: config_of(getattr(thing, f.name)) for f in fields(thing)}}
+        values = {f.name: getattr(thing, f.name) for f in fields(thing) if not _unnamed(f, getattr(thing, f.name))}
+        return {"class": type(thing).__name__, **config_of(values)}
     if isinstance(thing, (list, tuple)):
         return [config_of(item) for item in thing]
     if isinstance(thing, dict):

@@ -128,7 +128,7 @@ class VTransFamily(VTrans):
     def build(cls, setting: Setting) -> Self:
         """As VTrans, with shorter schedules."""
         prune, recover = setting.schedules.prune, setting.schedules.recover
-        return cls(setting.budget, shortened(prune, SHARE), shortened(recover, SHARE))
+        return cls._under(setting, shortened(prune, SHARE), shortened(recover, SHARE))
 
     def stages(self) -> tuple[Stage, ...]:
         """Prune on, materialise, recover."""

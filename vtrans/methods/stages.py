@@ -131,12 +131,15 @@ class Prune(Stage):
         from vtrans.anatomy import anatomy_of
         from vtrans.methods.lessons import prepare
         from vtrans.objectives.base import PruningObjective
+        from vtrans.pruning.constraint import push_by_size
         from vtrans.pruning.gates import GateSet
 
         torch.manual_seed(state.stage_seed)
         device = state.run_context.engine.device(state.model)
         gates = GateSet(anatomy_of(state.model), self.gates.build, self.sites).to(device)
         size = size_for(state, self.budget)
+        if self.constraint.size_exponent < 1:
+            gates.push = push_by_size(gates, self.budget, size, self.constraint.size_exponent)
         lesson = prepare(state, self, self.distillation, self.schedule)
         objective = PruningObjective(
             model=state.model,

@@ -7,6 +7,8 @@ from vtrans.methods.base import Method, Stage
 from vtrans.methods.stages import Materialise, Prune, Recover, Subset, TuneScales, VariationalGates
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule, Setting
 
+PLAIN = ("small", "paper")  # scales of the presets that have tables
+
 
 @dataclass(frozen=True)
 class VTrans(Method):
@@ -17,7 +19,10 @@ class VTrans(Method):
         prune, recover: schedules of the two phases.
         gates: settings of the variational gates.
         distillation: eta L_pred + (1 - eta) L_layer (section 4.2).
-        constraint: the Lagrangian.
+        constraint: the Lagrangian, its push scaled by the square root of what a unit owns. Under the plain one, which
+            the paper prints, heads fall together before the loss can object: on rows of Rotten Tomatoes held out of
+            train, at 80 %, two of 72 heads were left after 200 steps, and the accuracy was that of random units.
+            Presets whose tables were made under the plain one keep it (`PLAIN`).
         sites: gated sites. The paper's figure draws one layer mask; the two sub-layers are gated apart by
             default, as in CoFi. Leave out `hidden` to leave the embeddings as they are.
         noise: how often gate noise is drawn: `batch`, `sample` (VIBNet) or `token` (TVA-prune).
@@ -32,14 +37,19 @@ class VTrans(Method):
     recover: Schedule
     gates: VariationalGates = VariationalGates()
     distillation: Distillation = Distillation()
-    constraint: Constraint = Constraint()
+    constraint: Constraint = Constraint(size_exponent=0.5)
     sites: tuple[str, ...] = SITES
     noise: Literal["batch", "sample", "token"] = "sample"
 
     @classmethod
     def build(cls, setting: Setting) -> Self:
         """On all data."""
-        return cls(setting.budget, setting.schedules.prune, setting.schedules.recover)
+        return cls._under(setting, setting.schedules.prune, setting.schedules.recover)
+
+    @classmethod
+    def _under(cls, setting: Setting, prune: Schedule, recover: Schedule) -> Self:
+        method = cls(setting.budget, prune, recover)
+        return replace(method, constraint=Constraint()) if setting.scale in PLAIN else method
 
     def target(self) -> Budget:
         """The budget."""
@@ -93,7 +103,7 @@ class FastVTrans(VTrans):
     @classmethod
     def build(cls, setting: Setting) -> Self:
         """On a subset."""
-        return cls(setting.budget, setting.schedules.fast_prune, setting.schedules.fast_recover)
+        return cls._under(setting, setting.schedules.fast_prune, setting.schedules.fast_recover)
 
     def stages(self) -> tuple[Stage, ...]:
         """Draw the subset, then as VTrans."""
@@ -113,7 +123,7 @@ class FasterVTrans(VTrans):
     @classmethod
     def build(cls, setting: Setting) -> Self:
         """On a subset."""
-        return cls(setting.budget, setting.schedules.fast_prune, setting.schedules.fast_recover)
+        return cls._under(setting, setting.schedules.fast_prune, setting.schedules.fast_recover)
 
     def stages(self) -> tuple[Stage, ...]:
         """Draw the subset, train all gates, train the scales of the kept ones, materialise."""

@@ -1,6 +1,7 @@
 """Lagrangian constraint on a model's size, and the threshold that makes the real size meet it."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,19 @@ class Lagrangian(nn.Module):
             self.quadratic.clamp_(-self.settings.bound, self.settings.bound)
 
 
+def push_by_size(gates: GateSet, budget: Budget, size: Size, exponent: float) -> dict[str, float]:
+    """Factor by which the constraint's gradient at each site is to be multiplied; see `Constraint.size_exponent`.
+
+    What a unit owns is what the budget counts less without it, all others being there, in the mean of its site; the
+    units that own least are pushed as before.
+    """
+    there = {site: torch.ones(gates[site].n, device=gates.device, requires_grad=True) for site in gates}
+    slopes = torch.autograd.grad(removed(budget, size, gates.counts(there)), list(there.values()), allow_unused=True)
+    owned = {s: g.abs().mean().item() for s, g in zip(there, slopes, strict=True) if g is not None and g.any()}
+    least = min(owned.values(), default=1.0)
+    return {site: (least / own) ** (1 - exponent) for site, own in owned.items()}
+
+
 def ramp(step: int, total: int, sparsity: float, warmup: float) -> float:
     """Target of the expected sparsity at `step`: linear from 0 over the share `warmup` of `total` steps."""
     rise = max(1, round(warmup * total))
@@ -52,7 +66,7 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
     """Decide so that the real size, counted as materialised, meets the budget.
 
     One log-odds threshold for all gates is searched for. Heads and sub-layers are coarse: what they leave
-    open is made up with FFN units, in the order of their log-odds.
+    open is made up with FFN units, in the order of their log-odds; where none is left to take, with heads.
 
     Returns:
         The decision and the threshold.
@@ -65,22 +79,36 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
         """Sparsity of a decision as materialised."""
         return float(removed(budget, size, Counts.of(decision)))
 
-    def decided(threshold: float) -> Masks:
-        """Decision at a threshold, FFN units making up for what it misses."""
-        decision = gates.decide(threshold)
-        if "ffn" not in gates.gates or abs(real(decision) - budget.sparsity) <= tolerance / 10:
+    def missed(decision: Masks) -> float:
+        """By how much a decision misses the budget."""
+        return abs(real(decision) - budget.sparsity)
+
+    def filled(decision: Masks) -> Masks:
+        """A decision with FFN units making up for what it misses."""
+        if "ffn" not in gates.gates or missed(decision) <= tolerance / 10:
             return decision
         total = gates["ffn"].n
-        gone = search_count(lambda k: real(_with_ffn(gates, decision, total - k)), budget.sparsity, total)
-        return _with_ffn(gates, decision, total - gone)
+        gone = search_count(lambda k: real(_with(gates, decision, "ffn", total - k)), budget.sparsity, total)
+        return _with(gates, decision, "ffn", total - gone)
+
+    def thinned(decision: Masks) -> Masks:
+        """A decision without the fewest heads that leave room for FFN units."""
+        if not {"heads", "ffn"} <= set(gates):
+            return decision
+        most = max(0, sum(decision.kept()["heads"]) - 1)
+        bare = [_with(gates, decision, "heads", most + 1 - gone) for gone in range(most + 1)]
+        fits = [d for d in bare if real(_with(gates, d, "ffn", 0)) >= budget.sparsity]
+        return next(iter(fits), decision)
 
     threshold = bisect(lambda t: real(gates.decide(t)), budget.sparsity, -20.0, 20.0)
-    decision = decided(threshold)
-    if abs(real(decision) - budget.sparsity) > tolerance:
+    decision = filled(gates.decide(threshold))
+    if missed(decision) > tolerance:
         # Just above it units go together that own more than FFN units can give back: below it, FFN units are there.
         threshold = below(lambda t: real(gates.decide(t)), budget.sparsity, -20.0, 20.0)
-        decision = decided(threshold)
-    if abs(real(decision) - budget.sparsity) > tolerance:
+        decision = filled(gates.decide(threshold))
+    if missed(decision) > tolerance:
+        decision = filled(thinned(gates.decide(threshold)))
+    if missed(decision) > tolerance:
         raise SuiteError(
             f"sparsity {budget.sparsity} of {budget.counted} is out of reach (closest {real(decision):.3f})",
             "ask for another sparsity, gate more sites or train longer",
@@ -88,14 +116,15 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
     return decision, threshold
 
 
-def _with_ffn(gates: GateSet, decision: Masks, units: int) -> Masks:
-    """`decision` with that many FFN units instead: the likeliest ones of the layers that it keeps."""
-    alive = torch.tensor(decision.ffn_alive).repeat_interleave(torch.tensor(gates.groups["ffn"])).to(gates.device)
-    odds = gates["ffn"].log_odds().masked_fill(~alive, float("-inf"))
+def _with(gates: GateSet, decision: Masks, site: Literal["heads", "ffn"], units: int) -> Masks:
+    """`decision` with that many FFN units or heads instead: the likeliest ones of the layers that it keeps."""
+    kept = decision.ffn_alive if site == "ffn" else decision.attention_alive
+    alive = torch.tensor(kept).repeat_interleave(torch.tensor(gates.groups[site])).to(gates.device)
+    odds = gates[site].log_odds().masked_fill(~alive, float("-inf"))
     best = odds.argsort(descending=True, stable=True)[: min(units, int(alive.sum()))]
     keep = gates.kept_by(decision)
-    keep["ffn"] = torch.zeros_like(keep["ffn"])
-    keep["ffn"][best] = True
+    keep[site] = torch.zeros_like(keep[site])
+    keep[site][best] = True
     return gates.fixed(keep)
 
 

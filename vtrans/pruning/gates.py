@@ -145,6 +145,9 @@ class GateSet(nn.Module):
         anatomy: parts of the model; layers may differ in their number of units.
         make: builds the gate of a site from the site's name and its number of units.
         sites: the gated sites; the other ones stay open. Names as in `SITES`.
+
+    Attributes:
+        push: factors on the gradient of the expected counts, by site; without one, 1.
     """
 
     def __init__(self, anatomy: Anatomy, make: Callable[[str, int], Gate], sites: Sequence[str] = SITES) -> None:
@@ -152,7 +155,7 @@ class GateSet(nn.Module):
         unknown = set(sites) - set(SITES)
         if unknown or not sites:
             raise SuiteError(f"unknown gate sites {sorted(unknown)}", f"choose from {', '.join(SITES)}")
-        self.groups = _groups(anatomy)
+        self.groups, self.push = _groups(anatomy), dict[str, float]()
         self.gates = nn.ModuleDict({site: make(site, sum(self.groups[site])) for site in SITES if site in sites})
 
     def __getitem__(self, site: str) -> Gate:
@@ -218,8 +221,12 @@ class GateSet(nn.Module):
         return found
 
     def expected(self) -> Counts:
-        """Differentiable expected number of units; a sub-layer's gate multiplies its units' ones."""
+        """Differentiable expected number of units; gradients to a site are multiplied by its `push`."""
         p = {s: self[s].expected() for s in self}
+        return self.counts({s: torch.lerp(v.detach(), v, self.push[s]) if s in self.push else v for s, v in p.items()})
+
+    def counts(self, p: dict[str, Tensor]) -> Counts:
+        """Number of units where those of a site are there to the shares `p`, `(n,)`; a sub-layer's multiplies them."""
         layers = len(self.groups["heads"])
         heads, ffn = (self._layer_sums(p, s) for s in ("heads", "ffn"))
         ones = torch.ones(layers, device=self.device)

@@ -10,7 +10,7 @@ from vtrans.methods.base import CompressionState, config_of
 from vtrans.methods.stages import VariationalGates
 from vtrans.methods.vtrans import VTrans
 from vtrans.pruning.size import Size
-from vtrans.settings import Budget, GateRates, Schedule
+from vtrans.settings import Budget, Constraint, GateRates, Schedule
 from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
@@ -61,6 +61,11 @@ def test_config_names_every_field():
     assert config["class"] == "FastVTrans"
     assert config["budget"]["sparsity"] == config["fraction"] == 0.5
     assert config["gates"]["class"] == "VariationalGates"
+
+
+def test_a_field_that_came_later_is_named_where_it_changes_something():
+    assert "size_exponent" not in config_of(Constraint())
+    assert config_of(Constraint(size_exponent=0.5))["size_exponent"] == 0.5
 
 
 @pytest.mark.parametrize("sparsity", [0.2, 0.5, 0.8, 0.9, 0.95])

@@ -8,12 +8,12 @@ from tiny import tiny_bert
 
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.pruning.constraint import Lagrangian, bisect, calibrate, ramp, search_count
+from vtrans.pruning.constraint import Lagrangian, bisect, calibrate, push_by_size, ramp, search_count
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.gates import GateSet, VariationalGate
 from vtrans.pruning.size import Size, removed
 from vtrans.pruning.surgery import materialise
-from vtrans.settings import Budget, Constraint
+from vtrans.settings import SITES, Budget, Constraint
 
 
 def test_multipliers_ascend_and_push_towards_the_target():
@@ -37,6 +37,30 @@ def test_multipliers_stay_within_their_bound():
     lagrangian.clamp_()
     assert lagrangian.linear.item() == -1
     assert lagrangian.quadratic.item() == 1
+
+
+@given(
+    st.floats(0, 1),
+    st.sampled_from(["parameters", "macs"]),
+    st.sampled_from([SITES, ("heads", "ffn"), ("hidden", "heads", "ffn", "ffn_layer")]),
+)
+def test_a_unit_is_pushed_by_a_power_of_what_it_owns(exponent, quantity, sites):
+    model, budget = tiny_bert(), Budget(0.5, quantity, length=16)
+    size, gates = Size.of(model), GateSet(anatomy_of(model), lambda s, n: VariationalGate(n, 7.0, jitter=0.0), sites)
+
+    def slopes():
+        gates.zero_grad()
+        found = removed(budget, size, gates.expected())
+        found.backward()
+        return found.item(), {site: gates[site].log_alpha.grad.abs().mean().item() for site in gates}
+
+    before, plain = slopes()
+    gates.push = push_by_size(gates, budget, size, exponent)
+    after, pushed = slopes()
+    least = min(plain.values())
+    assert after == pytest.approx(before, abs=1e-6)
+    for site in sites:
+        assert pushed[site] / least == pytest.approx((plain[site] / least) ** exponent, rel=0.01)
 
 
 def test_ramp():
