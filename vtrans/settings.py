@@ -221,8 +221,8 @@ class Schedules:
 # A few minutes on two cores: what the preset `quick` and the library run by default.
 QUICK = Schedules(
     finetune=Schedule(steps=200, lr=1e-4, warmup=0.1),
-    prune=Schedule(steps=200, lr=3e-4),
-    recover=Schedule(steps=200, lr=3e-4),
+    prune=Schedule(steps=180, lr=3e-4),
+    recover=Schedule(steps=180, lr=3e-4),
     fast_prune=Schedule(steps=80, lr=1e-4),
     fast_recover=Schedule(steps=40, lr=3e-4),
     tokens=Schedule(steps=160, lr=2e-5, warmup=0.1),
