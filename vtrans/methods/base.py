@@ -12,7 +12,7 @@ from vtrans.errors import SuiteError
 from vtrans.forecast import Forecast
 from vtrans.heap import trim
 from vtrans.selectors import SelectorSpec
-from vtrans.settings import Budget, Schedule, Setting
+from vtrans.settings import NOT_IN_KEY, Budget, Schedule, Setting
 from vtrans.teaching.teacher import Teacher
 
 if TYPE_CHECKING:  # torch comes in when a stage runs, not when the command line lists methods
@@ -210,14 +210,14 @@ def check_packages(method: Method) -> None:
             raise SuiteError(f"package {package} is not installed, which {method.name} needs", f"pip install {package}")
 
 
-def _unnamed(field: "Field[Any]", value: Any) -> bool:
-    return bool(field.metadata.get("unnamed")) and value == field.default
+def _in_key(declared: "Field[Any]", value: Any) -> bool:
+    return NOT_IN_KEY not in declared.metadata or value != declared.metadata[NOT_IN_KEY]
 
 
 def config_of(thing: Any) -> Any:
     """A dataclass tree as JSON values with class names: the part of a run's key that a method contributes."""
     if is_dataclass(thing):
-        values = {f.name: getattr(thing, f.name) for f in fields(thing) if not _unnamed(f, getattr(thing, f.name))}
+        values = {f.name: getattr(thing, f.name) for f in fields(thing) if _in_key(f, getattr(thing, f.name))}
         return {"class": type(thing).__name__, **config_of(values)}
     if isinstance(thing, (list, tuple)):
         return [config_of(item) for item in thing]

@@ -46,12 +46,15 @@ class Lagrangian(nn.Module):
 def push_by_size(gates: GateSet, budget: Budget, size: Size, exponent: float) -> dict[str, float]:
     """Factor by which the constraint's gradient at each site is to be multiplied; see `Constraint.size_exponent`.
 
-    What a unit owns is what the budget counts less without it, all others being there, in the mean of its site; the
-    units that own least are pushed as before.
+    What a unit owns is what the budget counts less without its whole site, all others being there, over the number of
+    its units; those of sub-layers that are gone do not count. The units that own least are pushed as before.
     """
-    there = {site: torch.ones(gates[site].n, device=gates.device, requires_grad=True) for site in gates}
-    slopes = torch.autograd.grad(removed(budget, size, gates.counts(there)), list(there.values()), allow_unused=True)
-    owned = {s: g.abs().mean().item() for s, g in zip(there, slopes, strict=True) if g is not None and g.any()}
+    there = {site: torch.ones(gates[site].n, device=gates.device) for site in gates}
+    owned = {}
+    for site, ones in there.items():
+        share = removed(budget, size, gates.counts(there | {site: 0 * ones})).item()
+        if share > 0:
+            owned[site] = share / gates.alive(site)
     least = min(owned.values(), default=1.0)
     return {site: (least / own) ** (1 - exponent) for site, own in owned.items()}
 
@@ -92,13 +95,12 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
         return _with(gates, decision, "ffn", total - gone)
 
     def thinned(decision: Masks) -> Masks:
-        """A decision without the fewest heads that leave room for FFN units."""
+        """A decision without the fewest heads that bring it to the budget where no FFN unit is left."""
         if not {"heads", "ffn"} <= set(gates):
             return decision
-        most = max(0, sum(decision.kept()["heads"]) - 1)
-        bare = [_with(gates, decision, "heads", most + 1 - gone) for gone in range(most + 1)]
-        fits = [d for d in bare if real(_with(gates, d, "ffn", 0)) >= budget.sparsity]
-        return next(iter(fits), decision)
+        heads = sum(map(len, decision.heads_kept()))
+        fewer = (_with(gates, decision, "heads", count) for count in range(heads - 1, 0, -1))
+        return next((d for d in fewer if real(_with(gates, d, "ffn", 0)) >= budget.sparsity), decision)
 
     threshold = bisect(lambda t: real(gates.decide(t)), budget.sparsity, -20.0, 20.0)
     decision = filled(gates.decide(threshold))
@@ -117,12 +119,14 @@ def calibrate(gates: GateSet, size: Size, budget: Budget, tolerance: float = 0.0
 
 
 def _with(gates: GateSet, decision: Masks, site: Literal["heads", "ffn"], units: int) -> Masks:
-    """`decision` with that many FFN units or heads instead: the likeliest ones of the layers that it keeps."""
-    kept = decision.ffn_alive if site == "ffn" else decision.attention_alive
-    alive = torch.tensor(kept).repeat_interleave(torch.tensor(gates.groups[site])).to(gates.device)
-    odds = gates[site].log_odds().masked_fill(~alive, float("-inf"))
-    best = odds.argsort(descending=True, stable=True)[: min(units, int(alive.sum()))]
+    """`decision` with that many FFN units, the likeliest of the layers it keeps, or heads, of those that it keeps."""
     keep = gates.kept_by(decision)
+    kept = torch.tensor(decision.ffn_alive if site == "ffn" else decision.attention_alive)
+    choice = kept.repeat_interleave(torch.tensor(gates.groups[site])).to(gates.device)
+    if site == "heads":
+        choice = choice & keep[site]
+    odds = gates[site].log_odds().masked_fill(~choice, float("-inf"))
+    best = odds.argsort(descending=True, stable=True)[: min(units, int(choice.sum()))]
     keep[site] = torch.zeros_like(keep[site])
     keep[site][best] = True
     return gates.fixed(keep)

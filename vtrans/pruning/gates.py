@@ -234,6 +234,12 @@ class GateSet(nn.Module):
         hidden = p["hidden"].sum() if "hidden" in p else ones.new_tensor(float(self.groups["hidden"][0]))
         return Counts(hidden, heads * attention, ffn * ffn_layer, attention, ffn_layer)
 
+    def alive(self, site: str) -> int:
+        """Number of units of a site; sub-layers without a head or FFN unit left out."""
+        if site.endswith("_layer"):
+            return sum(n > 0 for n in self.groups["heads" if site == "attention_layer" else "ffn"])
+        return self[site].n
+
     def penalty(self) -> dict[str, Tensor]:
         """Information cost of each site, in nats."""
         return {s: self[s].penalty() for s in self}

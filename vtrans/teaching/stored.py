@@ -188,9 +188,9 @@ class StoredOutputs:
         lengths = [self.layout.lengths[p] for p in places]
         width, starts = max(length, *lengths), self._starts[places] * array.block
         padded = bytearray(len(places) * width * array.block)
-        for number, (start, length) in enumerate(zip(starts.tolist(), lengths, strict=True)):
+        for number, (start, tokens) in enumerate(zip(starts.tolist(), lengths, strict=True)):
             at = number * width * array.block
-            padded[at : at + length * array.block] = mapped[start : start + length * array.block]
+            padded[at : at + tokens * array.block] = mapped[start : start + tokens * array.block]
         mapped.madvise(mmap.MADV_DONTNEED)  # pages stay in the system's cache, and off this process's account
         return _tensor(padded, array, len(places), width)
 

@@ -17,7 +17,7 @@ from vtrans.settings import Schedule
 
 def test_presets_hold_their_rows():
     quick = [cell.row for cell in plan("glue", "quick")]
-    assert quick == ["dense", "random-s80", "magnitude-s80", "CoFi-s80", "VTrans-s80", "VTrans-s80+Infor-Coef"]
+    assert quick == ["dense", "random-s80", "CoFi-s80", "VTrans-s80", "VTrans-s80+Infor-Coef"]
     small = plan("glue", "small", tasks=["sst2", "mrpc"])
     assert len(small) == 2 * 3 * 18
     assert small[0].row == small[18].row == "dense"

@@ -7,10 +7,11 @@ from tiny import tiny_bert, tiny_examples
 
 from vtrans.anatomy import anatomy_of
 from vtrans.methods.base import CompressionState, config_of
+from vtrans.methods.family import VTransFamily
 from vtrans.methods.stages import VariationalGates
-from vtrans.methods.vtrans import VTrans
+from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans
 from vtrans.pruning.size import Size
-from vtrans.settings import Budget, Constraint, GateRates, Schedule
+from vtrans.settings import QUICK, Budget, Constraint, GateRates, Schedule, Setting
 from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
@@ -63,7 +64,14 @@ def test_config_names_every_field():
     assert config["gates"]["class"] == "VariationalGates"
 
 
-def test_a_field_that_came_later_is_named_where_it_changes_something():
+@pytest.mark.parametrize("method", [VTrans, FastVTrans, FasterVTrans, VTransFamily])
+def test_presets_with_tables_and_the_papers_keep_the_plain_constraint(method):
+    for scale, exponent in (("small", 1.0), ("paper", 1.0), ("quick", 0.5), ("", 0.5)):
+        built = method.build(Setting(QUICK, Budget(0.5), scale=scale))
+        assert built.constraint.size_exponent == exponent
+
+
+def test_a_field_that_came_later_is_in_the_key_where_it_changes_something():
     assert "size_exponent" not in config_of(Constraint())
     assert config_of(Constraint(size_exponent=0.5))["size_exponent"] == 0.5
 

@@ -1,5 +1,7 @@
 """The Lagrangian ascends, the ramp rises, and the threshold meets the budget."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,6 +13,7 @@ from vtrans.errors import SuiteError
 from vtrans.pruning.constraint import Lagrangian, bisect, calibrate, push_by_size, ramp, search_count
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.gates import GateSet, VariationalGate
+from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size, removed
 from vtrans.pruning.surgery import materialise
 from vtrans.settings import SITES, Budget, Constraint
@@ -89,6 +92,29 @@ def test_calibrated_decision_meets_the_budget_as_materialised(seed, sparsity, qu
     total = {"parameters": size.parameters(size.dense, denominator), "macs": size.macs(size.dense, 16, denominator)}
     left = {"parameters": small.parameters(n, denominator), "macs": small.macs(n, 16, denominator)}
     assert abs(1 - float(left[quantity] / total[quantity]) - sparsity) <= 0.03
+
+
+def test_heads_go_one_by_one_where_no_ffn_unit_is_left_to_take():
+    torch.manual_seed(0)
+    model, odds = tiny_bert(), {"heads": 3.0, "ffn": -3.0}
+    gates = GateSet(anatomy_of(model), lambda s, n: VariationalGate(n, odds[s], jitter=0.0), tuple(odds))
+    size = Size.of(model)
+    decision, _ = calibrate(gates, size, Budget(0.8), tolerance=0.03)  # one threshold keeps all heads or the last
+    assert 1 < sum(decision.kept()["heads"]) < gates["heads"].n
+    assert float(removed(Budget(0.8), size, Counts.of(decision))) == pytest.approx(0.8, abs=0.03)
+
+
+def test_gone_sub_layers_do_not_make_those_that_are_left_own_less():
+    model = tiny_bert()
+    decision = Masks.dense(anatomy_of(model))
+    gone = [1.0, *[0.0] * (len(decision.ffn) - 1)]
+    masks = replace(decision, ffn_layer=tuple(torch.tensor(gone)), ffn_alive=tuple(map(bool, gone)))
+    small = materialise(model, masks)
+    pushes = []
+    for each in (model, small):
+        gates = GateSet(anatomy_of(each), lambda s, n: VariationalGate(n), ("heads", "ffn", "ffn_layer"))
+        pushes.append(push_by_size(gates, Budget(0.5), Size.of(each), 0.5))
+    assert pushes[0]["ffn_layer"] == pytest.approx(pushes[1]["ffn_layer"], rel=0.1)
 
 
 def test_units_that_go_together_do_not_put_a_size_out_of_reach():

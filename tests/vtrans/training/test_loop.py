@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from jobs import METHODS, SCHEDULE, new_state
 from tiny import tiny_bert, tiny_examples
 
+from vtrans.data.examples import padded_width
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.methods.stages import Finetune
 from vtrans.objectives.base import TaskObjective
 from vtrans.settings import Schedule
 from vtrans.training.checkpoint import StageFiles
-from vtrans.training.loop import RunContext, check_finite, fit, parts, stop_on_interrupt
+from vtrans.training.loop import Loop, RunContext, check_finite, fit, parts, stop_on_interrupt
 
 
 def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
@@ -136,6 +137,16 @@ def test_accumulation_changes_nothing_but_rounding():
     one, three = train(1).state_dict(), train(3).state_dict()
     for name, value in one.items():
         torch.testing.assert_close(value, three[name], atol=1e-4, rtol=1e-2)
+
+
+def test_all_parts_of_a_batch_are_padded_alike():
+    examples, seen = tiny_examples(), list[int]()
+    model = tiny_bert()
+    model.register_forward_pre_hook(lambda _, args, kwargs: seen.append(kwargs["input_ids"].shape[1]), with_kwargs=True)
+    loop = Loop(TaskObjective(model), examples, Schedule(steps=2, batch=8, accumulate=2, precision="fp32"), 0, "task")
+    loop.step(0)
+    wanted = padded_width([examples.lengths[row] for row in loop.batches[0]], max(examples.lengths))
+    assert seen == [wanted] * 2
 
 
 def test_first_interrupt_sets_the_flag_and_the_second_interrupts():
