@@ -8,6 +8,7 @@ from benchmark.models.registry import get_model
 from benchmark.records.store import Store
 from benchmark.runs.progress import GridProgress, duration
 from benchmark.runs.runner import run_cells
+from vtrans.settings import QUICK
 
 
 def test_a_grid_says_what_it_will_take_before_it_trains(tiny_preset, data_dir, tmp_path):
@@ -26,12 +27,14 @@ def test_a_grid_says_what_it_will_take_before_it_trains(tiny_preset, data_dir, t
 def test_passes_follow_the_stages():
     dense, vtrans, fast = plan("glue", "quick", ["dense", "VTrans-s60", "Faster-VTrans-s60"])
     rows = 7000
-    assert passes(dense, rows, 0).training == 220 * 32 * 3
-    assert passes(vtrans, rows, 0).training == pytest.approx(300 * 32 * 3 * (1 + 0.4) + 2 * rows)
-    subset = 210
-    assert passes(fast, rows, 0).training == (80 + 40) * 32 * 2 + 2 * subset  # no backward pass to frozen weights
+    assert QUICK.finetune and passes(dense, rows, 0).training == QUICK.finetune.steps * 32 * 3
+    prune, recover = QUICK.prune.steps * 32, QUICK.recover.steps * 32
+    taught = min(rows, prune) + min(rows, recover)  # rows that the teacher answers, once for each stage
+    assert passes(vtrans, rows, 0).training == pytest.approx(3 * (prune + 0.4 * recover) + taught)
+    subset, steps = 210, QUICK.fast_prune.steps + QUICK.fast_recover.steps
+    assert passes(fast, rows, 0).training == steps * 32 * 2 + 2 * subset  # no backward pass to frozen weights
     joint = plan("glue", "quick", ["Infor-Coef-4x"])[0]
-    assert passes(joint, rows, 0).training == pytest.approx(80 * 32 * 3 * 0.4)
+    assert passes(joint, rows, 0).training == pytest.approx(QUICK.tokens.steps * 32 * 3 * 0.4)
 
 
 def test_cost_of_a_paper_s_grid_is_of_the_order_of_gpu_days():
