@@ -117,6 +117,14 @@ def test_gone_sub_layers_do_not_make_those_that_are_left_own_less():
     assert pushes[0]["ffn_layer"] == pytest.approx(pushes[1]["ffn_layer"], rel=0.1)
 
 
+def test_sites_of_which_nothing_is_left_are_not_pushed():
+    decision = Masks.dense(anatomy_of(model := tiny_bert()))
+    gone = len(decision.ffn) * (False,)
+    small = materialise(model, replace(decision, ffn_layer=len(gone) * (torch.zeros(()),), ffn_alive=gone))
+    gates = GateSet(anatomy_of(small), lambda s, n: VariationalGate(n), SITES)
+    assert set(push_by_size(gates, Budget(0.5), Size.of(small), 0.5)) == {"hidden", "heads", "attention_layer"}
+
+
 def test_units_that_go_together_do_not_put_a_size_out_of_reach():
     """All heads stand at one log-odds below the FFN units: with all of them gone, no unit is left to be given back."""
     model = tiny_bert(intermediate_size=64)
