@@ -26,6 +26,7 @@ from benchmark.commands.options import (
     Stage,
     Suite,
     Tasks,
+    Timed,
     echo,
     is_seed,
     selected,
@@ -148,6 +149,7 @@ def run(
     settings: SetOption = None,
     teacher_cache: CacheSize = 8.0,
     jobs: Jobs = 1,
+    timed: Timed = True,
 ) -> None:
     """Run the cells that have no complete record, then write and print the table."""
     warn_if_emulated(precision)
@@ -157,7 +159,7 @@ def run(
     if not todo:
         echo(f"all {len(cells)} cells are done; nothing to train")
     try:
-        _run(todo, store, data_dir, jobs)
+        _run(todo, store, data_dir, jobs, timed)
     except SuiteError:
         if store.complete(cells):  # what is done is shown, whatever became of the rest
             _tables(store, suite, preset, split)
@@ -165,7 +167,7 @@ def run(
     _tables(store, suite, preset, split)
 
 
-def _run(todo: list["Cell"], store: "Store", data_dir: Path | None, jobs: int) -> None:
+def _run(todo: list["Cell"], store: "Store", data_dir: Path | None, jobs: int, timed: bool) -> None:
     from benchmark.common.files import check_writable
     from benchmark.runs.jobs import check_jobs, run_grid
     from benchmark.runs.progress import GridProgress
@@ -182,7 +184,7 @@ def _run(todo: list["Cell"], store: "Store", data_dir: Path | None, jobs: int) -
         echo("\n".join(found.lines()))
         watch.expect({cell.name: seconds for cell, seconds in found.cells.items()})
 
-    run_grid(todo, store, data_dir, jobs, watch, announce)
+    run_grid(todo, store, data_dir, jobs, watch, announce, timed)
     held = len(todo) - len(store.complete(todo))
     if held:
         echo(f"{held} cells are being run by another process")

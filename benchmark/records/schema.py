@@ -132,19 +132,20 @@ class Outcome(_Strict):
     predictions: Predictions | None = None  # None of runs that were made under schema 1
     report: dict[str, Any]
 
-    def time_speedup(self, index: int) -> float:
-        """Median measured speed-up over dense, of the smaller batch (0) or of the larger one (1)."""
-        return float(self.latency[index]["speedup"][1])
+    def time_speedup(self, index: int) -> float | None:
+        """Median measured speed-up over dense, of the smaller batch (0) or of the larger one (1); None if not timed."""
+        return float(self.latency[index]["speedup"][1]) if self.latency else None
 
-    def efficiency(self, index: int) -> float:
+    def efficiency(self, index: int) -> float | None:
         """Measured speed-up over that in MACs: unpadded for the smaller batch, padded in batches for the larger."""
-        return self.time_speedup(index) / self.macs.speedup(("unpadded", "batch")[index])
+        speedup = self.time_speedup(index)
+        return speedup / self.macs.speedup(("unpadded", "batch")[index]) if speedup else None
 
     @field_validator("latency")
     @classmethod
     def _two_timings(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        if len(value) != 2 or not all("batch" in each and len(each.get("speedup", ())) == 3 for each in value):
-            raise ValueError("two latencies have a batch and the quartiles of the speed-up")
+        if len(value) not in (0, 2) or not all("batch" in each and len(each.get("speedup", ())) == 3 for each in value):
+            raise ValueError("two latencies, or none, have a batch and the quartiles of the speed-up")
         return value
 
 

@@ -68,9 +68,10 @@ class TableRow:
         """Row name; a dagger marks a row that lacks seeds."""
         return self.row if len(self.records) >= self.expected else f"{self.row} †"
 
-    def over(self, function: Callable[[Outcome], float]) -> SeedStats | None:
-        """`function` of each seed's outcome; None without records."""
-        values = tuple(function(r.outcome) for r in self.records if r.outcome is not None)
+    def over(self, function: Callable[[Outcome], float | None]) -> SeedStats | None:
+        """`function` of each seed's outcome; None where no record has it."""
+        found = [function(r.outcome) for r in self.records if r.outcome is not None]
+        values = tuple(value for value in found if value is not None)
         return SeedStats(values) if values else None
 
     def metric(self, name: str) -> SeedStats | None:
@@ -163,13 +164,13 @@ def columns(task: str, rows: Sequence[TableRow]) -> list[Column]:
     return [*found, Column("cost in VTrans runs", lambda row: row.cost(row.reference), spread=True)]
 
 
-def _over(function: Callable[[Outcome, Any], float], argument: Any) -> Callable[[TableRow], SeedStats | None]:
+def _over(function: Callable[[Outcome, Any], float | None], argument: Any) -> Callable[[TableRow], SeedStats | None]:
     return lambda row: row.over(lambda outcome: function(outcome, argument))
 
 
 def _batches(rows: Sequence[TableRow]) -> tuple[int, int]:
     """Batches that latency was measured at."""
-    measured = [r.outcome.latency for row in rows for r in row.records if r.outcome]
+    measured = [r.outcome.latency for row in rows for r in row.records if r.outcome and r.outcome.latency]
     return (measured[0][0]["batch"], measured[0][1]["batch"]) if measured else (1, 32)
 
 

@@ -37,6 +37,7 @@ class Work:
         seconds: estimated for each cell, by its name; empty without an estimate.
         jobs: how many workers there are.
         began: time at which the grid began.
+        timed: whether latency is measured.
     """
 
     cells: tuple[Identity, ...]
@@ -49,6 +50,7 @@ class Work:
     seconds: dict[str, float]
     jobs: int
     began: float
+    timed: bool
 
 
 def identity(cell: Cell) -> Identity:
@@ -57,15 +59,10 @@ def identity(cell: Cell) -> Identity:
 
 
 def check_jobs(jobs: int) -> None:
-    """Raise `SuiteError` for more processes than cores, or for several on a GPU."""
+    """Raise `SuiteError` for more processes than cores."""
     cores = usable_cores()
     if jobs > cores:
         raise SuiteError(f"{jobs} jobs are more than the {cores} cores at hand", f"give --jobs 1 to {cores}")
-    if jobs > 1:
-        from benchmark.common.device import device
-
-        if device().type == "cuda":
-            raise SuiteError("several jobs would share one GPU", "give --jobs 1")
 
 
 def usable_cores() -> int:
@@ -80,6 +77,7 @@ def run_grid(
     jobs: int,
     watch: GridProgress,
     announce: "Callable[[Estimate], None]",
+    timed: bool = True,
 ) -> None:
     """Run cells that have no complete record, in one process or several.
 
@@ -93,7 +91,7 @@ def run_grid(
 
     check_jobs(jobs)
     if jobs == 1:
-        run_cells(cells, store, folder, watch, announce)
+        run_cells(cells, store, folder, watch, announce, timed=timed)
         return
     seconds: dict[str, float] = {}
 
@@ -108,8 +106,9 @@ def run_grid(
         check_inputs(cell, store, contexts.of(cell))
     if len(teachers) < jobs:
         with suppress(RunFailed):  # its record says so; the cells of other teachers go on
-            run_cells([teacher for teacher in teachers if teacher.suite == store.suite], store, folder, watch)
-    run_in_processes(cells, store, folder, jobs, seconds)
+            own = [teacher for teacher in teachers if teacher.suite == store.suite]
+            run_cells(own, store, folder, watch, timed=timed)
+    run_in_processes(cells, store, folder, jobs, seconds, timed=timed)
 
 
 def run_in_processes(
@@ -119,6 +118,7 @@ def run_in_processes(
     jobs: int,
     seconds: dict[str, float],
     start: Literal["spawn", "fork"] = "spawn",
+    timed: bool = True,
 ) -> int:
     """Run cells that have no complete record in several processes; return how many have one afterwards.
 
@@ -130,9 +130,8 @@ def run_in_processes(
     """
     threads = max(1, usable_cores() // jobs)
     names = tuple(identity(cell) for cell in cells)
-    work = Work(
-        names, store.root, store.suite, store.preset, store.cache_gib, folder, threads, seconds, jobs, time.time()
-    )
+    place = (store.root, store.suite, store.preset, store.cache_gib)
+    work = Work(names, *place, folder, threads, seconds, jobs, time.time(), timed)
     context: Any = multiprocessing.get_context(start)
     workers = [context.Process(target=run_worker, args=(work,)) for _ in range(jobs)]
     with _passing_signals(workers) as stopped:
@@ -174,7 +173,7 @@ def run_worker(work: Work) -> None:
     watch = GridProgress(names, True, work.jobs, lambda: [cell.name for cell in cells if store.path(cell).exists()])
     watch.expect(work.seconds)
     try:
-        run_cells(cells, store, work.folder, watch, together=work.began)
+        run_cells(cells, store, work.folder, watch, together=work.began, timed=work.timed)
     except SuiteError as error:
         if not isinstance(error, (RunFailed, RunCancelled)):  # those stand in the records
             sys.stderr.write(f"error: {error}\n")

@@ -12,6 +12,7 @@ from benchmark.records.schema import Compute, Macs, Outcome, Parameters, Sparsit
 from benchmark.runs.task_context import TaskContext
 from benchmark.tasks.kind import Scored
 from benchmark.tasks.registry import also_name
+from vtrans.errors import SuiteError
 from vtrans.settings import Budget
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ def measure(
         peak: memory since the run began.
     """
     from benchmark.measure.latency import compare
+    from vtrans.saving.pruned import widths
 
-    report = dict(state.report)
+    report = state.report | {"widths": widths(small)}
     seconds = report.pop("seconds", {})
     if context.zero_shot:
         report["zero_shot_rows"] = {name: len(items) for name, items in context.zero_shot.items()}
@@ -160,6 +162,8 @@ def reached(
     if budget is None:
         return None
     if budget.quantity.startswith("latency"):
+        if not latency:
+            raise SuiteError("a budget in milliseconds is measured on an idle machine", "run without --no-latency")
         real = 1 - 1 / latency[0 if budget.quantity == "latency-b1" else 1]["speedup"][1]
     else:
         amounts = [float(amount(budget, size, size.dense)) for size in (Size.of(small), Size.of(dense))]

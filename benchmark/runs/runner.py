@@ -213,19 +213,20 @@ def run_cells(
     watch: Watch = no_watch,
     announce: "Callable[[Estimate], None] | None" = None,
     together: float = 0.0,
+    timed: bool = True,
 ) -> int:
     """Run the cells that have no complete record, going on past failed ones; return how many ran.
 
     `watch` opens, for the name of a cell, the function that its steps are reported to. `announce` is told what the
     cells will take, by a few timed steps, before any of them trains. `together` is the time at which this and other
     processes began with them: a cell that starts from one which another process runs is then put off instead of waited
-    for, and one that has failed since is not tried again.
+    for, and one that has failed since is not tried again. Latency is left out unless `timed`.
 
     Raises:
         RunFailed: at least one cell failed; the others are done.
         RunCancelled: Ctrl-C.
     """
-    contexts = opened(cells, store, folder, watch, announce)
+    contexts = opened(cells, store, folder, watch, announce, timed)
     failures, ran = _run_all(cells, store, contexts, watch, together)
     if failures:
         raise RunFailed(f"{len(failures)} of {len(cells)} cells failed: {failures[0]}", "`plan` lists them all")
@@ -238,10 +239,11 @@ def opened(
     folder: Path | None,
     watch: Watch,
     announce: "Callable[[Estimate], None] | None",
+    timed: bool = True,
 ) -> Contexts:
     """The contexts of cells whose sources are there; tells what they will take where somebody asks."""
     check_sources(cells, folder)
-    contexts = Contexts(folder, store.folder / "work", watch)
+    contexts = Contexts(folder, store.folder / "work", watch, timed)
     if announce:
         from benchmark.runs.timing import estimate
 

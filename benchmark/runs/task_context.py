@@ -38,7 +38,7 @@ class TaskContext:
     also: "Examples | None"
     model_digest: str
     max_length: int
-    latency: tuple[int, int] = (1, 32)
+    latency: tuple[int, ...] = (1, 32)
     precision: "Precision" = "fp32"
     zero_shot: dict[str, list[Item]] = field(default_factory=dict)
     folder: Path | None = None
@@ -107,10 +107,11 @@ class Contexts:
         folder: what `--data-dir` names.
         cache: for models that the suite makes itself.
         watch: opens, for the name of such a model, the function that its steps are reported to.
+        timed: whether latency is measured.
     """
 
-    def __init__(self, folder: Path | None, cache: Path, watch: Watch = no_watch) -> None:
-        self.folder, self.cache, self.watch = folder, cache, watch
+    def __init__(self, folder: Path | None, cache: Path, watch: Watch = no_watch, timed: bool = True) -> None:
+        self.folder, self.cache, self.watch, self.timed = folder, cache, watch, timed
         self._loaded: dict[str, TaskContext] = {}
 
     def of(self, cell: Cell) -> TaskContext:
@@ -118,5 +119,6 @@ class Contexts:
         if cell.task not in self._loaded:
             made = get_model(cell.preset.model).prepared
             with self.watch(cell.preset.model) if made else nullcontext() as report:
-                self._loaded[cell.task] = TaskContext.load(cell, self.folder, self.cache, report)
+                found = TaskContext.load(cell, self.folder, self.cache, report)
+            self._loaded[cell.task] = found if self.timed else replace(found, latency=())
         return self._loaded[cell.task]

@@ -1,5 +1,6 @@
 """The one training loop: several optimisers, named loss terms, checkpoints and bit-equal resume."""
 
+import math
 import signal
 import threading
 import time
@@ -168,10 +169,12 @@ class Loop:
         with self.meter.step(step, len(rows) * width), cheap_dropout(self.objective.modules["model"]):
             for part, share in parts(rows, self.schedule.accumulate, self.engine.rank, self.engine.ranks):
                 losses = self._losses(part, width, step)
-                check_finite(losses, step, self.name)
-                self.engine.backward(self.scaler.scale(torch.stack([*losses.values()]).sum() * share))
-                for key, value in losses.items():
-                    sums[key] = sums.get(key, 0.0) + float(value.detach()) * share
+                terms = torch.stack([*losses.values()])
+                found = dict(zip(losses, terms.tolist(), strict=True))  # at once: each look at a GPU waits for it
+                check_finite(found, step, self.name)
+                self.engine.backward(self.scaler.scale(terms.sum() * share))
+                for key, value in found.items():
+                    sums[key] = sums.get(key, 0.0) + value * share
         self._apply()
         if step % TRIM_EVERY == 0 and self.device.type == "cpu":
             trim(collect=False)
@@ -249,12 +252,12 @@ def parts(rows: list[int], accumulate: int, rank: int = 0, ranks: int = 1) -> li
     return [(part or rows[:1], len(part) / len(rows)) for part in cut]
 
 
-def check_finite(terms: dict[str, Tensor], step: int, stage: str) -> None:
+def check_finite(terms: dict[str, float], step: int, stage: str) -> None:
     """Raise `RunFailed` for the first term that is NaN or infinite, before it reaches a weight."""
     for name, value in terms.items():
-        if not torch.isfinite(value):
+        if not math.isfinite(value):
             raise RunFailed(
-                f"loss term {name!r} is {float(value)} at step {step} of {stage}",
+                f"loss term {name!r} is {value} at step {step} of {stage}",
                 "lower the learning rate or train in fp32; the last checkpoint is kept",
             )
 
