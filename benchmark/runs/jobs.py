@@ -81,12 +81,13 @@ def run_grid(
 ) -> None:
     """Run cells that have no complete record, in one process or several.
 
-    Where there are fewer dense models to make than processes, this one makes them first, on all cores.
+    Where there are fewer dense models to make than processes, this one makes them first, on all cores of a CPU.
 
     Raises:
         SuiteError: more jobs than cores.
         RunFailed, RunCancelled: as of `run_cells`.
     """
+    from benchmark.common.device import device
     from benchmark.runs.runner import check_inputs, opened, run_cells
 
     check_jobs(jobs)
@@ -104,7 +105,7 @@ def run_grid(
     contexts = opened(cells, store, folder, watch, keep)
     for cell in cells:
         check_inputs(cell, store, contexts.of(cell))
-    if len(teachers) < jobs:
+    if len(teachers) < jobs and device().type == "cpu":
         with suppress(RunFailed):  # its record says so; the cells of other teachers go on
             own = [teacher for teacher in teachers if teacher.suite == store.suite]
             run_cells(own, store, folder, watch, timed=timed)
