@@ -255,4 +255,4 @@ class Setting:
     @property
     def short(self) -> bool:
         """Whether stages take a few hundred steps instead of the papers' tens of thousands."""
-        return self.scale in ("quick", "small")
+        return self.scale in ("quick", "small", "medium")

@@ -11,9 +11,9 @@ from vtrans.errors import SuiteError, did_you_mean
 from vtrans.methods.agnostic import CoFiAgnostic, VTransAgnostic
 from vtrans.methods.base import Method
 from vtrans.methods.decoder import FasterVTransLLM, FasterVTransLLMLoRA
-from vtrans.methods.dense import Dense
+from vtrans.methods.dense import Dense, DenseLonger
 from vtrans.methods.family import VTransFamily
-from vtrans.methods.vtrans import FasterVTrans, FastVTrans, VTrans, VTransTotal
+from vtrans.methods.vtrans import FasterVTrans, FastVTrans, FastVTransLong, VTrans, VTransTotal
 from vtrans.selectors import SelectorSpec
 
 
@@ -44,11 +44,13 @@ def registered(*methods: type[Method]) -> dict[str, type[Method]]:
 
 METHODS = registered(
     Dense,
+    DenseLonger,
     Random,
     Magnitude,
     CoFi,
     VTrans,
     FastVTrans,
+    FastVTransLong,
     FasterVTrans,
     DistilBert,
     TinyBert,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.grid.presets import glue, llm, lm, mlm, squad
+from benchmark.grid.presets import glue, llm, lm, mlm, search, squad
 from benchmark.grid.presets.base import Preset
 from vtrans.errors import SuiteError, did_you_mean
 
@@ -43,6 +43,12 @@ SUITES = {
     ),
     "embeddings": _beside_glue(
         "VTrans with embeddings pruned against CoFi without, at equal shares of all parameters", glue.EMBEDDINGS
+    ),
+    "search": Suite(
+        "rates of each method, by as many trials, on rows held out of train: --split dev",
+        {"medium": _GLUE.presets["medium"]},
+        {"medium": search.SEARCH},
+        home="glue",
     ),
     "mlm": _own("masked language modelling: encoders pruned on text, without a task", mlm),
     "agnostic": _beside_glue("tasks of GLUE on encoders that were pruned on text, in the suite `mlm`", glue.AGNOSTIC),

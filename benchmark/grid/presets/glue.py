@@ -66,6 +66,27 @@ def _small(task: str) -> Schedules:
     )
 
 
+def _medium(task: str) -> Schedules:
+    """Dense models trained to their end, and the same passes for all methods: see docs/protocol.md."""
+    if task in _SMALL_DATA:
+        batch, finetune, prune, recover, rate = 32, 500, 300, 600, 1e-4
+    elif task == "sst2":
+        batch, finetune, prune, recover, rate = 128, 1050, 400, 800, 2e-4
+    else:
+        batch, finetune, prune, recover, rate = 64, 600, 300, 600, 2e-4
+    pruning = Schedule(steps=prune, batch=batch, lr=6e-4)
+    recovery = replace(pruning, steps=recover)
+    return Schedules(
+        finetune=Schedule(steps=finetune, batch=batch, lr=rate, warmup=0.1),
+        prune=pruning,
+        recover=recovery,
+        fast_prune=replace(pruning, steps=prune // 4),
+        fast_recover=replace(recovery, steps=recover // 4),
+        tokens=Schedule(steps=recover, batch=batch, lr=5e-5, warmup=0.1),
+        token_search=Schedule(steps=prune // 2, batch=batch, lr=5e-5),
+    )
+
+
 _JOINT_EPOCHS = {"mrpc": 10, "qnli": 5, "mnli": 3, "sst2": 10}  # Infor-Coef's table 5
 
 
@@ -106,6 +127,16 @@ _PRESETS = (
         schedules=_small,
     ),
     Preset(
+        name="medium",
+        summary="MiniLM-L6 on GLUE, dense models trained to their end, three seeds: nights on two cores, or a GPU",
+        model="minilm-l6",
+        tasks=GLUE,
+        seeds=(0, 1, 2),
+        evaluation_precision="fp32",
+        max_length=128,
+        schedules=_medium,
+    ),
+    Preset(
         name="paper",
         summary="BERT-base on GLUE with the papers' schedules, for a GPU",
         model="bert-base",
@@ -129,4 +160,15 @@ PRESETS = (
     ),
 )
 SMALL_ROWS = ROWS + STUDENT_ROWS + TOKEN_ROWS
-GRID = {preset.name: QUICK_ROWS if preset.name == "quick" else SMALL_ROWS for preset in PRESETS}
+SIZES = (40, 60, 80, 90, 95)
+MEDIUM_ROWS = (
+    "dense",
+    "dense-longer",
+    *(f"{method}-s{size}" for method in ("random", "magnitude", "CoFi", "VTrans") for size in SIZES),
+    "Fast-VTrans-long-s60",
+    "Fast-VTrans-s60",
+    "Faster-VTrans-s60",
+    *TOKEN_ROWS,
+)
+_OWN_ROWS = {"quick": QUICK_ROWS, "medium": MEDIUM_ROWS}
+GRID = {preset.name: _OWN_ROWS.get(preset.name, SMALL_ROWS) for preset in PRESETS}
