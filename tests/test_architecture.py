@@ -30,7 +30,17 @@ ORDER = {
         "methods",
         "api",
     ],
-    "baselines": ["parts", "cofi", "distilbert", "infor_coef", "one_shot", "power_bert", "tinybert", "transkimmer"],
+    "baselines": [
+        "parts",
+        "cofi",
+        "distilbert",
+        "infor_coef",
+        "one_shot",
+        "fisher",
+        "power_bert",
+        "tinybert",
+        "transkimmer",
+    ],
     "benchmark": [
         "common",
         "measure",

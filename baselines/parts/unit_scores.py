@@ -33,12 +33,12 @@ def _head_norms(model: Any, block: "Block") -> "Tensor":
 
 def _norms(model: Any, into: tuple[str, ...], out: str, units: int, parts: int = 1) -> "Tensor":
     """Squared norm of what leads into each unit and out of it, `(units,)`."""
-    rows = [_weight(model, path).square().sum(1).view(parts, units, -1).sum((0, 2)) for path in into]
-    columns = _weight(model, out).square().sum(0).view(units, -1).sum(1)
+    rows = [weight_of(model, path).square().sum(1).view(parts, units, -1).sum((0, 2)) for path in into]
+    columns = weight_of(model, out).square().sum(0).view(units, -1).sum(1)
     return sum(rows, columns).cpu()
 
 
-def _weight(model: Any, path: str) -> "Tensor":
+def weight_of(model: Any, path: str) -> "Tensor":
     """Weight of a Linear, or of a Conv1D as if it were one, `(outputs, inputs)`."""
     from vtrans.pruning.surgery import shape_of
 

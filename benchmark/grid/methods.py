@@ -2,6 +2,7 @@
 
 from baselines.cofi import CoFi, CoFiFamily, CoFiLayersTotal
 from baselines.distilbert import DistilBert
+from baselines.fisher import Fisher, FisherRecovered
 from baselines.infor_coef import InforCoef, InforCoefNoEntropy, InforCoefNoNorm, InforCoefSkim
 from baselines.one_shot import Magnitude, Random
 from baselines.power_bert import PowerBert
@@ -47,6 +48,8 @@ METHODS = registered(
     DenseLonger,
     Random,
     Magnitude,
+    Fisher,
+    FisherRecovered,
     CoFi,
     VTrans,
     FastVTrans,

@@ -71,7 +71,7 @@ def _medium(task: str) -> Schedules:
     if task in _SMALL_DATA:
         batch, finetune, prune, recover, rate = 32, 500, 300, 600, 1e-4
     elif task == "sst2":
-        batch, finetune, prune, recover, rate = 128, 1050, 400, 800, 2e-4
+        batch, finetune, prune, recover, rate = 128, 1050, 400, 800, 1e-4
     else:
         batch, finetune, prune, recover, rate = 64, 600, 300, 600, 2e-4
     pruning = Schedule(steps=prune, batch=batch, lr=6e-4)
@@ -168,6 +168,7 @@ MEDIUM_ROWS = (
     "Fast-VTrans-long-s60",
     "Fast-VTrans-s60",
     "Faster-VTrans-s60",
+    *(f"{method}-s{size}" for method in ("Fisher", "Fisher-recovered") for size in (60, 80, 95)),
     *TOKEN_ROWS,
 )
 _OWN_ROWS = {"quick": QUICK_ROWS, "medium": MEDIUM_ROWS}

@@ -1,0 +1,134 @@
+"""Fisher: gradients of masks, the search under a budget, rearrangement, and scales by least squares."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import FAMILIES, tiny_bert, tiny_examples
+
+from baselines.fisher import Fisher, FisherRecovered, SearchMasks, search
+from baselines.parts.mask_gradients import draw_rows, mask_gradients, rearranged
+from baselines.parts.reconstruction import solve, tuned
+from vtrans.anatomy import anatomy_of
+from vtrans.data.examples import inputs_of
+from vtrans.methods.base import CompressionState
+from vtrans.pruning.masking import apply_masks
+from vtrans.pruning.masks import Masks
+from vtrans.pruning.size import Size
+from vtrans.settings import Budget, Schedule
+from vtrans.teaching.teacher import Teacher
+from vtrans.training.loop import RunContext
+
+SCHEDULE = Schedule(steps=3, batch=8, lr=1e-3, precision="fp32")
+
+
+def big_enough():
+    return tiny_bert(hidden_size=48, intermediate_size=256)
+
+
+def new_state() -> CompressionState:
+    return CompressionState(Teacher(big_enough()), tiny_examples(), 0, RunContext())
+
+
+def test_gradients_are_those_of_each_row():
+    model, rows = big_enough(), tiny_examples()
+    found = mask_gradients(model, rows, [[0, 1, 2]])
+    anatomy = anatomy_of(model)
+    for row in range(3):
+        heads = [torch.ones(n, requires_grad=True) for n in anatomy.heads]
+        ones = Masks.dense(anatomy)
+        with apply_masks(model, ones) as masking:
+            layers = ones.attention_layer
+            masking.masks = Masks.of(ones.hidden, heads, ones.ffn, layers, layers)
+            grads = torch.autograd.grad(model(**inputs_of(rows.batch([row]))).loss, heads)
+        for layer, grad in enumerate(grads):
+            torch.testing.assert_close(found.heads[layer][row], grad, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("sparsity", [0.3, 0.6, 0.8])
+@pytest.mark.parametrize("quantity", ["parameters", "macs"])
+def test_reaches_its_size(sparsity, quantity):
+    state = new_state()
+    budget = Budget(sparsity, quantity)
+    small = Fisher(budget, SearchMasks(budget, samples=16)).compress(state)
+    sizes = [Size.of(m) for m in (small, state.teacher.model)]
+    if quantity == "parameters":
+        assert 1 - float(sizes[0].parameters(sizes[0].dense) / sizes[1].parameters(sizes[1].dense)) == pytest.approx(
+            sparsity, abs=0.01
+        )
+    assert all(anatomy_of(small).heads) and all(anatomy_of(small).ffn)
+    assert state.report["pruning"]["tuned_sublayers"] >= 0
+
+
+def test_recovery_trains_what_the_search_left():
+    state = new_state()
+    budget = Budget(0.5)
+    small = FisherRecovered(budget, SearchMasks(budget, samples=16), recover=SCHEDULE).compress(state)
+    assert anatomy_of(small).hidden == 48
+    assert {"0-searchmasks", "1-tunemasks", "2-materialise", "3-recover"} == set(state.report["seconds"])
+
+
+@given(st.integers(0, 10**6), st.floats(0.2, 0.8))
+@settings(max_examples=15, deadline=None)
+def test_the_search_keeps_no_less_than_equal_shares(seed, sparsity):
+    torch.manual_seed(seed)
+    size = Size.of(big_enough())
+    heads, ffn = [torch.rand(4) for _ in range(3)], [torch.rand(256) / 16 for _ in range(3)]
+    masks = search(Budget(sparsity), size, heads, ffn)
+    kept = [m.sum() for m in (*masks.heads, *masks.ffn)]
+    assert all(kept)
+    for importance, mask in zip(heads + ffn, (*masks.heads, *masks.ffn), strict=True):
+        # Within a layer the kept ones are the most important ones.
+        assert importance[mask != 0].min() >= importance[mask == 0].max() if (mask == 0).any() else True
+
+
+@given(st.integers(0, 10**6), st.integers(1, 9))
+@settings(max_examples=40, deadline=None)
+def test_rearranging_keeps_the_number_and_never_hurts(seed, kept):
+    torch.manual_seed(seed)
+    gradients = torch.randn(6, 10)
+    keep = torch.zeros(10, dtype=torch.bool)
+    keep[gradients.square().sum(0).argsort(descending=True)[:kept]] = True
+    better = rearranged(keep, gradients)
+    assert int(better.sum()) == kept
+
+    def harm(mask):
+        return gradients[:, ~mask].sum(1).square().sum()
+
+    assert harm(better) <= harm(keep) * (1 + 1e-5)
+
+
+def test_two_units_that_cancel_are_pruned_together():
+    gradients = torch.tensor([[1.0, -1.0, 0.9]])
+    assert rearranged(torch.tensor([False, True, False]), gradients).tolist() == [False, False, True]
+
+
+def test_scales_bring_back_what_a_copy_of_a_unit_did():
+    model, rows = big_enough(), tiny_examples()
+    layer = model.bert.encoder.layer[0]
+    with torch.no_grad():  # unit 1 does what unit 0 does
+        for tensor in (layer.intermediate.dense.weight, layer.intermediate.dense.bias):
+            tensor[1] = tensor[0]
+        layer.output.dense.weight[:, 1] = layer.output.dense.weight[:, 0]
+    masks = Masks.dense(anatomy_of(model))
+    masks.ffn[0][1] = 0.0
+    scaled, count = tuned(model.eval(), rows, draw_rows(rows, 64, 0), masks)
+    assert count == 1
+    assert float(scaled.ffn[0][0]) == pytest.approx(2.0, abs=0.15)  # the ridge pulls it towards 1
+    assert float(scaled.ffn[0][1]) == 0.0
+    others = torch.cat([scaled.ffn[0][2:], *scaled.ffn[1:], *scaled.heads])
+    torch.testing.assert_close(others, torch.ones_like(others), atol=0.1, rtol=0)
+
+
+def test_an_ill_posed_system_changes_nothing():
+    assert solve(torch.eye(2, dtype=torch.float64), torch.tensor([50.0, 1.0], dtype=torch.float64), 1) is None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_gradients(family):
+    make = FAMILIES[family]
+    model = make()
+    if "Classification" not in type(model).__name__:
+        pytest.skip("its rows carry no labels here")
+    found = mask_gradients(model, tiny_examples(), [[0, 1]])
+    assert all(g.abs().sum() > 0 for g in (*found.heads, *found.ffn))
