@@ -48,6 +48,7 @@ ORDER = {
         "models",
         "grid",
         "records",
+        "statistics",
         "runs",
         "reports",
         "commands",

@@ -24,7 +24,7 @@ def test_committed_tables_are_what_the_records_give(folder):
     preset, suite = folder.parent.name, folder.name
     store = Store(ROOT / "results", suite, preset)
     built = tables.build(store, tables.recorded_cells(store, suite, preset))
-    assert tables.markdown(suite, preset, built) == (folder / "table.md").read_text()
+    assert tables.markdown(suite, preset, built, tables.loader(store.root)) == (folder / "table.md").read_text()
     assert tables.csv_text(built) == (folder / "table.csv").read_text()
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 from tabulate import tabulate
@@ -17,108 +16,15 @@ from benchmark.grid.cells import Cell, plan
 from benchmark.grid.suites import get_preset, get_suite
 from benchmark.records.schema import REGIMES, Outcome, Record
 from benchmark.records.store import Store
+from benchmark.reports import differences
+from benchmark.reports.rows import MISSING, SeedStats, TableRow, table_rows
+from benchmark.statistics.comparison import Load, loader
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.metrics import digits
 from benchmark.tasks.registry import TASKS, get_task
 from vtrans.errors import SuiteError
 
-MISSING = "–"
 SHARES = ("encoder", "all")  # denominators of the parameters kept
-REFERENCES = ("VTrans", "VTrans-total", "VTrans-agnostic")
-
-
-@dataclass(frozen=True)
-class SeedStats:
-    """A number over seeds."""
-
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean over seeds."""
-        return mean(self.values)
-
-    @property
-    def deviation(self) -> float | None:
-        """Sample standard deviation over seeds; None with one seed."""
-        return stdev(self.values) if len(self.values) > 1 else None
-
-    def text(self, digits: int, suffix: str = "", spread: bool = False) -> str:
-        """Formatted mean, with `± deviation` where asked for and there is one."""
-        deviation = f" ± {self.deviation:.{digits}f}" if spread and self.deviation is not None else ""
-        return f"{self.mean:.{digits}f}{suffix}{deviation}"
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """One row of a table: the records of one method at one size on one task, over seeds.
-
-    `dense` and `reference` are the records of the dense row, and of VTrans at the same sparsity, with the
-    same seeds; either may be empty.
-    """
-
-    row: str
-    records: tuple[Record, ...]
-    dense: tuple[Record, ...]
-    reference: tuple[Record, ...]
-    expected: int
-
-    @property
-    def label(self) -> str:
-        """Row name; a dagger marks a row that lacks seeds."""
-        return self.row if len(self.records) >= self.expected else f"{self.row} †"
-
-    def over(self, function: Callable[[Outcome], float | None]) -> SeedStats | None:
-        """`function` of each seed's outcome; None where no record has it."""
-        found = [function(r.outcome) for r in self.records if r.outcome is not None]
-        values = tuple(value for value in found if value is not None)
-        return SeedStats(values) if values else None
-
-    def metric(self, name: str) -> SeedStats | None:
-        """A metric over seeds; None where no record has it."""
-        values = tuple(r.outcome.metrics[name] for r in self.records if r.outcome and name in r.outcome.metrics)
-        return SeedStats(values) if values else None
-
-    def cost(self, against: tuple[Record, ...]) -> SeedStats | None:
-        """Ratio of training wall-clock to that of `against`, seed by seed, where both ran on machines of one kind."""
-        base = {(r.seed, _kind_of_machine(r)): sum(r.outcome.seconds.values()) for r in against if r.outcome}
-        pairs = [
-            (sum(r.outcome.seconds.values()), base[r.seed, _kind_of_machine(r)])
-            for r in self.records
-            if r.outcome and base.get((r.seed, _kind_of_machine(r)))
-        ]
-        return SeedStats(tuple(a / b for a, b in pairs)) if pairs else None
-
-
-def _kind_of_machine(record: Record) -> tuple[object, ...]:
-    """What has to be the same where seconds are compared."""
-    hardware = record.provenance.hardware
-    return tuple(hardware.get(name) for name in ("processor", "threads", "gpu"))
-
-
-def table_rows(
-    records: dict[Cell, Record], cells: Sequence[Cell], teachers: dict[Cell, Record] | None = None
-) -> list[TableRow]:
-    """Rows of one task, in the order of the cells; those without any record are kept, and show as missing.
-
-    `teachers` are the records of the dense cells that the cells start from, which may be those of another suite.
-    """
-    by_row: dict[str, list[Record]] = {cell.row: [] for cell in cells}
-    dense: dict[str, list[Record]] = {cell.row: [] for cell in cells}
-    for cell in cells:
-        by_row[cell.row] += [records[cell]] if cell in records else []
-        dense[cell.row] += [teachers[cell.teacher]] if teachers and cell.teacher in teachers else []
-    seeds = len(cells[0].preset.seeds) if cells else 0
-    return [
-        TableRow(row, tuple(found), tuple(dense[row]), tuple(_reference(row, by_row)), seeds)
-        for row, found in by_row.items()
-    ]
-
-
-def _reference(row: str, by_row: dict[str, list[Record]]) -> list[Record]:
-    """Records of VTrans at the same sparsity: of the plain one, or of the suite's own."""
-    size = row.rpartition("-s")[2]
-    return next((by_row[n] for n in (f"{name}-s{size}" for name in REFERENCES) if n in by_row), [])
 
 
 def metrics_of(task: str, table: Sequence[TableRow]) -> list[str]:
@@ -191,6 +97,13 @@ LEGEND = (
 )
 
 
+RANKS = (
+    "Of rows of one size that all tasks have which compare three or more; equal scores share a rank. P(better than "
+    "random): the share of pairs of runs, one of the row and one of random units, in which the row's does better, mean "
+    "over tasks. Intervals over seeds, drawn anew within each task."
+)
+
+
 def notes(task: str, records: Sequence[Record], teachers: Sequence[Record] = ()) -> str:
     """What the numbers of a task stand on: model, data, n, seeds, machine, and what the teachers took."""
     if not records:
@@ -235,14 +148,19 @@ def grid(task: str, table: Sequence[TableRow]) -> tuple[list[str], list[list[str
     return heads, [[row.label, *(column.cell(row) for column in found)] for row in table]
 
 
-def markdown(suite: str, preset: str, tables: dict[str, list[TableRow]]) -> str:
-    """All tasks as one markdown document."""
+def markdown(suite: str, preset: str, tables: dict[str, list[TableRow]], load: Load) -> str:
+    """All tasks as one markdown document; `load` reads the predictions of a record."""
     parts = [f"# {suite}, {preset}: {get_preset(preset, suite).summary}", LEGEND]
     for task, table in tables.items():
         heads, rows = grid(task, table)
         records = [r for line in table for r in line.records]
         about = notes(task, records, table[0].dense)
         parts += [f"## {task}", about, tabulate(rows, heads, "github", disable_numparse=True)]
+    parts += ["# Differences", differences.ABOUT]
+    for task, table in tables.items():
+        parts += [f"## {task}: differences", differences.section(task, table, load)]
+    if places := differences.ranks(tables):
+        parts += ["# Ranks over tasks", RANKS, places]
     return "\n\n".join(parts) + "\n"
 
 
@@ -360,7 +278,8 @@ def write(store: Store, preset: str, cells: Sequence[Cell]) -> list[Path]:
     """Write `table.md`, `table.csv` and `table.tex` (`table-dev.*` for held-out rows) and return their paths."""
     tables = build(store, cells)
     name = "table" if cells[0].split == "validation" else f"table-{cells[0].split}"
-    texts = {"md": markdown(cells[0].suite, preset, tables), "csv": csv_text(tables), "tex": latex(tables)}
+    text = markdown(cells[0].suite, preset, tables, loader(store.root))
+    texts = {"md": text, "csv": csv_text(tables), "tex": latex(tables)}
     paths = [store.folder / f"{name}.{suffix}" for suffix in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         write_atomically(path, text)

@@ -69,12 +69,12 @@ def _small(task: str) -> Schedules:
 def _medium(task: str) -> Schedules:
     """Dense models trained to their end, and the same passes for all methods: see docs/protocol.md."""
     if task in _SMALL_DATA:
-        batch, finetune, prune, recover, rate = 32, 500, 300, 600, 1e-4
+        batch, finetune, prune, recover, rate, recovery_rate = 32, 500, 300, 600, 1e-4, 3e-4
     elif task == "sst2":
-        batch, finetune, prune, recover, rate = 128, 1050, 400, 800, 1e-4
+        batch, finetune, prune, recover, rate, recovery_rate = 128, 1050, 400, 800, 1e-4, 6e-4
     else:
-        batch, finetune, prune, recover, rate = 64, 600, 300, 600, 2e-4
-    pruning = Schedule(steps=prune, batch=batch, lr=6e-4)
+        batch, finetune, prune, recover, rate, recovery_rate = 64, 600, 300, 600, 2e-4, 4e-4
+    pruning = Schedule(steps=prune, batch=batch, lr=recovery_rate)
     recovery = replace(pruning, steps=recover)
     return Schedules(
         finetune=Schedule(steps=finetune, batch=batch, lr=rate, warmup=0.1),

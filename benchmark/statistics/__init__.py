@@ -1,0 +1,1 @@
+"""Intervals of what tables and claims compare, from the predictions that records keep."""

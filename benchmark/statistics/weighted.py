@@ -1,0 +1,86 @@
+"""Metrics of many resamples at once: each example weighs as often as it was drawn."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Array = np.ndarray
+
+
+def _share(hits: Array, weights: Array) -> Array:
+    return np.asarray(100 * (weights @ hits.T) / weights.sum(1, keepdims=True))
+
+
+def _accuracy(guess: Array, truth: Array, weights: Array) -> Array:
+    return _share((guess == truth).astype(float), weights)
+
+
+def _confusion(guess: Array, truth: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
+    """Weights of true positives, false positives, false negatives and true negatives, `(resamples, seeds)` each."""
+    told, true = guess == 1, truth == 1
+    cells = (told & true, told & ~true, ~told & true, ~told & ~true)
+    tp, fp, fn, tn = (np.asarray(weights @ cell.T.astype(float)) for cell in cells)
+    return tp, fp, fn, tn
+
+
+def _f1(guess: Array, truth: Array, weights: Array) -> Array:
+    tp, fp, fn, _ = _confusion(guess, truth, weights)
+    return 200 * tp / np.maximum(2 * tp + fp + fn, 1e-12)
+
+
+def _matthews(guess: Array, truth: Array, weights: Array) -> Array:
+    tp, fp, fn, tn = _confusion(guess, truth, weights)
+    below = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return np.where(below > 0, 100 * (tp * tn - fp * fn) / np.maximum(below, 1e-12), 0.0)
+
+
+def _pearson(guess: Array, truth: Array, weights: Array) -> Array:
+    share = weights / weights.sum(1, keepdims=True)
+    mean, middle = share @ guess.T, (share @ truth)[:, None]
+    spread = share @ (guess**2).T - mean**2
+    width = (share @ truth**2)[:, None] - middle**2
+    together = share @ (guess * truth).T - mean * middle
+    below = np.sqrt(np.maximum(spread, 0) * np.maximum(width, 0))
+    return np.where(below > 1e-12, 100 * together / np.maximum(below, 1e-12), 0.0)
+
+
+def _spearman(guess: Array, truth: Array, weights: Array) -> Array:
+    """Pearson's of the ranks in the whole sample: a resample has nearly the same ones."""
+    from scipy.stats import rankdata
+
+    return _pearson(rankdata(guess, axis=1), rankdata(truth), weights)
+
+
+FROM_GUESSES: dict[str, Callable[[Array, Array, Array], Array]] = {
+    "accuracy": _accuracy,
+    "f1": _f1,
+    "matthews_correlation": _matthews,
+    "pearson": _pearson,
+    "spearman": _spearman,
+}
+
+
+def metric_of(name: str, arrays: list[dict[str, Array]], values: list[float]) -> Callable[[Array], Array] | None:
+    """A metric as a function of the weights of examples.
+
+    Args:
+        name: of the metric.
+        arrays: predictions of each seed, as a record keeps them.
+        values: the metric that each record gives.
+
+    Returns:
+        From weights `(resamples, examples)` to values `(resamples, seeds)`; None where the arrays do not hold it.
+    """
+    if all(name in each for each in arrays):
+        scores = np.stack([each[name].astype(float) for each in arrays])
+        scale = np.array(values) / np.maximum(scores.mean(1), 1e-12)  # hits, or shares, into percent
+        return lambda weights: (weights @ scores.T) / weights.sum(1, keepdims=True) * scale
+    if name == "perplexity" and all("nll" in each for each in arrays):
+        nll = np.stack([each["nll"].astype(float) for each in arrays])
+        per_token = np.log(values) / nll.mean(1)
+        return lambda weights: np.exp((weights @ nll.T) / weights.sum(1, keepdims=True) * per_token)
+    if name in FROM_GUESSES and all({"prediction", "reference"} <= set(each) for each in arrays):
+        guess = np.stack([each["prediction"] for each in arrays]).astype(float)
+        truth = arrays[0]["reference"].astype(float)
+        return lambda weights: FROM_GUESSES[name](guess, truth, weights)
+    return None

@@ -1,0 +1,67 @@
+"""Intervals cover what they should, and nothing is made of one seed."""
+
+import numpy as np
+import pytest
+
+from benchmark.statistics.intervals import adjusted, bootstrap, over_seeds
+from benchmark.statistics.ranks import mean_ranks, probability_of_improvement
+
+
+def hits(shares: np.ndarray, generator: np.random.Generator, examples: int):
+    found = (generator.random((len(shares), examples)) < shares[:, None]).astype(float)
+    return lambda weights: 100 * (weights @ found.T) / weights.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_covers_the_true_mean_as_often_as_it_says(seeds):
+    covered = 0
+    for trial in range(60):
+        generator = np.random.default_rng(trial)
+        shares = np.full(seeds, 0.8)
+        found = bootstrap(hits(shares, generator, 400), None, seeds, 400)
+        covered += found.low <= 80 <= found.high
+    assert covered >= 52  # of 60; 57 are expected
+
+
+def test_differing_seeds_widen_the_interval():
+    generator = np.random.default_rng(0)
+    same = bootstrap(hits(np.array([0.8, 0.8, 0.8]), generator, 2000), None, 3, 2000)
+    apart = bootstrap(hits(np.array([0.7, 0.8, 0.9]), generator, 2000), None, 3, 2000)
+    assert apart.high - apart.low > 3 * (same.high - same.low)
+    # The deviation of the mean of three seeds that are 10 apart is 5.8: the interval is about as wide as it says.
+    assert (apart.high - apart.low) / 3.92 == pytest.approx(5.8, rel=0.35)
+
+
+def test_a_paired_difference_is_narrower_than_two_intervals():
+    generator = np.random.default_rng(0)
+    common = generator.random((1, 800))
+    ours, theirs = ((common < share).astype(float) for share in (0.82, 0.80))
+
+    def of(found):
+        return lambda weights: 100 * (weights @ found.T) / weights.sum(1, keepdims=True)
+
+    paired, alone = bootstrap(of(ours), of(theirs), 1, 800), bootstrap(of(ours), None, 1, 800)
+    assert paired.high - paired.low < 0.6 * (alone.high - alone.low)
+    assert paired.excludes_zero
+    assert bootstrap(of(ours), of(ours), 1, 800).p == 1.0
+
+
+def test_one_seed_has_no_interval_over_seeds():
+    assert not over_seeds([3.0]).known
+    assert over_seeds([3.0]).text() == "3.0"
+    assert not probability_of_improvement([[1.0]], [[0.0]]).known
+    three = over_seeds([1.0, 2.0, 3.0])
+    assert three.low < 0 < three.high and three.text(sign=True).startswith("+2.0 [")
+
+
+def test_ranks_and_improvement():
+    clear = [[[9.0, 9.1, 9.2], [5.0, 5.1, 5.2], [1.0, 1.1, 1.2]]] * 2
+    assert [r.value for r in mean_ranks(clear)] == [1.0, 2.0, 3.0]
+    assert probability_of_improvement([t[0] for t in clear], [t[1] for t in clear]).value == 1.0
+    even = probability_of_improvement([[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0]])
+    assert even.value == 0.5 and even.low < 0.5 < even.high
+
+
+def test_more_comparisons_ask_for_more():
+    assert adjusted([0.01, None, 0.04]) == pytest.approx([0.02, None, 0.04])
+    assert adjusted([None]) == [None]
