@@ -71,7 +71,7 @@ def _medium(task: str) -> Schedules:
     if task in _SMALL_DATA:
         batch, finetune, prune, recover, rate, recovery_rate = 32, 500, 300, 600, 1e-4, 3e-4
     elif task == "sst2":
-        batch, finetune, prune, recover, rate, recovery_rate = 128, 1050, 400, 800, 1e-4, 6e-4
+        batch, finetune, prune, recover, rate, recovery_rate = 128, 1050, 400, 800, 2e-4, 6e-4
     else:
         batch, finetune, prune, recover, rate, recovery_rate = 64, 600, 300, 600, 2e-4, 4e-4
     pruning = Schedule(steps=prune, batch=batch, lr=recovery_rate)
