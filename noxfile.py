@@ -110,6 +110,13 @@ def ablations(session: nox.Session) -> None:
 
 
 @nox.session
+def claims(session: nox.Session) -> None:
+    """Say of each claim of the papers what the committed records say, and write results/claims.md."""
+    install(session)
+    session.run("vtrans-bench", "claims", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure the suite's own costs as ratios, in turns in one process, and write them to results/bench."""
     install(session)

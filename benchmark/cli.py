@@ -247,6 +247,22 @@ def paper(
 
 
 @app.command()
+def claims(
+    preset: Annotated[str, typer.Option(help="preset whose records are asked; by default what each claim names")] = "",
+    results: Results = Path("results"),
+) -> None:
+    """Say of each claim of the papers what the records say: supported, contradicted, inconclusive or not run."""
+    from benchmark.grid.suites import get_preset
+    from benchmark.reports.claims import declared, page, verdicts
+
+    if preset:
+        get_preset(preset)
+    path = page.write(verdicts.judge(declared.load(), results, preset), results)
+    echo(path.read_text(encoding="utf-8"))
+    echo(f"written: {path}")
+
+
+@app.command()
 def probe(
     runs: Annotated[list[Path], typer.Argument(help="records of one pruned row, one per seed")],
     data_dir: DataDir = None,

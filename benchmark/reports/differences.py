@@ -75,7 +75,7 @@ def section(task: str, table: Sequence[TableRow], load: Load) -> str:
         ]
         for line in lines(task, table, load)
     ]
-    return tabulate(rows, heads, "github", disable_numparse=True)
+    return str(tabulate(rows, heads, "github", disable_numparse=True))
 
 
 def _text(found: Interval | None, places: int, sign: bool) -> str:
@@ -93,7 +93,7 @@ def ranks(tables: dict[str, list[TableRow]]) -> str:
     parts = [_rank_lines(size, scores) for size in sizes]
     rows = [line for part in parts for line in part]
     heads = ["size", "method", "tasks", "mean rank [95 %]", "P(better than random) [95 %]"]
-    return tabulate(rows, heads, "github", disable_numparse=True) if rows else ""
+    return str(tabulate(rows, heads, "github", disable_numparse=True)) if rows else ""
 
 
 def _scores(task: str, table: Sequence[TableRow]) -> dict[str, list[float]]:

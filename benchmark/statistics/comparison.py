@@ -30,19 +30,26 @@ def loader(root: Path) -> Load:
     return load
 
 
-def score(metric: str, records: Sequence[Record], load: Load) -> Interval | None:
+def score(metric: str, records: Sequence[Record], load: Load, null: float = 0.0) -> Interval | None:
     """A row's mean over seeds; None where no record has the metric."""
     found = {r.seed: r for r in records if r.outcome and metric in r.outcome.metrics}
     if not found:
         return None
     ours = _statistic(metric, list(found.values()), load)
     if ours is None:
-        return over_seeds([_value(record, metric) for record in found.values()])
-    return bootstrap(*ours[:1], None, len(found), ours[1])
+        return over_seeds([_value(record, metric) for record in found.values()], null)
+    return bootstrap(ours[0], None, len(found), ours[1], null)
 
 
-def difference(metric: str, ours: Sequence[Record], theirs: Sequence[Record], load: Load) -> Interval | None:
-    """Ours less theirs, seed by seed; None without a common seed.
+def difference(
+    metric: str,
+    ours: Sequence[Record],
+    theirs: Sequence[Record],
+    load: Load,
+    null: float = 0.0,
+    ratio: bool = False,
+) -> Interval | None:
+    """Ours less theirs, or over theirs, seed by seed; None without a common seed. Its `p` is of being `null`.
 
     Over seeds and examples where all records keep predictions of the same examples, else over seeds alone.
     """
@@ -53,8 +60,9 @@ def difference(metric: str, ours: Sequence[Record], theirs: Sequence[Record], lo
     pairs = [[each[seed] for seed in seeds] for each in (left, right)]
     found = [_statistic(metric, records, load) for records in pairs]
     if found[0] is None or found[1] is None or found[0][1] != found[1][1]:
-        return over_seeds([_value(a, metric) - _value(b, metric) for a, b in zip(*pairs, strict=True)])
-    return bootstrap(found[0][0], found[1][0], len(seeds), found[0][1])
+        values = [(_value(a, metric), _value(b, metric)) for a, b in zip(*pairs, strict=True)]
+        return over_seeds([a / b if ratio else a - b for a, b in values], null)
+    return bootstrap(found[0][0], found[1][0], len(seeds), found[0][1], null, ratio)
 
 
 def _statistic(metric: str, records: Sequence[Record], load: Load) -> tuple[Statistic, int] | None:

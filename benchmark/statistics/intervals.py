@@ -25,7 +25,7 @@ class Interval:
         low, high: of 95 %; both the value itself where nothing was drawn.
         seeds: that it is a mean of.
         examples: that were drawn; 0 where only seeds were.
-        p: two-sided, of the number being 0; None where that is not asked, or there is no interval.
+        p: two-sided, of the number being 0 or another that was named; None where none was, or there is no interval.
     """
 
     value: float
@@ -52,26 +52,38 @@ class Interval:
         return f"{self.value:{form}}{inside}"
 
 
-def bootstrap(ours: Statistic, theirs: Statistic | None, seeds: int, examples: int, draw: int = 0) -> Interval:
+def bootstrap(
+    ours: Statistic,
+    theirs: Statistic | None,
+    seeds: int,
+    examples: int,
+    null: float = 0.0,
+    ratio: bool = False,
+    draw: int = 0,
+) -> Interval:
     """Interval of a metric's mean over seeds, or of its difference to another model's with the same seeds.
 
     Args:
         ours, theirs: from weights of examples `(resamples, examples)` to values `(resamples, seeds)`; pass None for
             no difference.
         seeds, examples: how many.
+        null: what `p` is of.
+        ratio: whether the quotient is asked for in place of the difference.
         draw: seed of the resampling.
     """
     generator = np.random.default_rng(draw)
     picked = _counts(generator, RESAMPLES, seeds, max(1, seeds - 1)) if seeds > 1 else np.ones((RESAMPLES, 1))
     asked = _counts(generator, RESAMPLES, examples, examples)
-    drawn = ((_against(ours, theirs, asked) * picked).sum(1)) / picked.sum(1)
-    value = float(_against(ours, theirs, np.ones((1, examples))).mean())
+    drawn = ((_against(ours, theirs, asked, ratio) * picked).sum(1)) / picked.sum(1)
+    value = float(_against(ours, theirs, np.ones((1, examples)), ratio).mean())
     low, high = np.percentile(drawn, (50 * (1 - LEVEL), 50 * (1 + LEVEL)))
-    return Interval(value, float(low), float(high), seeds, examples, _two_sided(drawn))
+    return Interval(value, float(low), float(high), seeds, examples, _two_sided(drawn - null))
 
 
-def _against(ours: Statistic, theirs: Statistic | None, weights: np.ndarray) -> np.ndarray:
-    return ours(weights) - (theirs(weights) if theirs else 0.0)
+def _against(ours: Statistic, theirs: Statistic | None, weights: np.ndarray, ratio: bool) -> np.ndarray:
+    if theirs is None:
+        return ours(weights)
+    return ours(weights) / theirs(weights) if ratio else ours(weights) - theirs(weights)
 
 
 def _counts(generator: np.random.Generator, resamples: int, units: int, drawn: int) -> np.ndarray:
@@ -85,7 +97,7 @@ def _two_sided(drawn: np.ndarray) -> float:
     return min(1.0, max(2 * min(below, above), 2 / (len(drawn) + 1)))
 
 
-def over_seeds(values: Sequence[float]) -> Interval:
+def over_seeds(values: Sequence[float], null: float = 0.0) -> Interval:
     """Student's interval of a mean over seeds; none of fewer than two, or of seeds that all say the same."""
     from scipy import stats
 
@@ -95,7 +107,12 @@ def over_seeds(values: Sequence[float]) -> Interval:
         return Interval(value, value, value, len(array), 0, None)
     spread = stats.sem(array)
     low, high = stats.t.interval(LEVEL, len(array) - 1, value, spread)
-    return Interval(value, float(low), float(high), len(array), 0, float(stats.ttest_1samp(array, 0.0).pvalue))
+    return Interval(value, float(low), float(high), len(array), 0, float(stats.ttest_1samp(array, null).pvalue))
+
+
+def over_runs(values: Sequence[float]) -> Interval:
+    """Mean and range of numbers that are exact in each run, such as counts; what has a range has no `p`."""
+    return Interval(float(np.mean(values)), min(values), max(values), len(values), 0, None)
 
 
 def adjusted(values: Sequence[float | None]) -> list[float | None]:

@@ -25,7 +25,7 @@ def _confusion(guess: Array, truth: Array, weights: Array) -> tuple[Array, Array
 
 def _f1(guess: Array, truth: Array, weights: Array) -> Array:
     tp, fp, fn, _ = _confusion(guess, truth, weights)
-    return 200 * tp / np.maximum(2 * tp + fp + fn, 1e-12)
+    return np.asarray(200 * tp / np.maximum(2 * tp + fp + fn, 1e-12))
 
 
 def _matthews(guess: Array, truth: Array, weights: Array) -> Array:

@@ -1,0 +1,1 @@
+"""Claims of papers as data, and what the records say of each."""

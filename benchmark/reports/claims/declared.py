@@ -1,0 +1,136 @@
+"""What a claim says: read from `benchmark/claims/*.toml`, checked against what the suite knows."""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from benchmark.grid.cells import check_row_fits
+from benchmark.grid.rows import parse_row
+from benchmark.grid.suites import get_preset, get_suite
+from benchmark.reports.claims.quantities import METRIC, QUANTITIES
+from benchmark.tasks.registry import get_task
+from vtrans.errors import SuiteError, did_you_mean
+
+FOLDER = Path(__file__).parents[2] / "claims"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Condition(_Strict):
+    """One comparison of a number with a bound, on each of some tasks.
+
+    Attributes:
+        quantity: `metric` for the task's first metric, or a name of `QUANTITIES`.
+        row: row that it is of.
+        against: row that it is compared with; empty for the number itself.
+        relation: of the two: `difference`, or `ratio`.
+        tasks: each is a comparison of its own.
+        at_least, at_most: the bound; one of them.
+        suite: of the row.
+        preset: of both rows; empty for the claim's own.
+    """
+
+    quantity: str
+    row: str
+    against: str = ""
+    relation: Literal["difference", "ratio"] = "difference"
+    tasks: tuple[str, ...] = Field(min_length=1)
+    at_least: float | None = None
+    at_most: float | None = None
+    suite: str = "glue"
+    preset: str = ""
+
+    @property
+    def bound(self) -> float:
+        """The number that it is held to."""
+        found = self.at_least if self.at_least is not None else self.at_most
+        assert found is not None, "a condition has a bound"
+        return found
+
+    @property
+    def upward(self) -> bool:
+        """Whether more is what the claim says."""
+        return self.at_least is not None
+
+    def holds(self, value: float) -> bool:
+        """Whether a number is on the claim's side of the bound, or on it."""
+        return value >= self.bound if self.upward else value <= self.bound
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> "Condition":
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("a condition gives at_least or at_most")
+        return self
+
+    def text(self) -> str:
+        """What is compared, for people."""
+        sign = {"difference": "−", "ratio": "÷"}[self.relation]
+        of = f"{self.row} {sign} {self.against}" if self.against else self.row
+        return f"{self.quantity} of {of} {'≥' if self.upward else '≤'} {self.bound:g}"
+
+
+class Claim(_Strict):
+    """One claim.
+
+    Attributes:
+        id: short name.
+        paper, where: its source.
+        statement: what it says, in words of ours.
+        differs: what of the measured setting is not that of the paper.
+        preset: of its conditions, unless one names another.
+        conditions: all of them have to hold.
+    """
+
+    id: str
+    paper: str
+    where: str
+    statement: str
+    differs: str
+    preset: str = "small"
+    conditions: tuple[Condition, ...] = Field(min_length=1)
+
+
+def load(folder: Path = FOLDER) -> list[Claim]:
+    """All claims, file by file.
+
+    Raises:
+        SuiteError: a file does not fit, or names a row, task, preset or quantity that there is not; says which claim.
+    """
+    claims = [claim for path in sorted(folder.glob("*.toml")) for claim in _read(path)]
+    names = [claim.id for claim in claims]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise SuiteError(f"two claims are called {twice!r}", "rename one")
+    return claims
+
+
+def _read(path: Path) -> list[Claim]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        claims = [Claim.model_validate(item) for item in content.get("claim", [])]
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteError(f"{path} is no TOML ({error})", "mend it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SuiteError(f"{path} does not fit ({where}: {first['msg']})", "mend it") from None
+    for claim in claims:
+        for condition in claim.conditions:
+            try:
+                _check(claim, condition)
+            except SuiteError as error:
+                raise SuiteError(f"claim {claim.id!r} of {path.name}: {error.parts[0]}", error.parts[1]) from None
+    return claims
+
+
+def _check(claim: Claim, condition: Condition) -> None:
+    if condition.quantity != METRIC and condition.quantity not in QUANTITIES:
+        raise did_you_mean("quantity", condition.quantity, [METRIC, *QUANTITIES])
+    get_preset(condition.preset or claim.preset, get_suite(condition.suite).home or condition.suite)
+    for row in filter(None, (condition.row, condition.against)):
+        parse_row(row)
+        for task in condition.tasks:
+            check_row_fits(row, get_task(task))

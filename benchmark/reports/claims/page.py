@@ -1,0 +1,81 @@
+"""The page of claims: a table of verdicts, then each claim with its source, its figures and its command."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from benchmark.common.files import write_atomically
+from benchmark.grid import cost
+from benchmark.grid.cells import Cell
+from benchmark.reports.claims.verdicts import LEVEL, Comparison, Judged
+from benchmark.reports.rows import MISSING
+
+ABOUT = (
+    "What the records of this folder say of what papers say. A comparison of scores rests on a bootstrap over seeds "
+    "and examples where predictions are kept, else on Student's t over seeds. Its p, of the number being the bound, is "
+    f"corrected for all comparisons of scores on this page (Benjamini and Hochberg): below {LEVEL:g} the side of the "
+    "bound decides, else the comparison is inconclusive. A score of one seed without predictions decides nothing. "
+    "Other numbers are exact in each run: they are given with their range over seeds, and decide where all seeds lie "
+    "on one side. One failed comparison contradicts a claim; an inconclusive one leaves it open. No verdict is one on "
+    "the paper's own models: see what differs."
+)
+
+
+def write(judged: Sequence[Judged], folder: Path) -> Path:
+    """Write `claims.md` and return its path."""
+    path = folder / "claims.md"
+    write_atomically(path, markdown(judged))
+    return path
+
+
+def markdown(judged: Sequence[Judged]) -> str:
+    """The page."""
+    rows = [[j.claim.id, j.claim.paper.split(" (")[0], j.claim.statement, f"**{j.verdict}**"] for j in judged]
+    verdicts = [j.verdict for j in judged]
+    counts = ", ".join(f"{verdicts.count(each)} {each}" for each in dict.fromkeys(sorted(verdicts)))
+    head = tabulate(rows, ["claim", "paper", "statement", "verdict"], "github", disable_numparse=True)
+    return "\n\n".join(["# Claims", f"{len(judged)} claims: {counts}.", ABOUT, head, *map(_section, judged)]) + "\n"
+
+
+def _section(judged: Judged) -> str:
+    claim = judged.claim
+    heads = ["comparison", "preset", "task", "found [95 %, or range]", "n", "p, corrected", "verdict"]
+    rows = [_row(each) for each in judged.comparisons]
+    parts = [
+        f"## {claim.id}: {judged.verdict}",
+        f"{claim.statement} {claim.paper}, {claim.where}. Differs here: {claim.differs}.",
+        tabulate(rows, heads, "github", disable_numparse=True),
+        *(f"To be run: `{command}`, {hours:.1f} machine-hours." for command, hours in commands(judged.missing)),
+    ]
+    return "\n\n".join(parts)
+
+
+def _row(each: Comparison) -> list[str]:
+    found = each.found
+    digits = 1 if each.condition.quantity == "metric" and each.condition.relation == "difference" else 3
+    value = MISSING if found is None else found.text(digits, sign=bool(each.condition.against) and digits == 1)
+    p = MISSING if each.p is None else f"{each.p:.3f}"
+    return [each.condition.text(), each.preset, each.task, value, _n(each), p, each.verdict]
+
+
+def _n(each: Comparison) -> str:
+    if each.found is None:
+        return MISSING
+    seeds = f"{each.found.seeds} seeds" if each.found.seeds > 1 else "n = 1"
+    return f"{seeds}, {each.found.examples} examples" if each.found.examples else seeds
+
+
+def commands(missing: Sequence[Cell]) -> list[tuple[str, float]]:
+    """What runs missing cells, and the machine-hours that it is reckoned to take, by suite and preset."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in missing:
+        groups.setdefault((cell.suite, cell.preset.name), []).append(cell)
+    found = []
+    for (suite, preset), cells in groups.items():
+        rows, tasks = (",".join(dict.fromkeys(getattr(c, name) for c in cells)) for name in ("row", "task"))
+        command = f"vtrans-bench run {suite} --preset {preset} --methods {shlex.quote(rows)} --tasks {tasks}"
+        hours = cost.cost(cells).flops / (cells[0].preset.tflops * 1e12) / 3600
+        found.append((command, hours))
+    return found

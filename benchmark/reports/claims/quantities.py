@@ -1,0 +1,37 @@
+"""Numbers of a record that claims are made of, beside the metrics."""
+
+from collections.abc import Callable
+
+from benchmark.records.schema import Outcome
+
+METRIC = "metric"  # the task's first one, with an interval over examples, too
+
+
+def _time(index: int) -> Callable[[Outcome], float | None]:
+    return lambda outcome: outcome.time_speedup(index)
+
+
+def _macs(regime: str) -> Callable[[Outcome], float | None]:
+    return lambda outcome: outcome.macs.speedup(regime)
+
+
+def _size_error(outcome: Outcome) -> float | None:
+    found = outcome.sparsity
+    return 100 * abs(found.real - found.target) if found else None
+
+
+QUANTITIES: dict[str, Callable[[Outcome], float | None]] = {
+    "encoder parameters kept, %": lambda o: 100 * o.parameters.kept("encoder"),
+    "all parameters kept, %": lambda o: 100 * o.parameters.kept("all"),
+    "MACs speed-up, unpadded": _macs("unpadded"),
+    "MACs speed-up, batch": _macs("batch"),
+    "MACs speed-up, sequence": _macs("sequence"),
+    "MACs speed-up, sequence over unpadded": lambda o: o.macs.speedup("sequence") / o.macs.speedup("unpadded"),
+    "time speed-up, batch 1": _time(0),
+    "time speed-up, batch 32": _time(1),
+    "efficiency, batch 32": lambda o: o.efficiency(1),
+    "training FLOPs": lambda o: o.compute.training_flops,
+    "training seconds": lambda o: sum(o.seconds.values()),
+    "distance from the target size, points": _size_error,
+    "tokens in the last layer, %": lambda o: 100 * o.tokens[-1] if o.tokens else None,
+}

@@ -1,0 +1,159 @@
+"""Verdicts: what the records say of each claim, corrected for how many comparisons are made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from benchmark.grid.cells import Cell, plan
+from benchmark.grid.suites import get_suite
+from benchmark.records.schema import Record
+from benchmark.records.store import Store
+from benchmark.reports.claims.declared import Claim, Condition
+from benchmark.reports.claims.quantities import METRIC, QUANTITIES
+from benchmark.reports.differences import metric_of
+from benchmark.statistics.comparison import Load, difference, loader, score
+from benchmark.statistics.intervals import Interval, adjusted, over_runs
+from vtrans.errors import SuiteError
+
+Verdict = Literal["supported", "contradicted", "inconclusive", "not run"]
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A condition on one task.
+
+    Attributes:
+        condition, task, preset: what is compared.
+        found: the number, its `p` of being the bound; None where a row has no record.
+        p: that, corrected for all comparisons.
+        cells: that are missing for it.
+    """
+
+    condition: Condition
+    task: str
+    preset: str
+    found: Interval | None
+    missing: tuple[Cell, ...] = ()
+    p: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of a score by the corrected p and the side of the bound, of another number by the side of all runs."""
+        if self.found is None:
+            return "not run"
+        if self.condition.quantity != METRIC:
+            sides = {self.condition.holds(value) for value in (self.found.low, self.found.high)}
+        else:  # one of a single seed without predictions has no p
+            sides = {self.condition.holds(self.found.value)} if self.p is not None and self.p < LEVEL else {True, False}
+        return "inconclusive" if len(sides) > 1 else "supported" if sides.pop() else "contradicted"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its comparisons."""
+
+    claim: Claim
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """All of its comparisons that were run have to hold; one that fails contradicts it."""
+        found = [each.verdict for each in self.comparisons]
+        of_conditions = [
+            {c.verdict for c in self.comparisons if c.condition == condition} for condition in self.claim.conditions
+        ]
+        if any(each == {"not run"} for each in of_conditions):
+            return "not run"
+        if "contradicted" in found:
+            return "contradicted"
+        return "inconclusive" if "inconclusive" in found else "supported"
+
+    @property
+    def missing(self) -> list[Cell]:
+        """Cells that it wants and that have no record, each once."""
+        return list(dict.fromkeys(cell for each in self.comparisons for cell in each.missing))
+
+
+def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]:
+    """Verdicts of claims on the records under a results folder; `preset` stands for those that claims name.
+
+    Raises:
+        SuiteError: no claim's rows were run.
+    """
+    load, known = loader(root), dict[Cell, Record | None]()
+    found = [
+        [
+            _compare(condition, task, preset or condition.preset or claim.preset, root, load, known)
+            for condition in claim.conditions
+            for task in condition.tasks
+        ]
+        for claim in claims
+    ]
+    if not any(each.found for comparisons in found for each in comparisons):
+        raise SuiteError(f"no claim's rows have records under {root}", _first_command(claims, preset))
+    flat = [each for comparisons in found for each in comparisons]
+    corrected = iter(adjusted([each.found.p if each.found else None for each in flat]))
+    return [
+        Judged(claim, tuple(replace(each, p=next(corrected)) for each in comparisons))
+        for claim, comparisons in zip(claims, found, strict=True)
+    ]
+
+
+def _first_command(claims: Sequence[Claim], preset: str) -> str:
+    first = claims[0].conditions[0]
+    return f"run vtrans-bench run {first.suite} --preset {preset or claims[0].preset} --tasks {first.tasks[0]}"
+
+
+def _compare(
+    condition: Condition, task: str, preset: str, root: Path, load: Load, known: dict[Cell, Record | None]
+) -> Comparison:
+    cells = {row: _cells(condition.suite, preset, row, task, root) for row in (condition.row, condition.against) if row}
+    records = {row: _records(each, root, known) for row, each in cells.items()}
+    ours, theirs = records[condition.row], records.get(condition.against, [])
+    if not ours or (condition.against and not theirs):
+        lacking = tuple(cell for row in cells if not records[row] for cell in cells[row])
+        return Comparison(condition, task, preset, None, lacking)
+    return Comparison(condition, task, preset, _number(condition, task, ours, theirs, load))
+
+
+def _number(condition: Condition, task: str, ours: list[Record], theirs: list[Record], load: Load) -> Interval | None:
+    if condition.quantity == METRIC:
+        metric = metric_of(task)
+        if not condition.against:
+            return score(metric, ours, load, condition.bound)
+        return difference(metric, ours, theirs, load, condition.bound, condition.relation == "ratio")
+    values = _values(condition, ours)
+    if not condition.against:
+        return over_runs(list(values.values())) if values else None
+    others = _values(condition, theirs)
+    pairs = [(values[seed], others[seed]) for seed in values.keys() & others.keys()]
+    if not pairs:
+        return None
+    ratio = condition.relation == "ratio"
+    return over_runs([a / b if ratio else a - b for a, b in pairs])
+
+
+def _values(condition: Condition, records: Sequence[Record]) -> dict[int, float]:
+    found = {r.seed: QUANTITIES[condition.quantity](r.outcome) for r in records if r.outcome}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _cells(suite: str, preset: str, row: str, task: str, root: Path) -> list[Cell]:
+    """Cells of a row with all seeds: of the suite where it has it, else of the suite that it starts from."""
+    own, home = plan(suite, preset, [row], [task]), get_suite(suite).home
+    here = row in get_suite(suite).rows.get(preset, ()) or any(_path(cell, root).exists() for cell in own)
+    return own if here or not home else plan(home, preset, [row], [task])
+
+
+def _path(cell: Cell, root: Path) -> Path:
+    return Store(root, cell.suite, cell.preset.name).path(cell)
+
+
+def _records(cells: Sequence[Cell], root: Path, known: dict[Cell, Record | None]) -> list[Record]:
+    for cell in cells:
+        if cell not in known:
+            record = Store(root, cell.suite, cell.preset.name).read(cell)
+            known[cell] = record if record and record.status == "complete" else None
+    return [record for cell in cells if (record := known[cell])]

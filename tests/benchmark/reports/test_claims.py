@@ -1,0 +1,142 @@
+"""Claims are read strictly, and verdicts follow from the records alone."""
+
+import numpy as np
+import pytest
+from made_records import make_record
+
+from benchmark.grid.cells import plan
+from benchmark.records.predictions import write_predictions
+from benchmark.records.store import Store
+from benchmark.reports.claims import declared, page
+from benchmark.reports.claims.declared import Claim, Condition
+from benchmark.reports.claims.verdicts import judge
+from vtrans.errors import SuiteError
+
+HEAD = 'paper = "P (2020)"\nwhere = "table 1"\nstatement = "S."\ndiffers = "nothing"\n'
+
+
+def claim(*tests: Condition) -> Claim:
+    return Claim(id="c", paper="P (2020)", where="table 1", statement="S.", differs="nothing", conditions=tests)
+
+
+def above(row: str, against: str, bound: float = 0.0, **more) -> Condition:
+    return Condition(quantity="metric", row=row, against=against, tasks=("sst2",), at_least=bound, **more)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Three seeds of four rows on 400 examples: dense 90 %, VTrans 85 %, CoFi 84.5 %, random 70 %."""
+    found, truth = Store(tmp_path, "glue", "small"), np.random.default_rng(0).integers(2, size=400)
+    for row, right in {"dense": 360, "VTrans-s60": 340, "CoFi-s60": 338, "random-s60": 280}.items():
+        for cell in plan("glue", "small", [row], ["sst2"]):
+            order = np.random.default_rng([cell.seed, right]).permutation(400)
+            guess = np.where(np.isin(np.arange(400), order[:right]), truth, 1 - truth)
+            record = make_record(cell, 100 * right / 400, seconds=5 if row == "dense" else 20)
+            kept = write_predictions(found.path(cell), {"prediction": guess, "reference": truth})
+            outcome = record.outcome.model_copy(update={"predictions": kept})
+            found.write(cell, record.model_copy(update={"outcome": outcome}))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("test", "verdict"),
+    [
+        (above("VTrans-s60", "random-s60"), "supported"),
+        (above("random-s60", "dense", -1.0), "contradicted"),
+        (above("VTrans-s60", "CoFi-s60"), "inconclusive"),
+        (above("VTrans-s60", "dense", 0.8, relation="ratio"), "supported"),
+        (above("magnitude-s60", "dense"), "not run"),
+        (Condition(quantity="MACs speed-up, batch", row="VTrans-s60", tasks=("sst2",), at_least=4.0), "supported"),
+        (Condition(quantity="MACs speed-up, batch", row="VTrans-s60", tasks=("sst2",), at_most=3.9), "contradicted"),
+        (
+            Condition(
+                quantity="training seconds",
+                row="VTrans-s60",
+                against="dense",
+                relation="ratio",
+                tasks=("sst2",),
+                at_most=4.0,
+            ),
+            "supported",
+        ),
+    ],
+)
+def test_verdicts(store, test, verdict):
+    # Beside a comparison that was run: with none at all there is nothing to judge.
+    beside = above("dense", "random-s60")
+    judged = judge([claim(test), claim(beside)], store.root)
+    assert judged[0].verdict == verdict
+    text = page.markdown(judged)
+    assert f"## c: {verdict}" in text
+    if verdict == "not run":
+        assert "vtrans-bench run glue --preset small --methods magnitude-s60 --tasks sst2`" in text
+        assert "machine-hours" in text
+
+
+def test_one_failed_comparison_contradicts_and_an_open_one_leaves_open(store):
+    good, bad, open_ = above("VTrans-s60", "random-s60"), above("random-s60", "dense"), above("VTrans-s60", "CoFi-s60")
+    verdicts = [judge([claim(*tests)], store.root)[0].verdict for tests in ((good, open_), (good, open_, bad), (good,))]
+    assert verdicts == ["inconclusive", "contradicted", "supported"]
+
+
+def test_a_score_of_one_seed_without_predictions_decides_nothing(tmp_path):
+    store = Store(tmp_path, "glue", "small")
+    for row, value in {"dense": 90, "random-s60": 50}.items():
+        cell = plan("glue", "small", [row], ["sst2"], [0])[0]
+        store.write(cell, make_record(cell, value))
+    found = judge([claim(above("random-s60", "dense"))], tmp_path)[0]
+    assert found.verdict == "inconclusive" and not found.comparisons[0].found.known
+
+
+def test_more_comparisons_ask_for_more_evidence(store):
+    test = above("VTrans-s60", "dense", -1.0)
+    alone = judge([claim(test)], store.root)[0].comparisons[0]
+    many = judge(
+        [claim(test), *[claim(above("VTrans-s60", "CoFi-s60", bound / 100)) for bound in range(20)]], store.root
+    )
+    assert many[0].comparisons[0].p > alone.p
+
+
+def test_nothing_run_says_what_to_run(tmp_path):
+    with pytest.raises(SuiteError, match="run vtrans-bench run glue --preset small --tasks sst2"):
+        judge([claim(above("VTrans-s60", "dense"))], tmp_path)
+
+
+def test_the_suites_own_claims_are_read_and_have_sources():
+    claims = declared.load()
+    assert len(claims) >= 30
+    assert {each.paper.split(" (")[0] for each in claims} >= {"VTrans", "Infor-Coef", "CoFi", "Transkimmer", "Fisher"}
+    assert all(each.where and each.differs for each in claims)
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        (
+            'quantity = "metric", row = "VTrns-s60", tasks = ["sst2"], at_least = 1.0',
+            "claim 'a' of x.toml: unknown method",
+        ),
+        (
+            'quantity = "speed", row = "VTrans-s60", tasks = ["sst2"], at_least = 1.0',
+            "claim 'a' of x.toml: unknown quantity",
+        ),
+        ('quantity = "metric", row = "dense", tasks = ["sst3"], at_least = 1.0', "claim 'a' of x.toml: unknown task"),
+        ('quantity = "metric", row = "dense", tasks = ["sst2"]', "at_least or at_most"),
+        ('quantity = "metric", row = "dense", tasks = [], at_least = 1.0', "conditions.0.tasks"),
+    ],
+)
+def test_a_claim_that_does_not_fit_is_named(tmp_path, test, said):
+    (tmp_path / "x.toml").write_text(f'[[claim]]\nid = "a"\n{HEAD}conditions = [{{ {test} }}]\n')
+    with pytest.raises(SuiteError, match=said):
+        declared.load(tmp_path)
+
+
+def test_two_claims_of_one_name_and_broken_toml(tmp_path):
+    condition = '{ quantity = "metric", row = "dense", tasks = ["sst2"], at_least = 1.0 }'
+    one = f'[[claim]]\nid = "a"\n{HEAD}conditions = [{condition}]\n'
+    (tmp_path / "x.toml").write_text(one + one)
+    with pytest.raises(SuiteError, match="two claims are called 'a'"):
+        declared.load(tmp_path)
+    (tmp_path / "x.toml").write_text("[[claim")
+    with pytest.raises(SuiteError, match=r"x\.toml is no TOML"):
+        declared.load(tmp_path)
