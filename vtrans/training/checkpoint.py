@@ -2,12 +2,46 @@
 
 import json
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vtrans.errors import RunFailed
+
+SHARE = 0.02  # of a stage's time that checkpoints may take
+RATE = 200e6  # bytes per second that a disk is taken to write, before one has been written
+SOON = 4.0  # seconds into a stage that is too short for one after its first step
+
+
+class Pace:
+    """When checkpoints are due: after the first step, then less and less often, and never for more than `SHARE`.
+
+    Args:
+        every: seconds between checkpoints, in the end; more where one takes long to write.
+    """
+
+    def __init__(self, every: float) -> None:
+        self.every, self.wait, self.written = every, min(SOON, every), time.monotonic()
+
+    def due(self) -> bool:
+        """Whether one is, now."""
+        return time.monotonic() - self.written > self.wait
+
+    def worth_one(self, size: int, left: float) -> bool:
+        """Whether one of `size` bytes is little beside the seconds that a stage has left."""
+        return size / RATE < SHARE * left
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Take note of how long one takes that is written inside."""
+        began = time.monotonic()
+        yield
+        self.written = time.monotonic()
+        self.wait = max(min(2 * self.wait, self.every), (self.written - began) / SHARE)
 
 
 class StageFiles:

@@ -18,7 +18,7 @@ from vtrans.data.examples import Batches, Rows, padded_width
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.heap import trim
 from vtrans.settings import Schedule
-from vtrans.training.checkpoint import StageFiles
+from vtrans.training.checkpoint import Pace, StageFiles
 from vtrans.training.dropout import cheap_dropout
 from vtrans.training.engine import Engine, LocalEngine
 from vtrans.training.flops import FlopMeter
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 LOG_EVERY = 10  # steps
 TRIM_EVERY = 16  # steps
-FIRST_CHECKPOINT = 4.0  # seconds into a stage; the time between checkpoints then doubles up to `RunContext.every`
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -65,7 +64,8 @@ class RunContext:
     Attributes:
         folder: for checkpoints and logs; None to keep nothing.
         report: called after each step with stage name, step, total and the numbers of the step.
-        every: seconds between checkpoints; the first ones come sooner, for machines that are stopped soon.
+        every: seconds between checkpoints; the first ones come sooner, for machines that are stopped soon, and all of
+            them later where they take long to write (see `Pace`).
         stop: set to True from a signal handler, it ends the run at the next step.
         engine: where steps run; of several ranks, the first alone writes files.
         elapsed: seconds of each stage that has ended, resumed parts included.
@@ -106,16 +106,16 @@ def fit(
     first = loop.restore(StageFiles(run_context.folder, name).read())
     files = StageFiles(run_context.folder if run_context.engine.rank == 0 else None, name)
     files.trim_log(first)
-    started = saved = time.monotonic()
-    wait = min(FIRST_CHECKPOINT, run_context.every)
+    started, pace = time.monotonic(), Pace(run_context.every)
     for step in range(first, loop.total):
         numbers = loop.step(step)
         loop.elapsed += time.monotonic() - started
         started = time.monotonic()
         _log(loop, files, run_context, step, numbers)
-        if run_context.stop or step + 1 == loop.total or started - saved > wait:
-            files.write(loop.state(step + 1))
-            saved, wait = time.monotonic(), min(2 * wait, run_context.every)
+        early = step == first and pace.worth_one(loop.bytes, loop.elapsed * (loop.total - step))
+        if run_context.stop or step + 1 == loop.total or early or pace.due():
+            with pace.writing():
+                files.write(loop.state(step + 1))
         if run_context.stop:
             raise RunCancelled(f"stopped at step {step + 1} of {loop.total} of {name}", "run the same command to go on")
     run_context.elapsed[name], run_context.flops[name] = loop.elapsed, loop.meter.flops
@@ -205,6 +205,11 @@ class Loop:
     def _trained(self) -> dict[str, dict[str, Tensor]]:
         modules = self.objective.modules.items()
         return {k: {n: p.data for n, p in m.named_parameters() if p.requires_grad} for k, m in modules}
+
+    @property
+    def bytes(self) -> int:
+        """Size of a checkpoint, about: what trains, and two moments of it."""
+        return sum(3 * value.nbytes for module in self._trained().values() for value in module.values())
 
     def state(self, step: int) -> dict[str, Any]:
         """Trained parameters, optimisers, random generators, step and time, for a checkpoint."""

@@ -3,12 +3,15 @@
 import json
 import mmap
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from made_records import make_record
 
-from benchmark.common.files import write_atomically
+from benchmark.common.files import check_writable, write_atomically
 from benchmark.grid.cells import plan
 from benchmark.records.memory import PeakMemory
 from benchmark.records.predictions import read_predictions
@@ -165,3 +168,51 @@ def test_peak_memory_is_that_since_it_was_asked_for():
     after = PeakMemory().host()
     if high is not None:  # where the system can tell
         assert after < high - 100_000_000
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+import numpy as np
+from pathlib import Path
+from made_records import make_record
+from benchmark.common import files
+from benchmark.grid.cells import plan
+from benchmark.records.predictions import write_predictions
+from benchmark.records.store import Store
+cell = plan("glue", "small", ["dense"], ["sst2"], [0])[0]
+store = Store(Path({folder!r}), "glue", "small")
+left = [{writes}]
+def killed(fd):
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+files.os.fsync = killed
+kept = write_predictions(store.path(cell), {{"prediction": np.arange(5)}})
+record = make_record(cell)
+store.write(cell, record.model_copy(update={{"outcome": record.outcome.model_copy(update={{"predictions": kept}})}}))
+"""
+
+
+@pytest.mark.parametrize("writes", [1, 2, 3])
+def test_a_process_killed_while_it_writes_leaves_a_whole_record_or_none(tmp_path, writes):
+    code = KILLED.format(tests=str(Path(__file__).parents[2]), folder=str(tmp_path), writes=writes)
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    cell = plan("glue", "small", ["dense"], ["sst2"], [0])[0]
+    store = Store(tmp_path, "glue", "small")
+    assert done.returncode == (-signal.SIGKILL if writes < 3 else 0)
+    assert store.state(cell) == ("missing" if writes < 3 else "done")
+    if writes < 3:  # the next run writes both anew
+        code = KILLED.format(tests=str(Path(__file__).parents[2]), folder=str(tmp_path), writes=99)
+        subprocess.run([sys.executable, "-c", code], check=True)
+        assert read_record(store.path(cell)).status == "complete"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    def refused(*arguments, **named):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("benchmark.common.files.tempfile.TemporaryFile", refused)
+    with pytest.raises(SuiteError, match="cannot write to .*: Read-only file system; name a folder"):
+        check_writable(tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -21,7 +21,7 @@ from vtrans.errors import RunCancelled, RunFailed
 from vtrans.methods.stages import Finetune
 from vtrans.objectives.base import TaskObjective
 from vtrans.settings import Schedule
-from vtrans.training.checkpoint import StageFiles
+from vtrans.training.checkpoint import Pace, StageFiles
 from vtrans.training.loop import Loop, RunContext, check_finite, fit, parts, stop_on_interrupt
 
 
@@ -221,4 +221,26 @@ def test_the_first_checkpoint_comes_soon_and_later_ones_less_often(tmp_path, mon
     schedule = Schedule(steps=30, batch=8, lr=1e-3, precision="fp32")
     fit(TaskObjective(tiny_bert()), tiny_examples(), schedule, 0, "s", RunContext(tmp_path, report=tick, every=12.0))
     gaps = [after - before for before, after in pairwise([0, *written])][:-1]
-    assert gaps[0] <= 3 and gaps == sorted(gaps) and gaps[-1] > gaps[0] and written[-1] == 30
+    assert gaps[0] <= 2 and gaps == sorted(gaps) and gaps[-1] > gaps[0] and written[-1] == 30
+
+
+def test_a_stage_that_is_long_enough_has_one_after_its_first_step(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(StageFiles, "write", lambda self, state: written.append(state["step"]))
+    monkeypatch.setattr("vtrans.training.checkpoint.RATE", 1e15)
+    fit(TaskObjective(tiny_bert()), tiny_examples(), SCHEDULE, 0, "s", RunContext(tmp_path))
+    assert written == [1, 12]
+
+
+def test_checkpoints_take_a_small_share_however_slow_the_disk(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("vtrans.training.checkpoint.time.monotonic", lambda: now[0])
+    pace, spent = Pace(every=30.0), 0.0
+    assert pace.worth_one(size=300_000_000, left=100.0) and not pace.worth_one(size=300_000_000, left=10.0)
+    while now[0] < 3000:
+        now[0] += 0.5
+        if pace.due():
+            with pace.writing():
+                now[0] += 2.0  # what one takes
+                spent += 2.0
+    assert 0.01 < spent / now[0] < 0.025
