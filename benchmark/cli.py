@@ -11,6 +11,7 @@ from benchmark.commands.options import (
     DENOMINATOR_HELP,
     QUANTITY_HELP,
     SPARSITY_HELP,
+    AxisName,
     CacheSize,
     Checkpointing,
     DataDir,
@@ -74,11 +75,12 @@ class Listing(StrEnum):
     MODELS = "models"
     PRESETS = "presets"
     SUITES = "suites"
+    AXES = "axes"
 
 
 @app.command(name="list")
 def list_(what: Annotated[Listing | None, typer.Argument()] = None) -> None:
-    """List methods, tasks, models, presets and suites."""
+    """List methods, tasks, models, presets, suites and ablation axes."""
     for kind in [what] if what else list(Listing):
         names = listing(kind)
         width = max(len(name) for name in names)
@@ -89,6 +91,7 @@ def list_(what: Annotated[Listing | None, typer.Argument()] = None) -> None:
 
 def listing(kind: Listing) -> dict[str, str]:
     """Names of a kind and a line on each."""
+    from benchmark.grid.axes import AXES
     from benchmark.grid.methods import JOINT, METHODS
     from benchmark.grid.suites import SUITES
     from benchmark.models.registry import MODELS
@@ -105,6 +108,7 @@ def listing(kind: Listing) -> dict[str, str]:
             for name, preset in entry.presets.items()
         },
         Listing.SUITES: {name: suite.summary for name, suite in SUITES.items()},
+        Listing.AXES: {name: axis.summary for name, axis in AXES.items()},
     }[kind]
 
 
@@ -150,9 +154,13 @@ def run(
     teacher_cache: CacheSize = 8.0,
     jobs: Jobs = 1,
     timed: Timed = True,
+    axis: AxisName = "",
 ) -> None:
     """Run the cells that have no complete record, then write and print the table."""
     warn_if_emulated(precision)
+    if axis:
+        _run_axis(axis, suite, preset, methods, tasks, seeds, data_dir, results, jobs, timed)
+        return
     store, cells = _cells(suite, preset, methods, tasks, seeds, results, split, precision, settings)
     store.cache_gib = teacher_cache
     todo = [cell for cell in cells if store.state(cell) != "done"]
@@ -165,6 +173,38 @@ def run(
             _tables(store, suite, preset, split)
         raise
     _tables(store, suite, preset, split)
+
+
+def _run_axis(
+    axis: str,
+    suite: str,
+    preset: str,
+    methods: str | None,
+    tasks: str | None,
+    seeds: str | None,
+    data_dir: Path | None,
+    results: Path,
+    jobs: int,
+    timed: bool,
+) -> None:
+    """Run the rows of an ablation axis, those that are as their method is first, and write its table and figure."""
+    from benchmark.grid.axes import get_axis
+
+    if suite != "ablations" or methods:
+        raise SuiteError("--axis names rows of the suite ablations", f"vtrans-bench run ablations --axis {axis}")
+    found = get_axis(axis)
+    for home, plain in (("glue", True), (suite, False)):
+        store, cells = _cells(home, preset, ",".join(found.rows(plain)), tasks, seeds, results, "validation")
+        _run([cell for cell in cells if store.state(cell) != "done"], store, data_dir, jobs, timed)
+    _axis(axis, preset, results)
+
+
+def _axis(name: str, preset: str, results: Path) -> None:
+    from benchmark.reports import axes
+
+    paths = axes.write(name, results, preset)
+    echo(paths[0].read_text(encoding="utf-8"))
+    echo("written: " + ", ".join(map(str, paths)))
 
 
 def _run(todo: list["Cell"], store: "Store", data_dir: Path | None, jobs: int, timed: bool) -> None:
@@ -213,9 +253,16 @@ def cache(
 
 @app.command()
 def tables(
-    suite: Suite, preset: PresetName = "quick", results: Results = Path("results"), split: Split = "validation"
+    suite: Suite,
+    preset: PresetName = "quick",
+    results: Results = Path("results"),
+    split: Split = "validation",
+    axis: AxisName = "",
 ) -> None:
-    """Build the tables from the complete records: markdown, CSV and LaTeX."""
+    """Build the tables from the complete records: markdown, CSV and LaTeX; or those of an ablation axis."""
+    if axis:
+        _axis(axis, preset, results)
+        return
     store, _ = _cells(suite, preset, None, None, None, results, split)
     _tables(store, suite, preset, split)
 

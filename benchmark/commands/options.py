@@ -36,6 +36,7 @@ Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute 
 
 JOBS_HELP = "processes that share cells and cores; more steps per second, but latencies are measured beside the others"
 Jobs = Annotated[int, typer.Option(min=1, help=JOBS_HELP)]
+AxisName = Annotated[str, typer.Option("--axis", help="an ablation axis, see `list axes`; for the suite ablations")]
 Timed = Annotated[
     bool, typer.Option("--latency/--no-latency", help="measure latency, which other programs on the machine disturb")
 ]

@@ -155,6 +155,10 @@ def plan(
     chosen = get_preset(preset, suite)
     if split not in SPLITS:
         raise did_you_mean("split", split, list(SPLITS))
+    if (only := get_suite(suite).split) and split != only:
+        raise SuiteError(
+            f"suite {suite} chooses by rows held out of train, never by validation", f"give --split {only}"
+        )
     names = [get_task(task).name for task in tasks] or list(chosen.tasks)
     known = (*chosen.tasks, *chosen.more_tasks)
     foreign = [t for t in names if t not in known]

@@ -19,12 +19,14 @@ class Suite:
         presets: by name.
         rows: rows of each preset's tables, the dense one first, by its name.
         home: suite whose dense rows it starts from, and whose presets it shares; empty for its own.
+        split: the one that it may run on, where that is not left open.
     """
 
     summary: str
     presets: dict[str, Preset]
     rows: dict[str, tuple[str, ...]]
     home: str = ""
+    split: str = ""
 
 
 def _own(summary: str, module: Any) -> Suite:
@@ -49,6 +51,7 @@ SUITES = {
         {"medium": _GLUE.presets["medium"]},
         {"medium": search.SEARCH},
         home="glue",
+        split="dev",
     ),
     "mlm": _own("masked language modelling: encoders pruned on text, without a task", mlm),
     "agnostic": _beside_glue("tasks of GLUE on encoders that were pruned on text, in the suite `mlm`", glue.AGNOSTIC),

@@ -1,6 +1,7 @@
 """A preset that runs in seconds on a tiny model."""
 
 import pytest
+from command import call
 
 from benchmark.grid import suites as presets
 from benchmark.models import prepare
@@ -54,3 +55,9 @@ def tiny_preset(monkeypatch, model_dir):
     )
     monkeypatch.setattr(prepare, "locate", lambda spec: model_dir)
     return preset
+
+
+@pytest.fixture
+def cli_call(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: call(monkeypatch, capsys, *arguments)

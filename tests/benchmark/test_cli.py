@@ -3,19 +3,12 @@
 import json
 
 import pytest
-from command import call
 from made_records import make_record
 
 from benchmark.grid.cells import plan
 from benchmark.grid.presets.glue import QUICK_ROWS
 from benchmark.grid.suites import SUITES
 from benchmark.records.store import Store
-
-
-@pytest.fixture
-def cli_call(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: call(monkeypatch, capsys, *arguments)
 
 
 def test_list_names_everything(cli_call):
@@ -368,8 +361,8 @@ def test_a_hyper_parameter_is_set_and_marks_its_row(cli_call, tiny_preset, data_
     code, out, err = cli_call(*chosen, "--methods", "random-s50", "--set", "random.recover.lr=0.002")
     assert code == 0, err
     assert "training runs in fp32" in out and "estimate: about" in out
-    (row,) = [line for line in out.splitlines() if line.startswith("| random-s50[recover.lr=0.002]")]
-    assert "–" not in row.split("|")[2]
+    row, difference = [line for line in out.splitlines() if line.startswith("| random-s50[recover.lr=0.002]")]
+    assert "–" not in row.split("|")[2] and "–" not in difference.split("|")[3]
     code, out, _ = cli_call("tables", "glue", "--preset", "tiny")
     assert "| random-s50[recover.lr=0.002]" in out
     assert cli_call("plan", "glue", "--preset", "tiny", "--set", "CoFi.gates")[0] == 2

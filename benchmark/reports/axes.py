@@ -1,0 +1,127 @@
+"""An ablation axis as a table and a figure: scores at each value, and their difference to the method as it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from benchmark.common.files import write_atomically
+from benchmark.grid.axes import SIZES, Axis, Point, get_axis
+from benchmark.grid.cells import plan
+from benchmark.grid.suites import get_preset
+from benchmark.records.schema import Record
+from benchmark.records.store import Store
+from benchmark.reports.differences import metric_of
+from benchmark.reports.rows import MISSING
+from benchmark.statistics.comparison import Load, difference, loader, score
+from benchmark.statistics.intervals import Interval
+from vtrans.errors import SuiteError
+
+ABOUT = (
+    "Scores with 95 % intervals over seeds and examples (of one seed over examples alone), and paired differences to "
+    "the row that is as its method is; * the interval leaves 0 out, without correction for the number of rows."
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One value at one size on one task."""
+
+    task: str
+    size: int
+    point: Point
+    score: Interval
+    against: Interval | None
+
+
+def write(name: str, root: Path, preset: str) -> list[Path]:
+    """Write `axis-NAME.md` and `axis-NAME.svg` beside the records of the suite `ablations`; return their paths.
+
+    Raises:
+        SuiteError: none of the axis's rows has a record.
+    """
+    axis, store = get_axis(name), Store(root, "ablations", get_preset(preset).name)
+    found = lines(axis, root, preset)
+    if not found:
+        command = f"vtrans-bench run ablations --preset {preset} --axis {name}"
+        raise SuiteError(f"no row of the axis {name} has a record in {store.folder}", f"run {command}")
+    paths = [store.folder / f"axis-{name}.{suffix}" for suffix in ("md", "svg")]
+    write_atomically(paths[0], markdown(name, preset, found))
+    draw(paths[1], axis, found)
+    return paths
+
+
+def lines(axis: Axis, root: Path, preset: str) -> list[Line]:
+    """Lines of all tasks, sizes and points that have a record."""
+    load, found = loader(root), []
+    for task in get_preset(preset).tasks:
+        for size in SIZES:
+            records = {point: _records(point, size, task, root, preset) for point in axis.points}
+            found += [_line(task, size, axis, point, records, load) for point in axis.points if records[point]]
+    return found
+
+
+def _line(task: str, size: int, axis: Axis, point: Point, records: dict[Point, list[Record]], load: Load) -> Line:
+    metric, default = metric_of(task), axis.default(point)
+    own = score(metric, records[point], load)
+    assert own is not None, "a row with records has a score"
+    against = None if default == point else difference(metric, records[point], records[default], load)
+    return Line(task, size, point, own, against)
+
+
+def _records(point: Point, size: int, task: str, root: Path, preset: str) -> list[Record]:
+    """Records of all seeds; a row that is as its method is lies in the suite `glue`."""
+    suite = "ablations" if point.settings else "glue"
+    cells = plan(suite, preset, [point.row(size)], [task])
+    return list(Store(root, suite, preset).complete(cells).values())
+
+
+def markdown(name: str, preset: str, found: Sequence[Line]) -> str:
+    """The table."""
+    heads = ["task", "size", "value", "row", "seeds", "score [95 %]", "− default"]
+    rows = [
+        [
+            line.task,
+            f"{line.size} %",
+            line.point.label,
+            line.point.row(line.size),
+            str(line.score.seeds),
+            line.score.text(),
+            MISSING if line.against is None else line.against.text(sign=True) + " *" * line.against.excludes_zero,
+        ]
+        for line in found
+    ]
+    table = tabulate(rows, heads, "github", disable_numparse=True)
+    return f"# {name}: {get_axis(name).summary}\n\nPreset {preset}. {ABOUT}\n\n{table}\n"
+
+
+def draw(path: Path, axis: Axis, found: Sequence[Line]) -> None:
+    """One panel a task, one line a size and method, bars for intervals."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "vtrans"  # the same records give the same file
+    tasks = list(dict.fromkeys(line.task for line in found))
+    labels = list(dict.fromkeys(point.label for point in axis.points))
+    figure = Figure(figsize=(4.2 * len(tasks), 3.2), layout="constrained")
+    for place, task in enumerate(tasks):
+        panel = figure.add_subplot(1, len(tasks), place + 1)
+        for size, marker in zip(SIZES, "os", strict=False):
+            _series(panel, [line for line in found if (line.task, line.size) == (task, size)], labels, size, marker)
+        panel.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+        panel.set_title(f"{task}: {axis.summary}", fontsize=8, wrap=True)
+        panel.set_ylabel(metric_of(task))
+        panel.legend(fontsize=7, frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def _series(panel: Any, lines_: Sequence[Line], labels: Sequence[str], size: int, marker: str) -> None:
+    if lines_:
+        x, y = [labels.index(line.point.label) for line in lines_], [line.score.value for line in lines_]
+        bars = [
+            [line.score.value - line.score.low for line in lines_],
+            [line.score.high - line.score.value for line in lines_],
+        ]
+        panel.errorbar(x, y, yerr=bars, marker=marker, capsize=3, linestyle=":", label=f"{size} % removed")

@@ -1,0 +1,44 @@
+"""An axis's table and figure follow from the records of both suites."""
+
+import pytest
+from made_records import make_record
+
+from benchmark.grid.axes import AXES, SIZES
+from benchmark.grid.cells import plan
+from benchmark.records.store import Store
+from benchmark.reports import axes
+from vtrans.errors import SuiteError
+
+
+def test_table_and_figure(tmp_path):
+    axis = AXES["noise"]
+    for suite, plain in (("glue", True), ("ablations", False)):
+        store = Store(tmp_path, suite, "medium")
+        for cell in plan(suite, "medium", axis.rows(plain), ["sst2"]):
+            store.write(cell, make_record(cell, 80 + cell.seed + (0 if plain else 2 + cell.seed / 10)))
+    paths = axes.write("noise", tmp_path, "medium")
+    text = paths[0].read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| sst2")]
+    assert len(rows) == len(axis.points) * len(SIZES)
+    assert sum("+2.1 [" in row and row.rstrip(" |").endswith("*") for row in rows) == 4
+    assert "<svg" in paths[1].read_text()
+    before = [path.read_bytes() for path in paths]
+    assert [path.read_bytes() for path in axes.write("noise", tmp_path, "medium")] == before
+
+
+def test_nothing_run_says_what_to_run(tmp_path):
+    with pytest.raises(SuiteError, match="run vtrans-bench run ablations --preset medium --axis noise"):
+        axes.write("noise", tmp_path, "medium")
+
+
+def test_an_axis_runs_from_the_command_line(cli_call, tiny_preset, data_dir, monkeypatch):
+    monkeypatch.setattr("benchmark.grid.axes.SIZES", (50,))
+    monkeypatch.setattr(axes, "SIZES", (50,))
+    common = ["--preset", "tiny", "--axis", "noise"]
+    chosen = ["--tasks", "sst2", "--seeds", "0", "--data-dir", str(data_dir), "--no-latency"]
+    code, out, err = cli_call("run", "ablations", *common, *chosen)
+    assert code == 0, err
+    assert out.count("VTrans-s50[noise=") >= 2
+    assert cli_call("tables", "ablations", *common)[0] == 0
+    code, _, err = cli_call("run", "glue", *common, *chosen)
+    assert code == 2 and "names rows of the suite ablations" in err
