@@ -28,6 +28,14 @@ def test_committed_tables_are_what_the_records_give(folder):
     assert tables.csv_text(built) == (folder / "table.csv").read_text()
 
 
+def test_committed_claims_are_what_the_records_give():
+    from benchmark.reports.claims import declared, page, verdicts
+
+    judged = verdicts.judge(declared.load(), ROOT / "results")
+    assert page.markdown(judged) == (ROOT / "results" / "claims.md").read_text()
+    assert sum(each.verdict != "not run" for each in judged) >= 18
+
+
 def test_readme_shows_rows_of_a_committed_table():
     committed = {row for folder in COMMITTED for row in rows((folder / "table.md").read_text())}
     shown = [row for row in rows(README.split("## Two commands")[0]) if not row.startswith("| method")]

@@ -7,6 +7,7 @@ at all, and its interval is over examples alone.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -71,9 +72,8 @@ def bootstrap(
         ratio: whether the quotient is asked for in place of the difference.
         draw: seed of the resampling.
     """
-    generator = np.random.default_rng(draw)
-    picked = _counts(generator, RESAMPLES, seeds, max(1, seeds - 1)) if seeds > 1 else np.ones((RESAMPLES, 1))
-    asked = _counts(generator, RESAMPLES, examples, examples)
+    picked = _counts(draw, seeds, seeds - 1) if seeds > 1 else np.ones((RESAMPLES, 1))
+    asked = _counts(draw + 1, examples, examples)
     drawn = ((_against(ours, theirs, asked, ratio) * picked).sum(1)) / picked.sum(1)
     value = float(_against(ours, theirs, np.ones((1, examples)), ratio).mean())
     low, high = np.percentile(drawn, (50 * (1 - LEVEL), 50 * (1 + LEVEL)))
@@ -86,9 +86,13 @@ def _against(ours: Statistic, theirs: Statistic | None, weights: np.ndarray, rat
     return ours(weights) / theirs(weights) if ratio else ours(weights) - theirs(weights)
 
 
-def _counts(generator: np.random.Generator, resamples: int, units: int, drawn: int) -> np.ndarray:
-    """How often each unit is drawn, `(resamples, units)`."""
-    return generator.multinomial(drawn, np.full(units, 1 / units), size=resamples).astype(float)
+@lru_cache(maxsize=16)
+def _counts(draw: int, units: int, drawn: int) -> np.ndarray:
+    """How often each unit is drawn, `(resamples, units)`; the same for all rows of a task."""
+    generator = np.random.default_rng(draw)
+    found = generator.multinomial(drawn, np.full(units, 1 / units), size=RESAMPLES).astype(float)
+    found.setflags(write=False)
+    return found
 
 
 def _two_sided(drawn: np.ndarray) -> float:
