@@ -16,7 +16,7 @@ from benchmark.grid.cells import Cell, plan
 from benchmark.grid.suites import get_preset, get_suite
 from benchmark.records.schema import REGIMES, Outcome, Record
 from benchmark.records.store import Store
-from benchmark.reports import differences
+from benchmark.reports import differences, kept
 from benchmark.reports.rows import MISSING, SeedStats, TableRow, table_rows
 from benchmark.statistics.comparison import Load, loader
 from benchmark.tasks.kind import kind_of
@@ -275,12 +275,14 @@ def _key_of(cell: Cell) -> str:
 
 
 def write(store: Store, preset: str, cells: Sequence[Cell]) -> list[Path]:
-    """Write `table.md`, `table.csv` and `table.tex` (`table-dev.*` for held-out rows) and return their paths."""
+    """Write `table.md`, `.csv` and `.tex` (`table-dev.*` for held-out rows), and `kept.md`; return their paths."""
     tables = build(store, cells)
     name = "table" if cells[0].split == "validation" else f"table-{cells[0].split}"
     text = markdown(cells[0].suite, preset, tables, loader(store.root))
     texts = {"md": text, "csv": csv_text(tables), "tex": latex(tables)}
-    paths = [store.folder / f"{name}.{suffix}" for suffix in texts]
-    for path, text in zip(paths, texts.values(), strict=True):
-        write_atomically(path, text)
-    return paths
+    files = {f"{name}.{suffix}": content for suffix, content in texts.items()}
+    if units := kept.markdown(cells[0].suite, preset, tables):
+        files[name.replace("table", "kept") + ".md"] = units
+    for file, content in files.items():
+        write_atomically(store.folder / file, content)
+    return [store.folder / file for file in files]

@@ -33,11 +33,15 @@ def test_markdown(filled):
     store, cells = filled
     tables.write(store, "small", cells)
     text = (store.folder / "table.md").read_text()
+    table, differences = text.split("# Differences")
     rows = {
         line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1]]
-        for line in text.splitlines()
+        for line in table.splitlines()
         if line.startswith("|")
     }
+    # 91 less 89, seed by seed, which do not differ: no interval.
+    (line,) = [" ".join(line.split()) for line in differences.splitlines() if line.startswith("| VTrans-s60")]
+    assert line == "| VTrans-s60 | 3 | 89.0 [86.5, 91.5]² | -2.0 | – | +2.0 |"
     assert rows["dense"][0] == "91.0 ± 1.0"
     assert rows["VTrans-s60"] == [
         "89.0 ± 1.0",
@@ -58,6 +62,22 @@ def test_markdown(filled):
     assert set(rows["random-s60 †"]) == {"–"}
     assert "n = 5" in text
     assert "seeds 0, 1, 2" in text
+
+
+def test_what_pruning_kept_is_listed_run_by_run(tmp_path):
+    store, cells = Store(tmp_path, "glue", "small"), plan("glue", "small", ["VTrans-s60", "dense"], ["sst2"])
+    for cell in cells:
+        record, pruning = (
+            make_record(cell),
+            {"kept": {"hidden": 384, "heads": [1, 0], "ffn": [7, 9]}, "threshold": 2.345},
+        )
+        report = {"pruning": pruning} if cell.row != "dense" else {}
+        outcome = record.outcome.model_copy(update={"report": report})
+        store.write(cell, record.model_copy(update={"outcome": outcome}))
+    paths = tables.write(store, "small", cells)
+    rows = [line for line in paths[-1].read_text().splitlines() if line.startswith("| VTrans")]
+    assert paths[-1].name == "kept.md" and len(rows) == 3
+    assert [cell.strip() for cell in rows[1].split("|")[2:-1]] == ["1", "–", "–", "2.35", "–", "384", "1, 0", "7, 9"]
 
 
 def test_csv_has_every_complete_record_unrounded(filled):
@@ -87,7 +107,7 @@ def test_costs_are_over_the_dense_model_of_another_suite(tmp_path):
     for cell, seconds in zip(cells, (20, 30), strict=True):
         store.write(cell, make_record(cell, seconds=seconds))
     tables.write(store, "small", cells)
-    text = (store.folder / "table.md").read_text()
+    text = (store.folder / "table.md").read_text().split("# Differences")[0]
     costs = [[c.strip() for c in line.split("|")[-3:-1]] for line in text.splitlines() if "total-s40" in line]
     assert costs == [["4.00", "1.00"], ["6.00", "1.50"]]
     assert "dense fine-tuning 5 s" in text
