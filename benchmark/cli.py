@@ -277,18 +277,20 @@ def _tables(store: "Store", suite: str, preset: str, split: str) -> None:
 
 @app.command()
 def paper(
-    name: Annotated[str, typer.Argument(help="paper whose tables and figures to write: infor-coef")],
+    name: Annotated[str, typer.Argument(help="paper whose tables and figures to write: infor-coef, vtrans")],
     preset: PresetName = "quick",
     results: Results = Path("results"),
 ) -> None:
     """Write a paper's tables and figures from the records, printed cells beside measured ones."""
     from benchmark.grid.suites import get_preset
-    from benchmark.reports.infor_coef import tables as papers
+    from benchmark.reports.infor_coef import tables as infor_coef
+    from benchmark.reports.vtrans import tables as vtrans
     from vtrans.errors import did_you_mean
 
-    if name not in ("infor-coef",):
-        raise did_you_mean("paper", name, ["infor-coef"])
-    paths = papers.write(results, get_preset(preset).name)
+    papers = {"infor-coef": infor_coef, "vtrans": vtrans}
+    if name not in papers:
+        raise did_you_mean("paper", name, list(papers))
+    paths = papers[name].write(results, get_preset(preset).name)
     echo(paths[0].read_text(encoding="utf-8"))
     echo("written: " + ", ".join(map(str, paths)))
 

@@ -28,6 +28,16 @@ def test_committed_tables_are_what_the_records_give(folder):
     assert tables.csv_text(built) == (folder / "table.csv").read_text()
 
 
+@pytest.mark.parametrize("preset", ["small", "medium"])
+def test_committed_tables_of_vtrans_are_what_the_records_give(preset, tmp_path, monkeypatch):
+    from benchmark.reports.vtrans import tables as vtrans
+
+    written = {}
+    monkeypatch.setattr(vtrans, "write_atomically", lambda path, text: written.update({path: text}))
+    (path,) = vtrans.write(ROOT / "results", preset)
+    assert written[path] == path.read_text()
+
+
 def test_committed_claims_are_what_the_records_give():
     from benchmark.reports.claims import declared, page, verdicts
 

@@ -33,8 +33,10 @@ def _own(summary: str, module: Any) -> Suite:
     return Suite(summary, {preset.name: preset for preset in module.PRESETS}, module.GRID)
 
 
-def _beside_glue(summary: str, rows: tuple[str, ...]) -> Suite:
-    return Suite(summary, _GLUE.presets, dict.fromkeys(_GLUE.presets, rows), home="glue")
+def _beside_glue(summary: str, rows: tuple[str, ...], also: Any = glue) -> Suite:
+    """A suite under the presets of GLUE, those that another suite has, too."""
+    presets = {preset.name: _GLUE.presets[preset.name] for preset in also.PRESETS}
+    return Suite(summary, presets, dict.fromkeys(presets, rows), home="glue")
 
 
 _GLUE = _own("classification and regression of GLUE, or of Rotten Tomatoes under `quick`", glue)
@@ -54,7 +56,9 @@ SUITES = {
         split="dev",
     ),
     "mlm": _own("masked language modelling: encoders pruned on text, without a task", mlm),
-    "agnostic": _beside_glue("tasks of GLUE on encoders that were pruned on text, in the suite `mlm`", glue.AGNOSTIC),
+    "agnostic": _beside_glue(
+        "tasks of GLUE on encoders that were pruned on text, in the suite `mlm`", glue.AGNOSTIC, also=mlm
+    ),
     "squad": _own("extractive question answering: SQuAD v1.1, and v2", squad),
     "lm": _own("language modelling: perplexity of WikiText, or of IMDB under `quick`", lm),
     "llm": _own("pre-trained language models pruned by their gates alone: perplexity and zero-shot tasks", llm),
