@@ -1,8 +1,8 @@
 """Printed cells that a source is held for. None of VTrans's own tables is: its abstract alone was to be had.
 
 TVA-prune (Dutta, Gupta, Agarwal 2024, ES-FoMo workshop of ICML) is its authors' method for decoders, whose paper and
-code (oshindutta/TVAprune) are public. All its rows are of 50 % sparsity, embeddings left out; † after LoRA fine-tuning, on the
-training set of the corpus that is tested; ‡ adds biases.
+code (oshindutta/TVAprune) are public. All its rows are of 50 % sparsity, embeddings left out; † after LoRA fine-tuning
+on the training set of the corpus that is tested; ‡ adds biases.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`paper vtrans`: what its claims ask for, measured under a preset, with the printed cells that a source is held for."""
+"""`paper vtrans`: what its claims ask for, measured under a preset, and printed cells that a source is held for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
