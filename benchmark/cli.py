@@ -230,6 +230,32 @@ def _run(todo: list["Cell"], store: "Store", data_dir: Path | None, jobs: int, t
         echo(f"{held} cells are being run by another process")
 
 
+@app.command(name="time")
+def time_(
+    suite: Suite,
+    preset: PresetName = "quick",
+    methods: Methods = None,
+    tasks: Tasks = None,
+    seeds: Seeds = None,
+    data_dir: DataDir = None,
+    results: Results = Path("results"),
+    split: Split = "validation",
+) -> None:
+    """Measure here the latency of records that were made with --no-latency; nothing else should run meanwhile."""
+    from benchmark.reports.tables import recorded_cells
+    from benchmark.runs.later import time_records, to_be_timed
+    from benchmark.runs.progress import GridProgress
+
+    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split)
+    if not (methods or tasks or seeds):
+        cells = recorded_cells(store, suite, preset, split)
+    todo = to_be_timed(cells, store)
+    echo(f"{len(todo)} records to be timed")
+    if todo:
+        time_records(cells, store, data_dir, GridProgress([cell.name for cell in todo]))
+        _tables(store, suite, preset, split)
+
+
 @app.command()
 def cache(
     suite: Suite,

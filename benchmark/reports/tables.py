@@ -16,6 +16,7 @@ from benchmark.grid.cells import Cell, plan
 from benchmark.grid.suites import get_preset, get_suite
 from benchmark.records.schema import REGIMES, Outcome, Record
 from benchmark.records.store import Store
+from benchmark.records.timings import machine, timed
 from benchmark.reports import differences, kept
 from benchmark.reports.rows import MISSING, SeedStats, TableRow, table_rows
 from benchmark.statistics.comparison import Load, loader
@@ -110,7 +111,8 @@ def notes(task: str, records: Sequence[Record], teachers: Sequence[Record] = ())
         return "No complete run."
     kind, first = kind_of(get_task(task)), records[0]
     assert first.data is not None and first.model is not None and first.outcome is not None
-    hardware = "; ".join(sorted({_machine(r) for r in records}))
+    hardware = "; ".join(sorted({machine(r.provenance.hardware) for r in records}))
+    later = sorted({each["machine"] for r in records if r.outcome for each in r.outcome.latency if "machine" in each})
     parts = [
         f"Model {first.model['name']}" + (f" ({first.model['note']})" if first.model["note"] else ""),
         f"data {first.data.source}",
@@ -118,6 +120,7 @@ def notes(task: str, records: Sequence[Record], teachers: Sequence[Record] = ())
         f"seeds {', '.join(map(str, sorted({r.seed for r in records})))}",
         f"{'context' if kind.running_text else 'fixed length'} {first.outcome.macs.fixed_length}",
         hardware,
+        *(f"time measured on {each}" for each in later),
     ]
     parts += _evaluation(first)
     tuning = [sum(r.outcome.seconds.values()) for r in teachers if r.outcome]
@@ -134,11 +137,6 @@ def _evaluation(record: Record) -> list[str]:
     precision = record.outcome.compute.evaluation_precision
     found = [f"metrics in {precision}"] if precision != "fp32" else []
     return [*found, "zero-shot n = " + ", ".join(f"{n} ({name})" for name, n in rows.items())] if rows else found
-
-
-def _machine(record: Record) -> str:
-    h = record.provenance.hardware
-    return h.get("gpu") or f"{h['processor']}, {h['threads']} of {h['cores']} cores"
 
 
 def grid(task: str, table: Sequence[TableRow]) -> tuple[list[str], list[list[str]]]:
@@ -205,7 +203,7 @@ def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[TableRow]]:
     Raises:
         SuiteError: there is no complete record at all.
     """
-    records = store.complete(list(cells))
+    records = {cell: timed(store, cell, record) for cell, record in store.complete(list(cells)).items()}
     if not records:
         again = f"vtrans-bench run {store.folder.name} --preset {store.preset}"
         raise SuiteError(f"no complete record in {store.runs}", f"run the suite first: {again}")

@@ -1,0 +1,74 @@
+"""Latencies that were measured after a run, beside its record, on a machine that had nothing else to do."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.common.files import write_atomically
+from benchmark.grid.cells import Cell
+from benchmark.records.schema import Record
+from benchmark.records.store import Store
+from vtrans.errors import SuiteError
+
+
+class Timing(BaseModel):
+    """Latencies of one record's model.
+
+    Attributes:
+        key: of the record.
+        widths: units of the model that was timed.
+        latency: as an outcome's.
+        hardware: where.
+        measured: when, UTC.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    widths: dict[str, Any]
+    latency: list[dict[str, Any]]
+    hardware: dict[str, Any]
+    measured: str
+
+
+def write_timing(store: Store, cell: Cell, timing: Timing) -> None:
+    """Write a timing; a later one stands in the place of an earlier one."""
+    write_atomically(_path(store, cell), timing.model_dump_json(indent=1) + "\n")
+
+
+def read_timing(store: Store, cell: Cell) -> Timing | None:
+    """The timing of a cell; None where there is none.
+
+    Raises:
+        SuiteError: it is damaged, or of another run.
+    """
+    path = _path(store, cell)
+    if not path.exists():
+        return None
+    try:
+        found = Timing.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError):
+        raise SuiteError(f"{path} is no timing", "remove it, and time the record again") from None
+    if found.key != cell.key:
+        raise SuiteError(f"{path} is the timing of another run", "remove it, and time the record again")
+    return found
+
+
+def timed(store: Store, cell: Cell, record: Record) -> Record:
+    """A record with the latencies that were measured later, where it has none of its own."""
+    if record.outcome is None or record.outcome.latency:
+        return record
+    found = read_timing(store.of(cell), cell)
+    if found is None:
+        return record
+    latency = [each | {"machine": machine(found.hardware)} for each in found.latency]
+    return record.model_copy(update={"outcome": record.outcome.model_copy(update={"latency": latency})})
+
+
+def machine(hardware: dict[str, Any]) -> str:
+    """A machine for people: its GPU, or its processor and how many of its cores were used."""
+    return hardware.get("gpu") or f"{hardware['processor']}, {hardware['threads']} of {hardware['cores']} cores"
+
+
+def _path(store: Store, cell: Cell) -> Any:
+    return store.folder / "timings" / store.path(cell).name

@@ -1,0 +1,46 @@
+"""Latencies measured after a run: of the recorded widths, once, and shown in the table with their machine."""
+
+import pytest
+from tiny import FAMILIES
+
+from benchmark.grid.cells import plan
+from benchmark.records.store import Store
+from benchmark.records.timings import read_timing, timed
+from benchmark.reports import tables
+from benchmark.runs.later import of_widths, time_records, to_be_timed
+from benchmark.runs.runner import run_cells
+from vtrans.anatomy import anatomy_of
+from vtrans.errors import SuiteError
+from vtrans.saving.pruned import widths
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_of_given_widths_has_them(family):
+    model = FAMILIES[family]()
+    anatomy = anatomy_of(model)
+    wanted = {
+        "hidden": anatomy.hidden - 4,
+        "heads": [max(1, n - 1) for n in anatomy.heads],
+        "ffn": [n - 3 - i for i, n in enumerate(anatomy.ffn)],
+    }
+    assert widths(of_widths(model, wanted)) == wanted
+
+
+def test_a_record_without_latency_is_timed_once(tmp_path, tiny_preset, data_dir):
+    cells = plan("glue", "tiny", ["dense", "random-s50", "Transkimmer"], ["sst2"], [0])
+    store = Store(tmp_path, "glue", "tiny", 0)
+    run_cells(cells, store, data_dir, timed=False)
+    assert [cell.row for cell in to_be_timed(cells, store)] == ["dense", "random-s50"]  # dropped tokens are weights
+    record = store.read(cells[1])
+    assert record.outcome.latency == [] and record.outcome.time_speedup(0) is None
+    before = tables.markdown("glue", "tiny", tables.build(store, cells), tables.loader(store.root))
+    assert time_records(cells, store, data_dir) == 2 and time_records(cells, store, data_dir) == 0
+    found = timed(store, cells[1], record)
+    assert found.outcome.time_speedup(0) > 0 and store.read(cells[1]) == record
+    after = tables.markdown("glue", "tiny", tables.build(store, cells), tables.loader(store.root))
+    assert "time measured on" in after and "time measured on" not in before
+    path = store.folder / "timings" / store.path(cells[1]).name
+    assert read_timing(store, cells[1]).widths == record.outcome.report["widths"]
+    path.write_text("{}")
+    with pytest.raises(SuiteError, match="is no timing; remove it"):
+        read_timing(store, cells[1])
