@@ -159,7 +159,9 @@ def run(
     """Run the cells that have no complete record, then write and print the table."""
     warn_if_emulated(precision)
     if axis:
-        _run_axis(axis, suite, preset, methods, tasks, seeds, data_dir, results, jobs, timed)
+        if methods or settings or split != "validation" or precision != "auto":
+            raise SuiteError("--axis says what is run", "give it with --preset, --tasks, --seeds and --jobs alone")
+        _run_axis(axis, suite, preset, tasks, seeds, data_dir, results, teacher_cache, jobs, timed)
         return
     store, cells = _cells(suite, preset, methods, tasks, seeds, results, split, precision, settings)
     store.cache_gib = teacher_cache
@@ -179,22 +181,23 @@ def _run_axis(
     axis: str,
     suite: str,
     preset: str,
-    methods: str | None,
     tasks: str | None,
     seeds: str | None,
     data_dir: Path | None,
     results: Path,
+    teacher_cache: float,
     jobs: int,
     timed: bool,
 ) -> None:
     """Run the rows of an ablation axis, those that are as their method is first, and write its table and figure."""
     from benchmark.grid.axes import get_axis
 
-    if suite != "ablations" or methods:
+    if suite != "ablations":
         raise SuiteError("--axis names rows of the suite ablations", f"vtrans-bench run ablations --axis {axis}")
     found = get_axis(axis)
     for home, plain in (("glue", True), (suite, False)):
         store, cells = _cells(home, preset, ",".join(found.rows(plain)), tasks, seeds, results, "validation")
+        store.cache_gib = teacher_cache
         _run([cell for cell in cells if store.state(cell) != "done"], store, data_dir, jobs, timed)
     _axis(axis, preset, results)
 

@@ -35,7 +35,8 @@ def _own(summary: str, module: Any) -> Suite:
 
 def _beside_glue(summary: str, rows: tuple[str, ...], also: Any = glue) -> Suite:
     """A suite under the presets of GLUE, those that another suite has, too."""
-    presets = {preset.name: _GLUE.presets[preset.name] for preset in also.PRESETS}
+    shared = {preset.name for preset in also.PRESETS}
+    presets = _GLUE.presets if also is glue else {n: p for n, p in _GLUE.presets.items() if n in shared}
     return Suite(summary, presets, dict.fromkeys(presets, rows), home="glue")
 
 

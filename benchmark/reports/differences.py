@@ -16,10 +16,10 @@ from benchmark.tasks.registry import get_task
 
 CONTROLS = ("random", "CoFi")  # what rows are compared with at the same size, beside the dense one
 ABOUT = (
-    "Intervals are of 95 %, by a bootstrap over seeds and the examples that all rows were asked; of one seed over "
-    "examples alone (¹), of rows without kept predictions over seeds alone, by Student's t (²). Differences are "
-    "paired, seed by seed and example by example. * the interval leaves 0 out; no correction for the number of rows. "
-    "‡ the same class for every example."
+    "Intervals are of 95 %, over seeds and the examples that all rows were asked: a bootstrap over examples, and "
+    "Student's t for seeds; of one seed over examples alone (¹), of rows without kept predictions over seeds alone "
+    "(²). Differences are paired, seed by seed and example by example. * the interval leaves 0 out; no correction for "
+    "the number of rows. † lacks seeds. ‡ the same class for every example."
 )
 
 

@@ -101,7 +101,8 @@ LEGEND = (
 RANKS = (
     "Of rows of one size that all tasks have which compare three or more; equal scores share a rank. P(better than "
     "random): the share of pairs of runs, one of the row and one of random units, in which the row's does better, mean "
-    "over tasks. Intervals over seeds, drawn anew within each task."
+    "over tasks. Intervals over seeds, drawn anew within each task; where every pair is on one side, 1.00 or 0.00 is "
+    "what was seen, and has none."
 )
 
 

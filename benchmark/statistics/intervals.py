@@ -1,8 +1,9 @@
-"""Intervals by a hierarchical bootstrap: over seeds, and within them over the examples that all models were asked.
+"""Intervals over seeds and the examples that all models were asked.
 
-Seeds and examples are drawn apart, because every seed answers the same examples. Of S seeds S - 1 are drawn, which
-gives the mean's variance without the bias that drawing S has where S is small (Rao and Wu 1988); one seed is not drawn
-at all, and its interval is over examples alone.
+A seed is one training run, and every run is asked the same examples, so that two kinds of chance add up. That of
+examples is found by a bootstrap over them, which serves any metric; that of seeds from how much runs differ. Their
+interval is Student's, with Satterthwaite's degrees of freedom, since three seeds know little of how seeds vary. One
+seed says nothing of that, and its interval is over examples alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 RESAMPLES = 2000
+SAME = 1e-3  # records give metrics to four decimals: what differs by less does not differ
 LEVEL = 0.95
 
 Statistic = Callable[[np.ndarray], np.ndarray]
@@ -72,12 +74,40 @@ def bootstrap(
         ratio: whether the quotient is asked for in place of the difference.
         draw: seed of the resampling.
     """
-    picked = _counts(draw, seeds, seeds - 1) if seeds > 1 else np.ones((RESAMPLES, 1))
-    asked = _counts(draw + 1, examples, examples)
-    drawn = ((_against(ours, theirs, asked, ratio) * picked).sum(1)) / picked.sum(1)
-    value = float(_against(ours, theirs, np.ones((1, examples)), ratio).mean())
-    low, high = np.percentile(drawn, (50 * (1 - LEVEL), 50 * (1 + LEVEL)))
-    return Interval(value, float(low), float(high), seeds, examples, _two_sided(drawn - null))
+    values = _against(ours, theirs, np.ones((1, examples)), ratio)[0]
+    drawn = _against(ours, theirs, _counts(draw, examples), ratio)
+    variance, freedom = _spread(values, drawn)
+    return _student(float(values.mean()), variance, freedom, null, seeds, examples)
+
+
+def _spread(values: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
+    """Variance of the mean over seeds, and its degrees of freedom.
+
+    Args:
+        values: of each seed on all examples, `(seeds,)`.
+        drawn: on resampled ones, `(resamples, seeds)`.
+    """
+    seeds, of_examples = len(values), float(drawn.mean(1).var())
+    if seeds == 1:
+        return of_examples, float("inf")
+    of_seeds = float(values.var(ddof=1)) / seeds
+    # What seeds and examples do together is in both; it is the rest of what examples do to single seeds.
+    shared = max(0.0, float(drawn.var(0).mean()) - of_examples) / (seeds - 1)
+    variance = max(of_examples + of_seeds - shared, of_examples)
+    freedom = variance**2 * (seeds - 1) / of_seeds**2 if of_seeds > 0 else float("inf")
+    return variance, max(float(seeds - 1), freedom)
+
+
+def _student(value: float, variance: float, freedom: float, null: float, seeds: int, examples: int) -> Interval:
+    """Student's interval; where nothing varies, none that has a width, and certainty either way."""
+    from scipy import stats
+
+    if variance <= 0:
+        return Interval(value, value, value, seeds, examples, float(value == null))
+    deviation = variance**0.5
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * deviation
+    p = float(2 * stats.t.sf(abs(value - null) / deviation, freedom))
+    return Interval(value, value - reach, value + reach, seeds, examples, p)
 
 
 def _against(ours: Statistic, theirs: Statistic | None, weights: np.ndarray, ratio: bool) -> np.ndarray:
@@ -87,31 +117,21 @@ def _against(ours: Statistic, theirs: Statistic | None, weights: np.ndarray, rat
 
 
 @lru_cache(maxsize=16)
-def _counts(draw: int, units: int, drawn: int) -> np.ndarray:
-    """How often each unit is drawn, `(resamples, units)`; the same for all rows of a task."""
+def _counts(draw: int, examples: int) -> np.ndarray:
+    """How often each example is drawn, `(resamples, examples)`; the same for all rows of a task."""
     generator = np.random.default_rng(draw)
-    found = generator.multinomial(drawn, np.full(units, 1 / units), size=RESAMPLES).astype(float)
+    found = generator.multinomial(examples, np.full(examples, 1 / examples), size=RESAMPLES).astype(float)
     found.setflags(write=False)
     return found
 
 
-def _two_sided(drawn: np.ndarray) -> float:
-    """Twice the smaller tail beyond 0, never less than resamples can tell."""
-    below, above = float((drawn <= 0).mean()), float((drawn >= 0).mean())
-    return min(1.0, max(2 * min(below, above), 2 / (len(drawn) + 1)))
-
-
 def over_seeds(values: Sequence[float], null: float = 0.0) -> Interval:
     """Student's interval of a mean over seeds; none of fewer than two, or of seeds that all say the same."""
-    from scipy import stats
-
     array = np.asarray(values, dtype=float)
-    value = float(array.mean())
-    if len(array) < 2 or np.ptp(array) == 0:
-        return Interval(value, value, value, len(array), 0, None)
-    spread = stats.sem(array)
-    low, high = stats.t.interval(LEVEL, len(array) - 1, value, spread)
-    return Interval(value, float(low), float(high), len(array), 0, float(stats.ttest_1samp(array, null).pvalue))
+    value, seeds = float(array.mean()), len(array)
+    if seeds < 2 or float(np.ptp(array)) < SAME * max(1.0, abs(value)):
+        return Interval(value, value, value, seeds, 0, None)
+    return _student(value, float(array.var(ddof=1)) / seeds, seeds - 1.0, null, seeds, 0)
 
 
 def over_runs(values: Sequence[float]) -> Interval:

@@ -22,18 +22,20 @@ class Pace:
 
     Args:
         every: seconds between checkpoints, in the end; more where one takes long to write.
+        size: of one, in bytes, about.
     """
 
-    def __init__(self, every: float) -> None:
-        self.every, self.wait, self.written = every, min(SOON, every), time.monotonic()
+    def __init__(self, every: float, size: float = 0.0) -> None:
+        self.every, self.size = every, size
+        self.wait, self.written = max(min(SOON, every), size / RATE / SHARE), time.monotonic()
 
     def due(self) -> bool:
         """Whether one is, now."""
         return time.monotonic() - self.written > self.wait
 
-    def worth_one(self, size: int, left: float) -> bool:
-        """Whether one of `size` bytes is little beside the seconds that a stage has left."""
-        return size / RATE < SHARE * left
+    def worth_one(self, left: float) -> bool:
+        """Whether one is little beside the seconds that a stage has left."""
+        return self.size / RATE < SHARE * left
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -106,13 +106,13 @@ def fit(
     first = loop.restore(StageFiles(run_context.folder, name).read())
     files = StageFiles(run_context.folder if run_context.engine.rank == 0 else None, name)
     files.trim_log(first)
-    started, pace = time.monotonic(), Pace(run_context.every)
+    started, pace, before = time.monotonic(), Pace(run_context.every, loop.bytes), loop.elapsed
     for step in range(first, loop.total):
         numbers = loop.step(step)
         loop.elapsed += time.monotonic() - started
         started = time.monotonic()
         _log(loop, files, run_context, step, numbers)
-        early = step == first and pace.worth_one(loop.bytes, loop.elapsed * (loop.total - step))
+        early = step == first and pace.worth_one((loop.elapsed - before) * (loop.total - step - 1))
         if run_context.stop or step + 1 == loop.total or early or pace.due():
             with pace.writing():
                 files.write(loop.state(step + 1))

@@ -13,13 +13,13 @@ from benchmark.reports.claims.verdicts import LEVEL, Comparison, Judged
 from benchmark.reports.rows import MISSING
 
 ABOUT = (
-    "What the records of this folder say of what papers say. A comparison of scores rests on a bootstrap over seeds "
-    "and examples where predictions are kept, else on Student's t over seeds. Its p, of the number being the bound, is "
+    "What the records of this folder say of what papers say. A comparison of scores has an interval over seeds and "
+    "examples where predictions are kept, else over seeds alone. Its p, of the number being the bound, is "
     f"corrected for all comparisons of scores on this page (Benjamini and Hochberg): below {LEVEL:g} the side of the "
     "bound decides, else the comparison is inconclusive. A score of one seed without predictions decides nothing. "
-    "Other numbers are exact in each run: they are given with their range over seeds, and decide where all seeds lie "
-    "on one side. One failed comparison contradicts a claim; an inconclusive one leaves it open. No verdict is one on "
-    "the paper's own models: see what differs."
+    "Other numbers are counted or measured in each run: they are given with their range over seeds, and decide where "
+    "all seeds lie on one side. One failed comparison contradicts a claim; an inconclusive one leaves it open. No "
+    "verdict is one on the paper's own models: see what differs."
 )
 
 
@@ -48,8 +48,17 @@ def _section(judged: Judged) -> str:
         f"{claim.statement} {claim.paper}, {claim.where}. Differs here: {claim.differs}.",
         tabulate(rows, heads, "github", disable_numparse=True),
         *(f"To be run: `{command}`, {hours:.1f} machine-hours." for command, hours in commands(judged.missing)),
+        *_unmeasured(judged),
     ]
     return "\n\n".join(parts)
+
+
+def _unmeasured(judged: Judged) -> list[str]:
+    """What to do about rows that were run and lack the number."""
+    lacking = [each for each in judged.comparisons if each.found is None and not each.missing]
+    return (
+        ["Rows were run that lack the number, or share no seed: `vtrans-bench time` adds latencies."] if lacking else []
+    )
 
 
 def _row(each: Comparison) -> list[str]:

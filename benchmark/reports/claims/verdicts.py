@@ -64,10 +64,10 @@ class Judged:
         of_conditions = [
             {c.verdict for c in self.comparisons if c.condition == condition} for condition in self.claim.conditions
         ]
-        if any(each == {"not run"} for each in of_conditions):
-            return "not run"
         if "contradicted" in found:
             return "contradicted"
+        if any(each == {"not run"} for each in of_conditions):
+            return "not run"
         return "inconclusive" if "inconclusive" in found else "supported"
 
     @property
@@ -141,7 +141,13 @@ def _values(condition: Condition, records: Sequence[Record]) -> dict[int, float]
 
 
 def _cells(suite: str, preset: str, row: str, task: str, root: Path) -> list[Cell]:
-    """Cells of a row with all seeds: of the suite where it has it, else of the suite that it starts from."""
+    """Cells of a row with all seeds: of the suite where it has it, else of the suite that it starts from.
+
+    None where the suite has no such preset, or that no such task.
+    """
+    known = get_suite(suite).presets.get(preset)
+    if known is None or task not in (*known.tasks, *known.more_tasks):
+        return []
     own, home = plan(suite, preset, [row], [task]), get_suite(suite).home
     here = row in get_suite(suite).rows.get(preset, ()) or any(_path(cell, root).exists() for cell in own)
     return own if here or not home else plan(home, preset, [row], [task])

@@ -79,6 +79,16 @@ def test_one_failed_comparison_contradicts_and_an_open_one_leaves_open(store):
     assert verdicts == ["inconclusive", "contradicted", "supported"]
 
 
+def test_a_preset_that_a_suite_has_not_is_not_run(store):
+    of_lm = Condition(quantity="metric", suite="lm", row="VTrans-s60", tasks=("wikitext2",), at_most=1.0)
+    judged = judge([claim(of_lm), claim(above("dense", "random-s60"))], store.root, "small")
+    assert [each.verdict for each in judged] == ["not run", "supported"]
+    with pytest.raises(SuiteError, match="no claim's rows have records"):
+        judge(declared.load(), store.root, "quick")
+    with pytest.raises(SuiteError, match="no claim's rows have records"):
+        judge(declared.load(), store.root, "medium")
+
+
 def test_a_score_of_one_seed_without_predictions_decides_nothing(tmp_path):
     store = Store(tmp_path, "glue", "small")
     for row, value in {"dense": 90, "random-s60": 50}.items():

@@ -12,15 +12,16 @@ def hits(shares: np.ndarray, generator: np.random.Generator, examples: int):
     return lambda weights: 100 * (weights @ found.T) / weights.sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_covers_the_true_mean_as_often_as_it_says(seeds):
-    covered = 0
-    for trial in range(60):
-        generator = np.random.default_rng(trial)
-        shares = np.full(seeds, 0.8)
+@pytest.mark.parametrize(("seeds", "deviation"), [(1, 0.0), (2, 0.03), (3, 0.0), (3, 0.02), (3, 0.05)])
+def test_covers_the_true_mean_as_often_as_it_says(seeds, deviation):
+    covered, trials = 0, 150
+    for trial in range(trials):
+        generator = np.random.default_rng([trial, seeds])
+        shares = np.clip(0.8 + deviation * generator.normal(size=seeds), 0, 1)
         found = bootstrap(hits(shares, generator, 400), None, seeds, 400)
         covered += found.low <= 80 <= found.high
-    assert covered >= 52  # of 60; 57 are expected
+    # Seeds that do not differ at all, on examples of which none is hard, are the one case that is taken too carefully.
+    assert 0.9 <= covered / trials <= (1.0 if seeds == 3 and not deviation else 0.99)
 
 
 def test_differing_seeds_widen_the_interval():
@@ -28,8 +29,8 @@ def test_differing_seeds_widen_the_interval():
     same = bootstrap(hits(np.array([0.8, 0.8, 0.8]), generator, 2000), None, 3, 2000)
     apart = bootstrap(hits(np.array([0.7, 0.8, 0.9]), generator, 2000), None, 3, 2000)
     assert apart.high - apart.low > 3 * (same.high - same.low)
-    # The deviation of the mean of three seeds that are 10 apart is 5.8: the interval is about as wide as it says.
-    assert (apart.high - apart.low) / 3.92 == pytest.approx(5.8, rel=0.35)
+    # The mean of three seeds that are 10 apart deviates by 5.8; Student's quantile of two degrees of freedom is 4.3.
+    assert (apart.high - apart.low) / 2 == pytest.approx(5.8 * 4.3, rel=0.2)
 
 
 def test_a_paired_difference_is_narrower_than_two_intervals():
@@ -50,6 +51,7 @@ def test_one_seed_has_no_interval_over_seeds():
     assert not over_seeds([3.0]).known
     assert over_seeds([3.0]).text() == "3.0"
     assert not probability_of_improvement([[1.0]], [[0.0]]).known
+    assert not over_seeds([100 * a / 872 - 100 * b / 872 for a, b in ((795, 777), (787, 769), (803, 785))]).known
     three = over_seeds([1.0, 2.0, 3.0])
     assert three.low < 0 < three.high and three.text(sign=True).startswith("+2.0 [")
 
@@ -65,3 +67,9 @@ def test_ranks_and_improvement():
 def test_more_comparisons_ask_for_more():
     assert adjusted([0.01, None, 0.04]) == pytest.approx([0.02, None, 0.04])
     assert adjusted([None]) == [None]
+
+
+def test_p_tells_far_from_near_however_few_the_resamples():
+    generator = np.random.default_rng(1)
+    found = [bootstrap(hits(np.full(3, 0.8), generator, 900), None, 3, 900, null=null) for null in (50.0, 76.0, 80.0)]
+    assert found[0].p < 1e-5 < found[1].p < 0.05 < found[2].p
