@@ -36,14 +36,16 @@ class SearchMasks(Stage):
 
     def run(self, state: CompressionState) -> None:
         """Set `state.decision`."""
-        from baselines.parts.mask_gradients import draw_rows, mask_gradients, rearranged
+        from baselines.parts.mask_gradients import Watched, draw_rows, mask_gradients, rearranged
         from vtrans.methods.stages import size_for
         from vtrans.pruning.counts import Counts
         from vtrans.pruning.masks import Masks
         from vtrans.pruning.size import removed
 
-        batches = draw_rows(state.train, self.samples, state.stage_seed)
-        found, size = mask_gradients(state.model, state.train, batches), size_for(state, self.budget)
+        batches = Watched(draw_rows(state.train, self.samples, state.stage_seed), state, self)
+        size = size_for(state, self.budget)
+        with batches.metered():
+            found = mask_gradients(state.model, state.train, batches)
         decision = search(self.budget, size, *found.importance)
         if self.rearrange:
             heads, ffn = (
@@ -73,13 +75,14 @@ class TuneMasks(Stage):
 
     def run(self, state: CompressionState) -> None:
         """Give `state.decision` its scales."""
-        from baselines.parts.mask_gradients import draw_rows
+        from baselines.parts.mask_gradients import Watched, draw_rows
         from baselines.parts.reconstruction import tuned
 
         assert state.decision is not None, "TuneMasks follows a decision"
-        batches = draw_rows(state.train, self.samples, state.stage_seed)
+        batches = Watched(draw_rows(state.train, self.samples, state.stage_seed), state, self)
         state.model.eval()
-        state.decision, count = tuned(state.model, state.train, batches, state.decision)
+        with batches.metered():
+            state.decision, count = tuned(state.model, state.train, batches, state.decision)
         state.report["pruning"]["tuned_sublayers"] = count
 
     def forecast(self, outlook: Forecast) -> float:

@@ -1,5 +1,8 @@
 """Gradients of the loss by masks of ones, row by row: the empirical Fisher information of heads and FFN units."""
 
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +11,16 @@ from torch import Tensor
 
 from vtrans.anatomy import anatomy_of
 from vtrans.data.examples import inputs_of
+from vtrans.errors import RunCancelled
 from vtrans.pruning.masking import apply_masks
 from vtrans.pruning.masks import Masks
+from vtrans.training.flops import FlopMeter
 
 if TYPE_CHECKING:
     from torch import nn
 
     from vtrans.data.examples import Rows
+    from vtrans.methods.base import CompressionState, Stage
 
 BATCH = 32
 
@@ -37,6 +43,35 @@ class MaskGradients:
         return heads, ffn
 
 
+class Watched:
+    """Batches that are reported as they are run, and end the run where it is to stop; what they compute is metered."""
+
+    def __init__(self, batches: list[list[int]], state: "CompressionState", stage: "Stage") -> None:
+        self.batches, self.context, self.label = batches, state.run_context, state.label(stage)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """The batches; the stage starts over when the run goes on.
+
+        Raises:
+            RunCancelled: the run's stop flag was set.
+        """
+        for done, batch in enumerate(self.batches, 1):
+            yield batch
+            if self.context.report:
+                self.context.report(self.label, done, len(self.batches), {})
+            if self.context.stop:
+                raise RunCancelled(f"stopped in {self.label}", "run the same command to go on")
+
+    @contextmanager
+    def metered(self) -> Iterator[None]:
+        """Note what is computed inside, and how long it takes, as of a training stage in fp32."""
+        meter, began = FlopMeter(), time.monotonic()
+        with meter.step(0, 1):
+            yield
+        self.context.flops[self.label], self.context.precisions[self.label] = meter.flops, "fp32"
+        self.context.elapsed[self.label] = time.monotonic() - began
+
+
 def draw_rows(rows: "Rows", count: int, seed: int) -> list[list[int]]:
     """Batches of `count` rows drawn without replacement, rows of like length together."""
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:count].tolist()
@@ -44,7 +79,7 @@ def draw_rows(rows: "Rows", count: int, seed: int) -> list[list[int]]:
     return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
 
 
-def mask_gradients(model: "nn.Module", rows: "Rows", batches: list[list[int]]) -> MaskGradients:
+def mask_gradients(model: "nn.Module", rows: "Rows", batches: Iterable[list[int]]) -> MaskGradients:
     """Gradients of the task's loss on some rows, in evaluation mode; the model is not changed."""
     anatomy, device = anatomy_of(model), next(model.parameters()).device
     model.eval().requires_grad_(False)

@@ -1,6 +1,6 @@
 """Scales of kept units that bring a pruned sub-layer's output back to the dense one's, by least squares."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ class Seen:
 
 
 @torch.no_grad()
-def tuned(model: "nn.Module", rows: "Rows", batches: list[list[int]], masks: Masks) -> tuple[Masks, int]:
+def tuned(model: "nn.Module", rows: "Rows", batches: Iterable[list[int]], masks: Masks) -> tuple[Masks, int]:
     """Masks with scales for the kept heads and FFN units, sub-layer after sub-layer from the first on.
 
     Returns:
@@ -62,7 +62,7 @@ def tuned(model: "nn.Module", rows: "Rows", batches: list[list[int]], masks: Mas
 def normal_equations(
     model: "nn.Module",
     rows: "Rows",
-    batches: list[list[int]],
+    batches: Iterable[list[int]],
     masks: tuple[Masks, Masks],
     path: str,
     columns: Tensor,
