@@ -31,14 +31,27 @@ def test_nothing_run_says_what_to_run(tmp_path):
         axes.write("noise", tmp_path, "medium")
 
 
-def test_an_axis_runs_from_the_command_line(cli_call, tiny_preset, data_dir, monkeypatch):
-    monkeypatch.setattr("benchmark.grid.axes.SIZES", (50,))
-    monkeypatch.setattr(axes, "SIZES", (50,))
-    common = ["--preset", "tiny", "--axis", "noise"]
-    chosen = ["--tasks", "sst2", "--seeds", "0", "--data-dir", str(data_dir), "--no-latency"]
+def test_an_axis_runs_from_the_command_line(cli_call, data_dir, monkeypatch):
+    ran = []
+
+    def run(todo, store, *rest) -> None:
+        """Records in the place of runs."""
+        ran.extend((store.suite, cell.row) for cell in todo)
+        for cell in todo:
+            store.write(cell, make_record(cell))
+
+    monkeypatch.setattr("benchmark.cli._run", run)
+    common = ["--preset", "medium", "--axis", "noise"]
+    chosen = ["--tasks", "sst2", "--seeds", "0", "--data-dir", str(data_dir)]
     code, out, err = cli_call("run", "ablations", *common, *chosen)
     assert code == 0, err
-    assert out.count("VTrans-s50[noise=") >= 2
+    assert [suite for suite, _ in ran] == ["glue"] * 2 + ["ablations"] * 4
+    assert out.count("VTrans-s95[noise=") == 2
     assert cli_call("tables", "ablations", *common)[0] == 0
-    code, _, err = cli_call("run", "glue", *common, *chosen)
-    assert code == 2 and "names rows of the suite ablations" in err
+    for refused in (
+        ["run", "glue"],
+        ["run", "ablations", "--split", "dev"],
+        ["run", "ablations", "--methods", "VTrans"],
+    ):
+        code, _, err = cli_call(*refused, *common, *chosen)
+        assert code == 2 and "--axis" in err

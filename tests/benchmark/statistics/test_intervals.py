@@ -12,9 +12,9 @@ def hits(shares: np.ndarray, generator: np.random.Generator, examples: int):
     return lambda weights: 100 * (weights @ found.T) / weights.sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize(("seeds", "deviation"), [(1, 0.0), (2, 0.03), (3, 0.0), (3, 0.02), (3, 0.05)])
+@pytest.mark.parametrize(("seeds", "deviation"), [(1, 0.0), (2, 0.03), (3, 0.0), (3, 0.05)])
 def test_covers_the_true_mean_as_often_as_it_says(seeds, deviation):
-    covered, trials = 0, 150
+    covered, trials = 0, 100
     for trial in range(trials):
         generator = np.random.default_rng([trial, seeds])
         shares = np.clip(0.8 + deviation * generator.normal(size=seeds), 0, 1)
