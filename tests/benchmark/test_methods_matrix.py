@@ -85,7 +85,7 @@ def test_masked_equals_materialised(name):
     assert float(removed(method.target(), size, Counts.of(state.decision))) == pytest.approx(SPARSITY, abs=0.01)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "dense"])
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("dense", "Fast-VTrans-long")])
 def test_resumed_equals_uninterrupted(name, tmp_path):
     whole = built(name).compress(new_state(name))
     context = RunContext(tmp_path)
