@@ -21,7 +21,7 @@ def install(session: nox.Session, extras: str = "embedded") -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    install(session, "embedded,test,harness,deepspeed")
+    install(session, "embedded,test,harness,deepspeed,lint")  # lint for `types` in CI, which needs no third install
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 

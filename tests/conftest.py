@@ -21,6 +21,12 @@ settings.register_profile(
 settings.load_profile("suite")
 
 WORDS = ["good", "great", "fine", "nice", "bad", "poor", "dull", "weak", "film", "plot", "a", "the", "is"]
+LONG = ("test_sharded.py", "test_methods_matrix.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, so that none of them keeps one core alone at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture
