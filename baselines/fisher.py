@@ -144,7 +144,7 @@ def search(budget: Budget, size: "Size", heads: list["Tensor"], ffn: list["Tenso
         size: of the dense model.
         heads, ffn: importance of the units of each layer, `(units,)`; the best of each layer stays.
     """
-    from vtrans.pruning.constraint import search_count
+    from vtrans.pruning.calibration import search_count
     from vtrans.pruning.counts import Counts
     from vtrans.pruning.size import removed
 

@@ -31,7 +31,7 @@ class Choose(Stage):
 
         from vtrans.anatomy import anatomy_of
         from vtrans.methods.stages import size_for
-        from vtrans.pruning.constraint import bisect
+        from vtrans.pruning.calibration import bisect
         from vtrans.pruning.counts import Counts
         from vtrans.pruning.size import removed
 

@@ -11,6 +11,7 @@ from vtrans.errors import SuiteError
 SITES = ("hidden", "heads", "ffn", "attention_layer", "ffn_layer")
 Quantity = Literal["parameters", "macs", "latency", "latency-b1"]
 Denominator = Literal["encoder", "all"]
+Threshold = Literal["all", "units"]
 QUANTITIES = ("parameters", "macs", "latency", "latency-b1")
 DENOMINATORS = ("encoder", "all")
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
@@ -173,6 +174,10 @@ class Constraint:
         bound: the Lagrange multipliers stay within [-bound, bound]; 0 for no bound.
         warmup: share of the pruning steps over which t rises from 0 to the sparsity.
         calibrate: move the decision threshold at the end so that the real size meets the target.
+        threshold: which gates that threshold is for: `all`, or `units`, heads and FFN units, while hidden units and
+            sub-layers are decided by the sign of their log-odds, or at the threshold where that is lower. A hidden
+            unit owns so much that where the expected size has not come down to the target, a threshold for all
+            takes what is missing from the hidden width.
         size_exponent: the constraint's gradient pushes the units of a site in proportion to what one of them owns, to
             this power; 1 is the plain Lagrangian. A head owns twice its columns as many parameters as an FFN unit, 64
             times in MiniLM and 128 in BERT-base, so that under 1 the constraint outweighs the loss at heads, all of
@@ -185,6 +190,7 @@ class Constraint:
     warmup: float = 0.4
     calibrate: bool = True
     size_exponent: float = field(default=1.0, metadata={NOT_IN_KEY: 1.0})
+    threshold: Threshold = field(default="all", metadata={NOT_IN_KEY: "all"})
 
     def __post_init__(self) -> None:
         check_range(self, "warmup", 0, 1)

@@ -168,16 +168,16 @@ class Prune(Stage):
         return outlook.training(self.schedule, FROZEN if self.frozen else TRAINED, self.distillation)
 
     def _decide(self, state: CompressionState, objective: "PruningObjective") -> None:
-        from vtrans.pruning.constraint import calibrate
+        from vtrans.pruning.calibration import calibrate
         from vtrans.pruning.counts import Counts
         from vtrans.pruning.size import removed
 
         gates, size = objective.gates, objective.size
         gates.anneal(1.0)
-        exact = self.constraint.calibrate
-        state.decision, threshold = (
-            calibrate(gates, size, self.budget, self.tolerance) if exact else (gates.decide(), 0.0)
-        )
+        state.decision, threshold = gates.decide(), 0.0
+        if self.constraint.calibrate:
+            which = self.constraint.threshold
+            state.decision, threshold = calibrate(gates, size, self.budget, self.tolerance, which)
         state.report["pruning"] = {
             "expected_sparsity": removed(self.budget, size, gates.expected()).item(),
             "sparsity_at_threshold_0": float(removed(self.budget, size, Counts.of(gates.decide()))),

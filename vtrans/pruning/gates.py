@@ -186,9 +186,13 @@ class GateSet(nn.Module):
         self._save_last_hidden(keep)
         return keep["hidden"]
 
-    def decide(self, threshold: float = 0.0) -> Masks:
-        """Hard decision at `threshold`, kept units at their folded value; differentiable in the latter."""
-        keep = {s: self[s].keep(threshold, self.groups[s]) for s in self}
+    def decide(self, threshold: float = 0.0, coarse: float | None = None) -> Masks:
+        """Hard decision at `threshold`, kept units at their folded value; differentiable in the latter.
+
+        Hidden units and sub-layers are decided at `coarse`, where it is given.
+        """
+        at = {s: threshold if coarse is None or s in ("heads", "ffn") else coarse for s in self}
+        keep = {s: self[s].keep(at[s], self.groups[s]) for s in self}
         self._save_last(keep)
         return self.fixed(keep)
 

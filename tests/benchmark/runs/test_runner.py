@@ -221,16 +221,16 @@ def other_predictions(self, task, model, examples):
 def test_a_family_prunes_once_and_writes_the_sizes_below_one_that_is_out_of_reach(
     tiny_preset, data_dir, tmp_path, monkeypatch
 ):
-    from vtrans.pruning import constraint
+    from vtrans.pruning import calibration
 
-    original = constraint.calibrate
+    original = calibration.calibrate
 
-    def calibrate(gates, size, budget, tolerance):
+    def calibrate(gates, size, budget, tolerance, threshold):
         if budget.sparsity > 0.7:  # of what the size below has left
             raise SuiteError("out of reach", "ask for less")
-        return original(gates, size, budget, tolerance)
+        return original(gates, size, budget, tolerance, threshold)
 
-    monkeypatch.setattr(constraint, "calibrate", calibrate)
+    monkeypatch.setattr(calibration, "calibrate", calibrate)
     monkeypatch.setattr(METHODS["VTrans-family"], "family", (0.4, 0.6, 0.9))
     cells, store = grid(tmp_path, seeds=[0], rows=["VTrans-family"])
     assert [cell.row for cell in cells] == ["VTrans-family-s40", "VTrans-family-s60", "VTrans-family-s90"]
