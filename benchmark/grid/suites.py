@@ -51,8 +51,8 @@ SUITES = {
     ),
     "search": Suite(
         "rates of each method, by as many trials, on rows held out of train: --split dev",
-        {"medium": _GLUE.presets["medium"]},
-        {"medium": search.SEARCH},
+        {name: _GLUE.presets[name] for name in search.SEARCH},
+        search.SEARCH,
         home="glue",
         split="dev",
     ),
