@@ -34,7 +34,7 @@ from benchmark.commands.options import (
     split_names,
     warn_if_emulated,
 )
-from vtrans.errors import SuiteError
+from vtrans.errors import RunFailed, SuiteError
 
 if TYPE_CHECKING:
     from benchmark.grid.cells import Cell
@@ -195,11 +195,17 @@ def _run_axis(
     if suite != "ablations":
         raise SuiteError("--axis names rows of the suite ablations", f"vtrans-bench run ablations --axis {axis}")
     found = get_axis(axis)
+    failures = []
     for home, plain in (("glue", True), (suite, False)):
         store, cells = _cells(home, preset, ",".join(found.rows(plain)), tasks, seeds, results, "validation")
         store.cache_gib = teacher_cache
-        _run([cell for cell in cells if store.state(cell) != "done"], store, data_dir, jobs, timed)
+        try:
+            _run([cell for cell in cells if store.state(cell) != "done"], store, data_dir, jobs, timed)
+        except RunFailed as error:  # the other cells are shown, as those of a grid are
+            failures.append(error)
     _axis(axis, preset, results)
+    if failures:
+        raise failures[0]
 
 
 def _axis(name: str, preset: str, results: Path) -> None:

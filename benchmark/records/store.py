@@ -1,6 +1,7 @@
 """Records on disk: one JSON per run key, written atomically, read strictly."""
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from vtrans.errors import SuiteError
 if TYPE_CHECKING:
     from vtrans.teaching.cache import TeacherCache
 
+log = logging.getLogger(__name__)
 CACHE_GIB = 8.0
 
 
@@ -95,9 +97,23 @@ class Store:
         return "stale" if any(name.startswith(f"{cell.name}--") for name in self._names) else "missing"
 
     def complete(self, cells: list[Cell]) -> dict[Cell, Record]:
-        """Complete records of the given cells; the others are left out."""
+        """Complete records of the given cells; the others are left out.
+
+        Raises:
+            SuiteError: one is damaged.
+        """
         records = {cell: self.read(cell) for cell in cells}
         return {cell: r for cell, r in records.items() if r is not None and r.status == "complete"}
+
+    def shown(self, cells: list[Cell]) -> dict[Cell, Record]:
+        """As `complete`, for reports: a damaged record is named in a warning and left out."""
+        found = dict[Cell, Record]()
+        for cell in cells:
+            try:
+                found |= self.complete([cell])
+            except SuiteError as error:
+                log.warning("left out: %s", error)
+        return found
 
 
 def read_record(path: Path) -> Record:

@@ -1,5 +1,6 @@
 """Latencies that were measured after a run, beside its record, on a machine that had nothing else to do."""
 
+import logging
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -9,6 +10,8 @@ from benchmark.grid.cells import Cell
 from benchmark.records.schema import Record
 from benchmark.records.store import Store
 from vtrans.errors import SuiteError
+
+log = logging.getLogger(__name__)
 
 
 class Timing(BaseModel):
@@ -55,10 +58,17 @@ def read_timing(store: Store, cell: Cell) -> Timing | None:
 
 
 def timed(store: Store, cell: Cell, record: Record) -> Record:
-    """A record with the latencies that were measured later, where it has none of its own."""
+    """A record with the latencies that were measured later, where it has none of its own.
+
+    A damaged timing is named in a warning and left out.
+    """
     if record.outcome is None or record.outcome.latency:
         return record
-    found = read_timing(store.of(cell), cell)
+    try:
+        found = read_timing(store.of(cell), cell)
+    except SuiteError as error:
+        log.warning("left out: %s", error)
+        return record
     if found is None:
         return record
     latency = [each | {"machine": machine(found.hardware)} for each in found.latency]

@@ -75,7 +75,7 @@ def _records(point: Point, size: int, task: str, root: Path, preset: str) -> lis
     """Records of all seeds; a row that is as its method is lies in the suite `glue`."""
     suite = "ablations" if point.settings else "glue"
     cells = plan(suite, preset, [point.row(size)], [task])
-    return list(Store(root, suite, preset).complete(cells).values())
+    return list(Store(root, suite, preset).shown(cells).values())
 
 
 def markdown(name: str, preset: str, found: Sequence[Line]) -> str:

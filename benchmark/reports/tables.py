@@ -204,7 +204,7 @@ def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[TableRow]]:
     Raises:
         SuiteError: there is no complete record at all.
     """
-    records = {cell: timed(store, cell, record) for cell, record in store.complete(list(cells)).items()}
+    records = {cell: timed(store, cell, record) for cell, record in store.shown(list(cells)).items()}
     if not records:
         again = f"vtrans-bench run {store.folder.name} --preset {store.preset}"
         raise SuiteError(f"no complete record in {store.runs}", f"run the suite first: {again}")
@@ -220,7 +220,7 @@ def teachers_of(store: Store, cells: Sequence[Cell]) -> dict[Cell, Record]:
     """Complete records of the dense models that cells start from; in a suite of its own or another."""
     found: dict[Cell, Record] = {}
     for teacher in dict.fromkeys(cell.teacher for cell in cells):
-        found |= store.of(teacher).complete([teacher])
+        found |= store.of(teacher).shown([teacher])
     return found
 
 

@@ -74,6 +74,18 @@ def test_validate_names_the_corrupt_record(cli_call, tmp_path):
     assert cells[0].key in out and "1 of 2 records" in err
 
 
+def test_a_damaged_record_is_named_and_the_others_are_shown(cli_call, tmp_path, caplog):
+    store = Store(tmp_path / "results", "glue", "quick")
+    cells = plan("glue", "quick", ["VTrans-s80", "CoFi-s80", "random-s80"])
+    for cell in cells:
+        store.write(cell, make_record(cell))
+    store.path(cells[0]).write_text("{")
+    store.path(cells[1]).write_text(store.path(cells[1]).read_text().replace("80.0", "99.0"))
+    code, out, _ = cli_call("tables", "glue")
+    assert code == 0 and "| random-s80" in out and "99.0" not in out
+    assert "is no JSON" in caplog.text and f"{cells[1].key}.json was changed" in caplog.text
+
+
 def test_run_of_a_finished_grid_trains_nothing(cli_call, tmp_path):
     store = Store(tmp_path / "results", "glue", "quick")
     for cell in plan("glue", "quick"):

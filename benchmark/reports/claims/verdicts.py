@@ -160,6 +160,5 @@ def _path(cell: Cell, root: Path) -> Path:
 def _records(cells: Sequence[Cell], root: Path, known: dict[Cell, Record | None]) -> list[Record]:
     for cell in cells:
         if cell not in known:
-            record = Store(root, cell.suite, cell.preset.name).read(cell)
-            known[cell] = record if record and record.status == "complete" else None
+            known[cell] = Store(root, cell.suite, cell.preset.name).shown([cell]).get(cell)
     return [record for cell in cells if (record := known[cell])]

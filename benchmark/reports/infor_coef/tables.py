@@ -29,7 +29,7 @@ def collect(results: Path, preset: str) -> tuple[Found, list[Record]]:
     records: list[Record] = []
     for suite in ("glue", "ablations"):
         store, cells = Store(results, suite, preset), _planned(suite, preset)
-        for cell, record in store.complete(cells).items():
+        for cell, record in store.shown(cells).items():
             assert record.outcome is not None
             found.setdefault((cell.row, cell.task), []).append(record.outcome)
             records.append(record)

@@ -92,7 +92,7 @@ def _section(table: Measured, results: Path, preset: str, load: Load) -> str:
         return ""
     store, tasks = Store(results, table.suite, preset), get_suite(table.suite).presets[preset].tasks
     found = {
-        (task, row): list(store.complete(plan(table.suite, preset, [row], [task])).values())
+        (task, row): list(store.shown(plan(table.suite, preset, [row], [task])).values())
         for task in tasks
         for row in table.rows
     }

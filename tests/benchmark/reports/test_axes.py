@@ -7,7 +7,7 @@ from benchmark.grid.axes import AXES, SIZES
 from benchmark.grid.cells import plan
 from benchmark.records.store import Store
 from benchmark.reports import axes
-from vtrans.errors import SuiteError
+from vtrans.errors import RunFailed, SuiteError
 
 
 def test_table_and_figure(tmp_path):
@@ -39,12 +39,14 @@ def test_an_axis_runs_from_the_command_line(cli_call, data_dir, monkeypatch):
         ran.extend((store.suite, cell.row) for cell in todo)
         for cell in todo:
             store.write(cell, make_record(cell))
+        if len(ran) == 2:
+            raise RunFailed("1 of 2 cells failed", "see plan")  # the rest of the axis is run and shown
 
     monkeypatch.setattr("benchmark.cli._run", run)
     common = ["--preset", "medium", "--axis", "noise"]
     chosen = ["--tasks", "sst2", "--seeds", "0", "--data-dir", str(data_dir)]
     code, out, err = cli_call("run", "ablations", *common, *chosen)
-    assert code == 0, err
+    assert code == 2 and "1 of 2 cells failed" in err
     assert [suite for suite, _ in ran] == ["glue"] * 2 + ["ablations"] * 4
     assert out.count("VTrans-s95[noise=") == 2
     assert cli_call("tables", "ablations", *common)[0] == 0

@@ -44,3 +44,4 @@ def test_a_record_without_latency_is_timed_once(tmp_path, tiny_preset, data_dir)
     path.write_text("{}")
     with pytest.raises(SuiteError, match="is no timing; remove it"):
         read_timing(store, cells[1])
+    assert timed(store, cells[1], record) == record  # reports name it in a warning and show the rest
