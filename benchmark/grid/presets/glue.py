@@ -160,6 +160,7 @@ PRESETS = (
     ),
 )
 SMALL_ROWS = ROWS + STUDENT_ROWS + TOKEN_ROWS
+PEERS = ("Torch-Pruning-magnitude", "Torch-Pruning-Taylor")
 SIZES = (40, 60, 80, 90, 95)
 MEDIUM_ROWS = (
     "dense",
@@ -169,6 +170,7 @@ MEDIUM_ROWS = (
     "Fast-VTrans-s60",
     "Faster-VTrans-s60",
     *(f"{method}-s{size}" for method in ("Fisher", "Fisher-recovered") for size in (60, 80, 95)),
+    *(f"{method}-s{size}" for method in PEERS for size in (60, 80, 95)),
     *TOKEN_ROWS,
 )
 _OWN_ROWS = {"quick": QUICK_ROWS, "medium": MEDIUM_ROWS}
