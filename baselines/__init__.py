@@ -4,6 +4,7 @@ from baselines.cofi import CoFi, CoFiFamily
 from baselines.distilbert import DistilBert
 from baselines.fisher import Fisher, FisherRecovered
 from baselines.infor_coef import InforCoef
+from baselines.ltp import LTP
 from baselines.one_shot import Magnitude, Random
 from baselines.power_bert import PowerBert
 from baselines.tinybert import TinyBert
@@ -11,6 +12,7 @@ from baselines.torch_pruning import TorchPruningMagnitude, TorchPruningTaylor
 from baselines.transkimmer import Transkimmer
 
 __all__ = [
+    "LTP",
     "CoFi",
     "CoFiFamily",
     "DistilBert",

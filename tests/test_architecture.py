@@ -39,6 +39,7 @@ ORDER = {
         "fisher",
         "torch_pruning",
         "power_bert",
+        "ltp",
         "tinybert",
         "transkimmer",
     ],

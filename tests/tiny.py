@@ -32,7 +32,7 @@ from vtrans.anatomy import anatomy_of
 from vtrans.data.examples import Examples
 from vtrans.pruning.gates import GateSet, VariationalGate
 from vtrans.pruning.masks import Masks
-from vtrans.tokens import Predictor, Retention, attach, token_pruning_encoder
+from vtrans.tokens import Predictor, Retention, Threshold, attach, token_pruning_encoder
 
 torch.set_num_threads(1)  # the number of threads changes the last bits
 
@@ -214,6 +214,9 @@ def dropping(model, kind: str, seed: int = 0):
     if kind == "retention":
         lengths = sorted(torch.randint(1, 10, (len(anatomy.blocks),)).tolist(), reverse=True)
         attach(model, Retention(lengths))
+        return model.eval()
+    if kind == "threshold":
+        attach(model, Threshold((0.05 + 0.1 * torch.rand(len(anatomy.blocks))).tolist()))  # sequences of about ten
         return model.eval()
     selector = Predictor.of(anatomy)
     with torch.no_grad():

@@ -24,4 +24,5 @@ class SelectorSpec:
 
 
 PREDICTOR = SelectorSpec("predictor", lambda hidden: hidden * hidden + 2 * hidden)  # Linears to hidden and to 2 logits
+THRESHOLD = SelectorSpec("threshold", lambda hidden: 0)  # a comparison with sums over what the attention has computed
 RETENTION = SelectorSpec("retention", lambda hidden: 0)  # sums over what the attention has computed

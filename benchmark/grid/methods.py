@@ -4,6 +4,7 @@ from baselines.cofi import CoFi, CoFiFamily, CoFiLayersTotal
 from baselines.distilbert import DistilBert
 from baselines.fisher import Fisher, FisherRecovered
 from baselines.infor_coef import InforCoef, InforCoefNoEntropy, InforCoefNoNorm, InforCoefSkim
+from baselines.ltp import LTP
 from baselines.one_shot import Magnitude, Random
 from baselines.power_bert import PowerBert
 from baselines.tinybert import TinyBert
@@ -70,6 +71,7 @@ METHODS = registered(
     FasterVTransLLMLoRA,
     Transkimmer,
     PowerBert,
+    LTP,
     InforCoef,
     InforCoefNoEntropy,
     InforCoefNoNorm,

@@ -8,7 +8,9 @@ import torch
 from tiny import tiny_bert, tiny_examples, token_lengths
 
 from baselines.infor_coef import InforCoef
+from baselines.ltp import LTP
 from baselines.parts.retention_search import SoftRetention
+from baselines.parts.threshold_search import SoftThreshold
 from baselines.parts.token_losses import TokenLosses, entropy_loss, norm_loss, skim_loss
 from baselines.power_bert import PowerBert
 from baselines.transkimmer import Transkimmer
@@ -18,7 +20,7 @@ from vtrans.methods.base import CompressionState
 from vtrans.pruning.surgery import replace_skipped
 from vtrans.settings import Schedule
 from vtrans.teaching.teacher import Teacher
-from vtrans.tokens import token_pruning_encoder
+from vtrans.tokens import Threshold, token_pruning_encoder
 from vtrans.tokens.encoder import PaddedView, TokenDecision, Trace
 from vtrans.training.loop import RunContext
 
@@ -89,6 +91,7 @@ METHODS = {
     "infor-coef": InforCoef(SHORT, TokenLosses(entropy=0.01, norm=5.0, warmup=0.1), rate=0.2),
     "skim": InforCoef(SHORT, TokenLosses(skim=5.0), rate=0.05),
     "power": PowerBert(SHORT, SHORT, length=14, penalty=0.05, rate=0.3),
+    "ltp": LTP(SHORT, SHORT, penalty=1.0, rate=0.02, temperature=0.05),
 }
 
 
@@ -145,7 +148,10 @@ def test_power_bert_reports_its_configuration():
     assert found[-1] < 14
 
 
-@pytest.mark.parametrize("method", [METHODS["transkimmer"], METHODS["power"]], ids=["transkimmer", "power"])
+RESUMED = ("transkimmer", "power", "ltp")
+
+
+@pytest.mark.parametrize("method", [METHODS[n] for n in RESUMED], ids=RESUMED)
 def test_resumed_equals_uninterrupted(method, tmp_path):
     whole = method.compress(new_state())
     stop = RunContext(folder=tmp_path)
@@ -159,6 +165,28 @@ def test_resumed_equals_uninterrupted(method, tmp_path):
     resumed = method.compress(new_state(RunContext(folder=tmp_path)))
     state = whole.state_dict()
     assert all(torch.equal(v, state[k]) for k, v in resumed.state_dict().items())
+
+
+def test_ltp_reports_its_thresholds_and_more_pressure_raises_them():
+    found = []
+    for penalty in (0.0, 1.0):
+        work = new_state()
+        small = LTP(SHORT, SHORT, penalty=penalty, rate=0.02, temperature=0.05).compress(work)
+        assert work.report["thresholds"] == list(token_pruning_encoder(small).selector.thresholds)
+        found.append(sum(work.report["thresholds"]))
+    assert found[1] > found[0] >= 0
+
+
+def test_soft_thresholds_rise_by_layers_and_grow_sharp_as_the_temperature_falls():
+    seen, valid = torch.tensor([[0.0, 0.2, 0.4, 0.6]]), torch.ones(1, 4, dtype=torch.bool)
+    soft = SoftThreshold(3, 0.3, 0.1)
+    assert soft.thresholds.tolist() == pytest.approx([0.0, 0.1, 0.2])
+    decision = soft(1, torch.randn(1, 4, 2), seen, PaddedView(valid))
+    expected = [1.0, *torch.sigmoid(torch.tensor([0.1, 0.3, 0.5]) / 0.1).tolist()]
+    assert decision.scale_output[0].tolist() == pytest.approx(expected) and bool(decision.keep.all())
+    sharp = SoftThreshold(3, 0.9, 1e-4)(1, torch.randn(1, 4, 2), seen, PaddedView(valid)).scale_output
+    hard = Threshold([0.0, 0.3, 0.6])(1, torch.randn(1, 4, 2), seen, PaddedView(valid)).keep
+    assert torch.equal(sharp.round(), hard) and hard[0].tolist() == [1, 0, 1, 1]
 
 
 def test_soft_retention_starts_as_the_identity_and_its_penalty_weighs_later_layers():

@@ -10,11 +10,13 @@ from vtrans.tokens.encoder import (
 )
 from vtrans.tokens.predictor import Predictor
 from vtrans.tokens.retention import Retention
+from vtrans.tokens.threshold import Threshold
 
 __all__ = [
     "Predictor",
     "Retention",
     "Selector",
+    "Threshold",
     "TokenPruningEncoder",
     "attach",
     "record_tokens",

@@ -12,6 +12,7 @@ from vtrans.tokens.packed import PackedTokens
 
 NAME = "vtrans_tokens"
 Fidelity = Literal["corrected", "official"]
+Significance = Literal["others", "mean"]
 _LARGEST = 30.0  # bound on the exponent of dropped keys, which only gradients see
 
 
@@ -26,7 +27,7 @@ def attention(
     packed: PackedTokens | None = None,
     token_keep: Tensor | None = None,
     fidelity: Fidelity = "corrected",
-    significance: bool = False,
+    significance: Significance | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """Attention in the signature of transformers' `AttentionInterface`.
@@ -40,7 +41,7 @@ def attention(
         packed: where packed tokens belong; only here are they padded, to the longest of the batch.
         token_keep: `(batch, length)` in [0, 1], differentiable; 0 takes a key out of the softmax.
         fidelity: `official` multiplies the probabilities by `token_keep` and leaves them unnormalised.
-        significance: whether to return PoWER-BERT's significance of each key.
+        significance: which significance of each key to return, as of `significance_of`; None for none.
         **kwargs: what transformers passes besides.
 
     Returns:
@@ -50,7 +51,7 @@ def attention(
     if packed is not None:
         query, key, value = (packed.pad(x[0].transpose(0, 1)).transpose(1, 2) for x in (query, key, value))
         attention_mask = packed.mask
-    if token_keep is None and not significance:
+    if token_keep is None and significance is None:
         context = F.scaled_dot_product_attention(
             query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
         )
@@ -58,7 +59,8 @@ def attention(
     else:
         scores = (query @ key.transpose(-1, -2) * (scaling or query.shape[-1] ** -0.5)).float()
         probabilities = masked_softmax(scores, attention_mask, token_keep, fidelity)
-        seen = significance_of(probabilities, _present(attention_mask, token_keep)) if significance else None
+        present = _present(attention_mask, token_keep)
+        seen = None if significance is None else significance_of(probabilities, present, significance)
         context = F.dropout(probabilities, dropout).to(value.dtype) @ value
     context = context.transpose(1, 2)
     if packed is None:
@@ -98,12 +100,17 @@ def _present(mask: Tensor | None, keep: Tensor | None) -> Tensor | None:
     return keep > 0 if real is None else real & (keep > 0)
 
 
-def significance_of(probabilities: Tensor, present: Tensor | None) -> Tensor:
-    """Attention that each token gets from the other present ones, mean over heads (PoWER-BERT), `(batch, keys)`."""
+def significance_of(probabilities: Tensor, present: Tensor | None, kind: Significance = "others") -> Tensor:
+    """Attention that each token gets from present ones, mean over heads, `(batch, keys)`, detached.
+
+    `others` sums over all but the token itself (PoWER-BERT), `mean` is the mean over all of them (LTP, section 3.2).
+    """
     mean = probabilities.detach().mean(1)
     if present is not None:
         mean = mean * present.unsqueeze(-1)
-    return mean.sum(1) - mean.diagonal(dim1=1, dim2=2)
+    if kind == "others":
+        return mean.sum(1) - mean.diagonal(dim1=1, dim2=2)
+    return mean.sum(1) / (mean.shape[1] if present is None else present.sum(1, keepdim=True))
 
 
 def padding_of(mask: Tensor | None, hidden: Tensor) -> Tensor:

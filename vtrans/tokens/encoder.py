@@ -14,7 +14,7 @@ from vtrans.anatomy import Anatomy, anatomy_of
 from vtrans.errors import SuiteError
 from vtrans.selectors import SelectorSpec
 from vtrans.tokens import attention as token_attention
-from vtrans.tokens.attention import Fidelity, padding_of
+from vtrans.tokens.attention import Fidelity, Significance, padding_of
 from vtrans.tokens.packed import PackedTokens
 
 
@@ -28,12 +28,14 @@ class Selector(nn.Module, ABC):
         place: `layer`, before a layer, or `ffn`, between its attention and its FFN.
         learns: whether decisions carry gradients, so that training has to mask instead of gather.
         fidelity: of the masked attention.
+        significance: what is told of tokens under place `ffn`, as of `attention.significance_of`.
     """
 
     spec: ClassVar[SelectorSpec]
     place: ClassVar[Literal["layer", "ffn"]]
     learns: ClassVar[bool]
     fidelity: Fidelity = "corrected"
+    significance: ClassVar[Significance] = "others"
 
     @abstractmethod
     def forward(self, layer: int, hidden: Tensor, seen: Tensor | None, tokens: "Tokens") -> "TokenDecision":
@@ -102,12 +104,14 @@ class TokenDecision:
         probability: chance of being kept, before any noise, likewise; None where nothing is learnt.
         soft: the relaxed sample behind `keep`; None likewise.
         scale: factor on the states of each token; None for 1.
+        scale_output: the same, on the states that leave the layer.
     """
 
     keep: Tensor
     probability: Tensor | None = None
     soft: Tensor | None = None
     scale: Tensor | None = None
+    scale_output: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +201,7 @@ class TokenPruningEncoder(nn.Module):
             packed, hidden = packed.take(chosen), hidden[chosen]
 
         for index, layer in enumerate(self.layer):
-            entered = packed.lengths
+            entered, after = packed.lengths, None
             if self.selector.place == "layer":
                 drop(self.selector(index, hidden, None, PackedView(packed)).keep > 0)
             attended = packed.lengths
@@ -205,10 +209,11 @@ class TokenPruningEncoder(nn.Module):
             hidden = context[0]
             if seen is not None:
                 decision = self.selector(index, hidden, seen, PackedView(packed))
-                hidden = hidden if decision.scale is None else hidden * decision.scale.unsqueeze(-1)
+                hidden, after = _scaled(hidden, decision.scale), decision.scale_output
+                after = None if after is None else after[decision.keep > 0]
                 drop(decision.keep > 0)
             lengths += [entered, attended, packed.lengths]
-            hidden = _feed(layer, hidden)
+            hidden = _scaled(_feed(layer, hidden), after)
         self.record.lengths = torch.stack(lengths, 1).view(len(valid), -1, 3)
         return self._rest(resting, packed, hidden) if self.scatter else hidden[packed.starts].unsqueeze(1)
 
@@ -230,14 +235,15 @@ class TokenPruningEncoder(nn.Module):
             if seen is not None:
                 decision = self.selector(index, hidden, seen, PaddedView(kept > 0))
                 kept = kept * decision.keep
-                hidden = hidden if decision.scale is None else hidden * decision.scale.unsqueeze(-1).to(hidden.dtype)
+                hidden = _scaled(hidden, decision.scale)
             hidden = _blend(kept, _feed(layer, hidden), hidden)
+            hidden = hidden if decision is None else _scaled(hidden, decision.scale_output)
             if self.record.wanted and decision is not None and decision.probability is not None:
                 self.record.traces.append(Trace(entering, valid, before, kept, decision))
         return hidden
 
     def _attend(self, layer: Any, hidden: Tensor, mask: Tensor | None, **how: Any) -> tuple[Tensor, Tensor | None]:
-        significance = self.selector.place == "ffn"
+        significance = self.selector.significance if self.selector.place == "ffn" else None
         found: tuple[Tensor, Tensor | None] = layer.attention(
             hidden, mask, fidelity=self.selector.fidelity, significance=significance, **how
         )
@@ -282,6 +288,10 @@ class PaddedView:
 def _feed(layer: Any, hidden: Tensor) -> Tensor:
     found: Tensor = layer.output(layer.intermediate(hidden), hidden)
     return found
+
+
+def _scaled(hidden: Tensor, factor: Tensor | None) -> Tensor:
+    return hidden if factor is None else hidden * factor.unsqueeze(-1).to(hidden.dtype)
 
 
 def _blend(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:

@@ -172,6 +172,7 @@ MEDIUM_ROWS = (
     *(f"{method}-s{size}" for method in ("Fisher", "Fisher-recovered") for size in (60, 80, 95)),
     *(f"{method}-s{size}" for method in PEERS for size in (60, 80, 95)),
     *TOKEN_ROWS,
+    "LTP",
 )
 _OWN_ROWS = {"quick": QUICK_ROWS, "medium": MEDIUM_ROWS}
 GRID = {preset.name: _OWN_ROWS.get(preset.name, SMALL_ROWS) for preset in PRESETS}

@@ -21,11 +21,11 @@ from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
-from vtrans.tokens import Predictor, Retention, attach, record_tokens, token_pruning_encoder
-from vtrans.tokens.attention import masked_softmax
+from vtrans.tokens import Predictor, Retention, Threshold, attach, record_tokens, token_pruning_encoder
+from vtrans.tokens.attention import masked_softmax, significance_of
 from vtrans.tokens.predictor import skim_predictor
 
-KINDS = ("predictor", "retention")
+KINDS = ("predictor", "retention", "threshold")
 MATRIX = pytest.mark.parametrize(("family", "kind"), [(f, k) for f in TOKEN_FAMILIES for k in KINDS])
 
 
@@ -206,6 +206,18 @@ def test_stochastic_evaluation_is_an_option(model):
 def test_retention_that_does_not_fit_is_refused(model, lengths, words):
     with pytest.raises(SuiteError, match=words):
         attach(model, Retention(lengths))
+
+
+def test_thresholds_of_another_depth_are_refused(model):
+    with pytest.raises(SuiteError, match="2 thresholds on a model of 3 layers"):
+        attach(model, Threshold([0.1, 0.2]))
+
+
+def test_mean_significance_counts_all_tokens_that_are_there():
+    probabilities = torch.tensor([[0.2, 0.8, 0.0], [0.5, 0.5, 0.0], [0.1, 0.9, 0.0]]).expand(1, 2, 3, 3)
+    found = significance_of(probabilities, torch.tensor([[True, True, False]]), "mean")
+    assert found[0, :2].tolist() == pytest.approx([0.35, 0.65])
+    assert found[0, :2].sum().item() == pytest.approx(1.0)  # as the rows of attention do
 
 
 def test_predictor_of_another_width_is_refused(model):
