@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import FAMILIES, dropping, random_decision, tiny_bert, tiny_examples
 from torch import nn
@@ -28,6 +28,7 @@ def closed_form(model: nn.Module, length: int) -> float:
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=5)  # fvcore traces each model anew
 @given(seed=st.integers(0, 1000), length=st.integers(1, 40))
 def test_fvcore_equals_the_closed_form(family, attention, seed, length):
     model = FAMILIES[family](attention)
@@ -70,7 +71,8 @@ def test_an_uncounted_product_is_an_error():
     refuse_uncounted({"aten::relu": 3})
 
 
-@pytest.mark.parametrize("kind", ["predictor", "retention"])
+@pytest.mark.parametrize("kind", ["predictor", "retention", "threshold"])
+@settings(max_examples=6)
 @given(seed=st.integers(0, 1000), static=st.booleans())
 def test_gathered_run_equals_the_closed_form_of_its_lengths(kind, seed, static):
     model = tiny_bert()

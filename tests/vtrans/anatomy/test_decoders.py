@@ -7,14 +7,12 @@ from hypothesis import strategies as st
 from tiny import DECODERS, random_decision, tiny_llama
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from benchmark.measure.macs import count_macs
 from vtrans.anatomy import anatomy_of
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
 
-ROTARY = 40  # older transformers compute the angles of nine positions by a product
 PROMPT = torch.tensor([[7, 9, 11, 8], [5, 6, 30, 12]])
 
 
@@ -43,16 +41,6 @@ def test_tied_heads_stay_tied(family, tmp_path):
     for each in (model, small, loaded):
         assert each.get_output_embeddings().weight is each.get_input_embeddings().weight
         assert anatomy_of(each).tied
-
-
-@pytest.mark.parametrize("family", DECODERS)
-@given(seed=st.integers(0, 1000))
-def test_sizes_are_those_of_the_tensors_and_of_fvcore(family, seed):
-    model = DECODERS[family]()
-    for each in (model, materialise(model, random_decision(model, seed, 0.5))):
-        size = Size.of(each)
-        assert float(size.parameters(size.dense, "all")) == sum(p.numel() for p in each.parameters())
-        assert count_macs(each, 9) == pytest.approx(float(size.macs(size.dense, 9, "all")), rel=1e-3, abs=ROTARY)
 
 
 def test_oracles_of_published_sizes():

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import ENCODERS, FAMILIES, inputs, random_decision, tiny_examples
 
-from benchmark.measure.macs import count_macs
 from vtrans.anatomy import anatomy_of, families, family_of
 from vtrans.data.windows import Windows
 from vtrans.methods.base import CompressionState
@@ -19,8 +18,6 @@ from vtrans.saving.pruned import load_pruned, save_pruned
 from vtrans.settings import Budget, Schedule
 from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
-
-ROTARY = 40  # older transformers compute the angles of nine positions by a product
 
 
 def logits(model, batch):
@@ -40,12 +37,11 @@ def test_every_registered_family_is_in_the_matrix():
 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=st.integers(0, 10_000), dead=st.sets(st.integers(0, 2), max_size=2))
-def test_closed_forms_count_the_tensors_and_what_fvcore_counts(family, seed, dead):
+def test_closed_forms_count_the_tensors(family, seed, dead):
     model = FAMILIES[family]()
     for each in (model, materialise(model, decision(model, seed, dead))):
         size = Size.of(each)
         assert float(size.parameters(size.dense, "all")) == sum(p.numel() for p in each.parameters())
-        assert count_macs(each, 9) == pytest.approx(float(size.macs(size.dense, 9, "all")), rel=1e-3, abs=ROTARY)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
