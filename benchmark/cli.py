@@ -347,6 +347,14 @@ def claims(
 
 
 @app.command()
+def report(preset: PresetName = "quick", results: Results = Path("results")) -> None:
+    """Write one page of all that a preset's records say, which needs no network, and its figures as SVG and PDF."""
+    from benchmark.reports.page.write import write
+
+    echo("written: " + ", ".join(map(str, write(results, preset))))
+
+
+@app.command()
 def probe(
     runs: Annotated[list[Path], typer.Argument(help="records of one pruned row, one per seed")],
     data_dir: DataDir = None,

@@ -1,5 +1,6 @@
 """Rows of tables: the records of one method at one size on one task, and their numbers over seeds."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
@@ -9,6 +10,16 @@ from benchmark.records.schema import Outcome, Record
 
 MISSING = "–"
 REFERENCES = ("VTrans", "VTrans-total", "VTrans-agnostic")
+
+
+def method_of(row: str) -> str:
+    """A row's name without its sizes."""
+    return re.sub(r"-s[\d.]+", "", row)
+
+
+def size_in(row: str) -> float:
+    """The first size that a row's name has, in percent removed; 0 without one."""
+    return float(found[1]) if (found := re.search(r"-s([\d.]+)", row)) else 0.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from benchmark.records.schema import REGIMES, Outcome, Record
 from benchmark.records.store import Store
 from benchmark.records.timings import machine, timed
 from benchmark.reports import differences, kept
-from benchmark.reports.rows import MISSING, SeedStats, TableRow, table_rows
+from benchmark.reports.rows import MISSING, SeedStats, TableRow, method_of, size_in, table_rows
 from benchmark.statistics.comparison import Load, loader
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.metrics import digits
@@ -251,18 +251,10 @@ def in_order(rows: Sequence[str], more: Sequence[str]) -> list[str]:
     """The rows, and more of them, each once: among those of its method by size, or else at the end."""
     found = list(rows)
     for row in dict.fromkeys(more):
-        kin = [place for place, each in enumerate(found) if _method_of(each) == _method_of(row)]
-        smaller = [place for place in kin if _size_of(found[place]) < _size_of(row)]
+        kin = [place for place, each in enumerate(found) if method_of(each) == method_of(row)]
+        smaller = [place for place in kin if size_in(found[place]) < size_in(row)]
         found.insert(smaller[-1] + 1 if smaller else kin[0] if kin else len(found), row)
     return found
-
-
-def _method_of(row: str) -> str:
-    return re.sub(r"-s[\d.]+", "", row)
-
-
-def _size_of(row: str) -> float:
-    return float(found[1]) if (found := re.search(r"-s([\d.]+)", row)) else 0.0
 
 
 def _key_of(cell: Cell) -> str:

@@ -69,6 +69,12 @@ def _row(each: Comparison) -> list[str]:
     return [each.condition.text(), each.preset, each.task, value, _n(each), p, each.verdict]
 
 
+def sentence(each: Comparison) -> str:
+    """A comparison as one line of text."""
+    text, preset, task, value, n, p, verdict = _row(each)
+    return f"{text}, {task} of {preset}: {value} ({n}; p {p}): {verdict}"
+
+
 def _n(each: Comparison) -> str:
     if each.found is None:
         return MISSING

@@ -1,0 +1,177 @@
+"""The figures, as Vega-Lite specifications: of the page, where a script gives them data, and of papers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmark.reports.page import style
+from vtrans.errors import SuiteError
+
+Points = Sequence[dict[str, Any]]
+
+
+def altair() -> Any:
+    """The module `altair`.
+
+    Raises:
+        SuiteError: it, or what draws its charts without a network, is not installed.
+    """
+    try:
+        import altair
+        import vl_convert  # noqa: F401
+    except ImportError as error:
+        raise SuiteError(f"package {error.name} is not installed", "pip install 'vtrans-bench[report]'") from None
+    return altair
+
+
+def _scale(alt: Any, scales: dict[str, Any]) -> dict[str, Any]:
+    """Channels that tell methods apart, without a legend: marks are labelled."""
+    return {
+        "color": alt.Color("method:N", scale=alt.Scale(**scales["colour"]), legend=None),
+        "shape": alt.Shape("method:N", scale=alt.Scale(**scales["shape"]), legend=None),
+        "dash": alt.StrokeDash("method:N", scale=alt.Scale(**scales["dash"]), legend=None),
+    }
+
+
+def pareto(points: Points, methods: Sequence[str], x: str, y: str, logarithmic: bool = True) -> dict[str, Any]:
+    """Score against what is left, one line a method, bars for intervals of 95 %.
+
+    Args:
+        points: with x, left, y, low, high, method, row, and label and label_y where the method's name is to stand.
+        methods: all of the page, in the order of their colours.
+        x, y: titles of the axes.
+        logarithmic: whether x is.
+    """
+    alt = altair()
+    known = _scale(alt, style.by_method(methods))
+    base = alt.Chart(alt.Data(values=list(points))).encode(
+        x=alt.X("x:Q", title=x, scale=alt.Scale(type="log" if logarithmic else "linear", nice=False, padding=14)),
+        color=known["color"],
+        tooltip=[alt.Tooltip("row:N"), *(alt.Tooltip(f"{n}:Q", format=".1f") for n in ("left", "y", "low", "high"))],
+    )
+    value = alt.Y("y:Q", title=y, scale=alt.Scale(zero=False, domain=_around(points, "y")))
+    lines = base.mark_line(strokeWidth=1.3).encode(
+        y=value, strokeDash=known["dash"], order="x:Q", detail="method:N", tooltip=alt.value(None)
+    )
+    bars = base.mark_rule(strokeWidth=1, opacity=0.55, clip=True).encode(y=alt.Y("low:Q"), y2="high:Q")
+    marks = base.mark_point(filled=True, size=55, opacity=1).encode(y=value, shape=known["shape"])
+    names = base.mark_text(align="left", dx=8, fontSize=10).encode(y=alt.Y("label_y:Q"), text="label:N")
+    return _finished(alt.layer(lines, bars, marks, names), 380)
+
+
+def _around(points: Points, name: str) -> list[float]:
+    """The range of the points and a tenth of it on both sides: an interval that is wider is cut off."""
+    values = [point[name] for point in points] or [0.0, 1.0]
+    margin = 0.12 * (max(values) - min(values)) or 1.0
+    return [min(values) - margin, max(values) + 1.5 * margin]
+
+
+def lines(points: Points, methods: Sequence[str], x: str, y: str) -> dict[str, Any]:
+    """A share by layer, one line a row, its name at the end.
+
+    Args:
+        points: with x, y, method and row, and label and label_y at the end of a line.
+        methods: all of the page, in the order of their colours.
+        x, y: titles of the axes.
+    """
+    alt = altair()
+    known = _scale(alt, style.by_method(methods))
+    base = alt.Chart(alt.Data(values=list(points))).encode(
+        x=alt.X("x:O", title=x, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("y:Q", title=y, scale=alt.Scale(domain=[0, 100])),
+        color=known["color"],
+        tooltip=["row:N", "x:O", alt.Tooltip("y:Q", format=".1f")],
+    )
+    drawn = base.mark_line(strokeWidth=1.3).encode(strokeDash=known["dash"], detail="row:N", tooltip=alt.value(None))
+    marks = base.mark_point(filled=True, size=45, opacity=1).encode(shape=known["shape"])
+    names = base.mark_text(align="right", dx=-6, fontSize=10).encode(y=alt.Y("label_y:Q"), text="label:N")
+    return _finished(alt.layer(drawn, marks, names), 260)
+
+
+def heads(points: Points) -> dict[str, Any]:
+    """Share of runs that keep a head: layer by head."""
+    alt = altair()
+    colour = alt.Color(
+        "share:Q",
+        title="runs that keep it, %",
+        scale=alt.Scale(scheme=style.SEQUENTIAL, domain=[0, 100]),
+        legend=alt.Legend(orient="top", gradientLength=120),
+    )
+    base = alt.Chart(alt.Data(values=list(points))).encode(
+        x=alt.X("head:O", title="head", axis=alt.Axis(labelAngle=0)), y=alt.Y("layer:O", title="layer")
+    )
+    tiles = base.mark_rect(stroke="#888", strokeWidth=0.4).encode(
+        color=colour, tooltip=["layer:O", "head:O", alt.Tooltip("share:Q", format=".0f")]
+    )
+    return _finished(tiles, 180)
+
+
+def widths(points: Points) -> dict[str, Any]:
+    """FFN units left in each layer, mean over seeds."""
+    alt = altair()
+    base = alt.Chart(alt.Data(values=list(points))).encode(
+        y=alt.Y("layer:O", title="layer"), x=alt.X("units:Q", title="FFN units kept")
+    )
+    bars = base.mark_bar(color=style.COLOURS[1]).encode(tooltip=["layer:O", alt.Tooltip("units:Q", format=".0f")])
+    numbers = base.mark_text(align="left", dx=3, fontSize=10).encode(text=alt.Text("units:Q", format=".0f"))
+    return _finished(alt.layer(bars, numbers), 180)
+
+
+def costs(points: Points, x: str) -> dict[str, Any]:
+    """Seconds of training of each row, on a logarithmic axis."""
+    alt = altair()
+    base = alt.Chart(alt.Data(values=list(points))).encode(
+        y=alt.Y("row:N", title=None, sort=None, axis=alt.Axis(labelLimit=220)),
+        x=alt.X("cost:Q", title=x, scale=alt.Scale(type="log", nice=True)),
+    )
+    marks = base.mark_point(filled=True, size=50, color=style.COLOURS[2], opacity=1).encode(
+        tooltip=["row:N", alt.Tooltip("cost:Q", format=",.0f")]
+    )
+    numbers = base.mark_text(align="left", dx=7, fontSize=10).encode(text=alt.Text("cost:Q", format=",.0f"))
+    return _finished(alt.layer(marks, numbers), alt.Step(17))
+
+
+def sweep(points: Points, x: str, y: str) -> dict[str, Any]:
+    """An ablation axis: a score by value, one line a size and method, bars for intervals."""
+    alt = altair()
+    base = alt.Chart(alt.Data(values=list(points))).encode(
+        x=alt.X("label:O", title=x, sort=None, axis=alt.Axis(labelAngle=-25)),
+        color=alt.Color("group:N", title=None, scale=alt.Scale(range=list(style.COLOURS)), legend=_top(alt)),
+    )
+    value = alt.Y("y:Q", title=y, scale=alt.Scale(zero=False, padding=8))
+    drawn = base.mark_line(strokeWidth=1.2).encode(y=value)
+    bars = base.mark_rule(opacity=0.6).encode(y="low:Q", y2="high:Q")
+    marks = base.mark_point(filled=True, size=50, opacity=1).encode(
+        y=value, shape=alt.Shape("group:N", title=None, legend=_top(alt)), tooltip=["label:N", "group:N", "y:Q"]
+    )
+    return _finished(alt.layer(drawn, bars, marks), 240)
+
+
+def _top(alt: Any) -> Any:
+    return alt.Legend(orient="top")
+
+
+def _finished(chart: Any, height: Any) -> dict[str, Any]:
+    """A specification as wide as what holds it, in the style of all figures."""
+    found: dict[str, Any] = chart.properties(width="container", height=height).to_dict()
+    found["config"] = style.config()
+    found["background"] = None
+    return found
+
+
+def printed(spec: dict[str, Any], suffix: str, width: int = style.COLUMN) -> bytes:
+    """A specification as `svg` or `pdf`, of a paper's column by default."""
+    altair()
+    import vl_convert
+
+    fixed = spec | {"width": width, "background": "white"}
+    if suffix == "pdf":
+        return bytes(vl_convert.vegalite_to_pdf(fixed))
+    return str(vl_convert.vegalite_to_svg(fixed)).encode()
+
+
+def library() -> str:
+    """The drawing library as one script, for a page that is read without a network."""
+    altair()
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))

@@ -1,0 +1,202 @@
+"""What the page shows, read from records and nothing else, as plain JSON values."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from benchmark.grid.suites import SUITES
+from benchmark.records.schema import Record
+from benchmark.records.store import Store
+from benchmark.records.timings import machine
+from benchmark.reports import differences, tables
+from benchmark.reports.rows import SeedStats, TableRow, method_of, size_in
+from benchmark.statistics.comparison import Load, difference, loader
+from benchmark.statistics.intervals import Interval
+from benchmark.tasks.metrics import METRICS
+from vtrans.errors import SuiteError
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All of the page.
+
+    Attributes:
+        preset: name.
+        rows: one of each suite, task and row that has a record; see `_row`.
+        tasks: by SUITE/TASK, its metric, whether more of it is better, and what its numbers stand on.
+        answers: the best row of each size of a task, and those that it is not told apart from; see `_answer`.
+        problems: damaged records, which are left out.
+    """
+
+    preset: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def gather(root: Path, preset: str) -> Contents:
+    """Read the records of a preset in all suites that have it.
+
+    Raises:
+        SuiteError: there is none: says what to run, and for how long.
+    """
+    found, load = Contents(preset), loader(root)
+    with _warnings(found.problems):
+        for suite in SUITES:
+            if preset in SUITES[suite].presets and not SUITES[suite].split:
+                _suite(found, root, suite, load)
+    if not found.rows:
+        raise SuiteError(f"no complete record of preset {preset} under {root}", _remedy(preset))
+    return found
+
+
+def _remedy(preset: str) -> str:
+    from benchmark.grid import cost
+    from benchmark.grid.cells import plan
+
+    suite = next((name for name, each in SUITES.items() if preset in each.presets), "glue")
+    cells = plan(suite, preset)
+    hours = cost.cost(cells).flops / (cells[0].preset.tflops * 1e12) / 3600
+    return f"run vtrans-bench run {suite} --preset {preset}, about {hours:.1f} machine-hours"
+
+
+@contextmanager
+def _warnings(into: list[str]) -> Iterator[None]:
+    """Collect what the room of records warns of."""
+    log, handler = logging.getLogger("benchmark.records"), logging.Handler(logging.WARNING)
+    handler.emit = lambda record: into.append(record.getMessage())  # type: ignore[method-assign]
+    before, log.propagate = log.propagate, False
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = before
+
+
+def _suite(found: Contents, root: Path, suite: str, load: Load) -> None:
+    store = Store(root, suite, found.preset)
+    if not any(store.runs.glob("*.json")):
+        return
+    cells = tables.recorded_cells(store, suite, found.preset)
+    try:
+        built = tables.build(store, cells)
+    except SuiteError as error:
+        found.problems.append(str(error))
+        return
+    for task, table in built.items():
+        metric = differences.metric_of(task)
+        records = [record for line in table for record in line.records]
+        found.tasks[f"{suite}/{task}"] = {
+            "metric": metric,
+            "higher": metric not in METRICS or METRICS[metric].higher_is_better,
+            "about": tables.notes(task, records, table[0].dense),
+        }
+        lines = {line.label: line for line in differences.lines(task, table, load)}
+        sizes = sorted({size_in(row.row) for row in table if row.records} - {0.0})
+        found.answers.extend(_answer(suite, task, size, table, found.tasks[f"{suite}/{task}"], load) for size in sizes)
+        found.rows.extend(_row(suite, task, row, lines[row.label], store) for row in table if row.records)
+
+
+def _answer(
+    suite: str, task: str, size: float, table: Sequence[TableRow], about: dict[str, Any], load: Load
+) -> dict[str, Any]:
+    """The row of a size with the best mean, and the others of that size whose difference to it may be 0."""
+    metric, sign = about["metric"], 1 if about["higher"] else -1
+    scored = {row.row: (row, row.metric(metric)) for row in table if row.records and size_in(row.row) == size}
+    ranked = sorted(
+        ((row, stats.mean) for row, stats in scored.values() if stats is not None), key=lambda each: -sign * each[1]
+    )
+    best, others = ranked[0][0], [row for row, _ in ranked[1:]]
+    gaps = {row.row: difference(metric, best.records, row.records, load) for row in others}
+    open_ = [name for name, gap in gaps.items() if gap is None or not gap.excludes_zero]
+    return {"suite": suite, "task": task, "size": size, "row": best.row, "ties": open_, "others": len(others)}
+
+
+def _row(suite: str, task: str, row: TableRow, line: differences.Line, store: Store) -> dict[str, Any]:
+    """A row of the page.
+
+    score, below: of the first metric, and less the dense row's; encoder, all, macs, time: percent of the dense
+    model's that are left; cost: seconds of training; kept: shares of units by layer, mean over seeds.
+    """
+    metric = differences.metric_of(task)
+    outcomes = [r.outcome for r in row.records if r.outcome]
+    times = row.over(lambda o: o.time_speedup(1))
+    return {
+        "suite": suite,
+        "task": task,
+        "row": row.row,
+        "method": method_of(row.row),
+        "size": size_in(row.row),
+        "score": _interval(line.score),
+        "below": _interval(line.differences[0]),
+        "majority": line.majority,
+        "encoder": _percent(row.over(lambda o: o.parameters.kept("encoder"))),
+        "all": _percent(row.over(lambda o: o.parameters.kept("all"))),
+        "macs": _percent(row.over(lambda o: 1 / o.macs.speedup("unpadded"))),
+        "time": None if times is None else round(100 / times.mean, 3),
+        "cost": round(mean(sum(o.seconds.values()) for o in outcomes), 1),
+        "tokens": _means([o.tokens for o in outcomes]),
+        "kept": _kept([o.report.get("pruning", {}) for o in outcomes]),
+        "seeds": {str(r.seed): r.outcome.metrics.get(metric) for r in row.records if r.outcome},
+        "records": [_provenance(record, store) for record in row.records],
+    }
+
+
+def _interval(found: Interval | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    numbers = {name: round(getattr(found, name), 4) for name in ("value", "low", "high")}
+    return {**numbers, "known": found.known, "seeds": found.seeds, "examples": found.examples}
+
+
+def _percent(found: SeedStats | None) -> float | None:
+    return None if found is None else round(100 * found.mean, 3)
+
+
+def _means(lists: Sequence[list[float] | None]) -> list[float] | None:
+    """Element-wise mean of lists of one length; None where one is missing."""
+    known = [each for each in lists if each]
+    if not known or len(known) < len(lists) or len({len(each) for each in known}) > 1:
+        return None
+    return [round(mean(values), 4) for values in zip(*known, strict=True)]
+
+
+def _kept(decisions: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Units left after pruning, mean over seeds: hidden, FFN units by layer, and how often each head stays."""
+    counted = [each["kept"] for each in decisions if "kept" in each]
+    if not counted or len(counted) < len(decisions):
+        return None
+    hidden = mean(each["hidden"] for each in counted)
+    named = [each["heads_kept"] for each in decisions if "heads_kept" in each]
+    heads = None
+    if len(named) == len(decisions):
+        layers, seeds = range(len(named[0])), len(named)
+        most = 1 + max((head for layer_heads in named for layer in layer_heads for head in layer), default=0)
+        heads = [[sum(h in each[layer] for each in named) / seeds for h in range(most)] for layer in layers]
+    return {"hidden": hidden, "ffn": _means([each["ffn"] for each in counted]), "heads": heads}
+
+
+def _provenance(record: Record, store: Store) -> dict[str, Any]:
+    """Where a row's numbers come from, its file relative to the preset's folder, where the page lies."""
+    source, data = record.provenance, record.data
+    assert data is not None and record.outcome is not None, "only complete records are shown"
+    files = [path.relative_to(store.folder.parent).as_posix() for path in store.runs.glob(f"*{record.key}.json")]
+    return {
+        "seed": record.seed,
+        "key": record.key,
+        "file": files[0] if files else "",
+        "commit": source.git_commit[:10] + (" with changes" if source.git_dirty else ""),
+        "machine": machine(source.hardware),
+        "finished": source.finished[:10],
+        "torch": source.versions.get("torch", ""),
+        "transformers": source.versions.get("transformers", ""),
+        "n": data.evaluation_rows,
+        "data": data.source,
+        "real": None if record.outcome.sparsity is None else round(100 * record.outcome.sparsity.real, 2),
+    }

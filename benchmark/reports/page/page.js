@@ -1,0 +1,188 @@
+"use strict";
+// Filters rows, fills the table and hands each figure its points. The figures themselves are declared in Python.
+const page = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+const filters = byId("filters");
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const dash = "–";
+
+function escape(text) {
+  const node = document.createElement("span");
+  node.textContent = text;
+  return node.innerHTML;
+}
+
+function fixed(value, digits = 1) {
+  return value === null || value === undefined ? dash : value.toFixed(digits);
+}
+
+function interval(found, sign) {
+  if (!found) return dash;
+  const one = (value) => (sign && value >= 0 ? "+" : "") + value.toFixed(1);
+  const star = sign && found.known && !(found.low <= 0 && 0 <= found.high) ? " *" : "";
+  return one(found.value) + (found.known ? ` [${one(found.low)}, ${one(found.high)}]` : "") + star;
+}
+
+function chosen() {
+  const form = new FormData(filters);
+  return { task: form.get("task"), seed: form.get("seed"), size: form.get("size"), methods: new Set(form.getAll("method")) };
+}
+
+function ofTask(task) {
+  return page.rows.filter((row) => `${row.suite}/${row.task}` === task);
+}
+
+// Rows of the choice; under one seed the score is that seed's, without an interval.
+function selected() {
+  const want = chosen();
+  return ofTask(want.task)
+    .filter((row) => want.methods.has(row.method) && (want.size === "" || row.size === 0 || String(row.size) === want.size))
+    .filter((row) => want.seed === "" || row.seeds[want.seed] != null)
+    .map((row) => {
+      if (want.seed === "") return row;
+      const value = row.seeds[want.seed];
+      return { ...row, below: null, score: { value, low: value, high: value, known: false } };
+    });
+}
+
+// The same placing as `points.pareto_points` and `points.placed`.
+function paretoPoints(rows, axis) {
+  const shown = rows.filter((row) => row.score && row[axis]);
+  const last = new Map([...shown].sort((a, b) => b[axis] - a[axis]).map((row) => [row.method, row.row]));
+  const places = new Map([...last.keys()].map((method, place) => [method, place]));
+  const middle = (places.size - 1) / 2;
+  const points = shown.map((row) => ({
+    x: row[axis] * (1 + (0.05 * (places.get(row.method) - middle)) / Math.max(1, middle)),
+    left: row[axis], y: row.score.value, low: row.score.low, high: row.score.high, method: row.method, row: row.row,
+    label: last.get(row.method) === row.row ? row.method : "",
+  }));
+  const values = points.map((point) => point.y);
+  const step = 0.055 * (Math.max(...values) - Math.min(...values));
+  const taken = [];
+  for (const point of points.filter((each) => each.label).sort((a, b) => a.y - b.y)) {
+    let y = point.y + step / 2;
+    const near = (other) => Math.abs(y - other.y) < step && Math.max(other.x, point.x) < 1.9 * Math.min(other.x, point.x);
+    while (step > 0 && taken.some(near)) y += step / 4;
+    taken.push({ x: point.x, y });
+    point.label_y = y;
+  }
+  return points;
+}
+
+// Draw a figure from its declaration, with points in the place of its own and titles in that of its marks.
+function draw(id, name, points, titles = {}) {
+  const target = byId(id);
+  if (!points.length) { target.replaceChildren(); return Promise.resolve(); }
+  let text = JSON.stringify(page.figures[name]);
+  for (const [mark, title] of Object.entries(titles)) text = text.replaceAll(`__${mark}__`, JSON.stringify(title).slice(1, -1));
+  const spec = JSON.parse(text);
+  spec.data = { values: points };
+  if (name === "pareto") around(spec, points.map((point) => point.y));
+  const ink = getComputedStyle(document.body).color;
+  const soft = { labelColor: ink, titleColor: ink, domainColor: ink, tickColor: ink };
+  const config = { axis: soft, legend: { labelColor: ink, titleColor: ink }, text: { color: ink } };
+  return vegaEmbed(target, lighten(spec), { actions: false, renderer: "svg", config }).catch((error) => console.error(error));
+}
+
+// Black and dark blue marks would hardly be seen on black.
+function lighten(spec) {
+  const text = JSON.stringify(spec).replaceAll('"#000000"', '"#f2f2f2"').replaceAll('"#0072B2"', '"#6db3f2"');
+  return dark.matches ? JSON.parse(text) : spec;
+}
+
+function around(spec, values) {
+  const margin = 0.12 * (Math.max(...values) - Math.min(...values)) || 1;
+  const domain = [Math.min(...values) - margin, Math.max(...values) + 1.5 * margin];
+  for (const layer of spec.layer) if (layer.encoding.y.scale && layer.encoding.y.scale.domain) layer.encoding.y.scale.domain = domain;
+}
+
+function source(record) {
+  const file = record.file ? `<a href="${escape(record.file)}">${escape(record.key)}</a>` : escape(record.key);
+  const size = record.real === null ? "" : `, ${record.real} % removed`;
+  return `<p class="source">seed ${record.seed}: record ${file}, n = ${record.n} (${escape(record.data)})${size}; ` +
+    `commit ${escape(record.commit)}, ${escape(record.finished)}, ${escape(record.machine)}, ` +
+    `torch ${escape(record.torch)}, transformers ${escape(record.transformers)}</p>`;
+}
+
+function fillTable(rows) {
+  byId("table").innerHTML = rows.map((row, index) => `
+    <tr><th scope="row"><button type="button" class="open" aria-expanded="false" aria-controls="detail-${index}">${escape(row.row)}</button></th>
+    <td>${interval(row.score)}${row.majority ? " ‡" : ""}</td><td>${interval(row.below, true)}</td><td>${fixed(row.encoder)} %</td>
+    <td>${fixed(row.all)} %</td><td>${fixed(row.macs)} %</td><td>${row.time === null ? dash : fixed(row.time) + " %"}</td>
+    <td>${fixed(row.cost, 0)} s</td><td>${Object.keys(row.seeds).length}</td></tr>
+    <tr class="detail" id="detail-${index}" hidden><td colspan="9">${row.records.map(source).join("")}</td></tr>`).join("");
+}
+
+function masks(rows) {
+  const known = rows.filter((row) => row.kept);
+  const select = byId("mask-row");
+  const before = select.value;
+  select.innerHTML = known.map((row) => `<option>${escape(row.row)}</option>`).join("");
+  if (known.some((row) => row.row === before)) select.value = before;
+  byId("no-masks").hidden = known.length > 0;
+  select.closest("p").hidden = known.length === 0;
+  drawMasks(known.find((row) => row.row === select.value));
+}
+
+function drawMasks(row) {
+  const heads = row && row.kept.heads ? row.kept.heads : [];
+  draw("chart-heads", "heads", heads.flatMap((layer, i) => layer.map((share, j) => ({ layer: i + 1, head: j + 1, share: 100 * share }))));
+  const ffn = row && row.kept.ffn ? row.kept.ffn : [];
+  draw("chart-widths", "widths", ffn.map((units, i) => ({ layer: i + 1, units })));
+  byId("hidden-kept").textContent = row ? `FFN units, mean over seeds; hidden width ${fixed(row.kept.hidden, 0)}.` : "";
+}
+
+function tokens(rows) {
+  const points = rows.filter((row) => row.tokens).flatMap((row) => row.tokens.map((share, i) => ({
+    x: i + 1, y: 100 * share, method: row.method, row: row.row, label: i === row.tokens.length - 1 ? row.row : "",
+  })));
+  let lowest = -Infinity;
+  for (const point of points.filter((each) => each.label).sort((a, b) => a.y - b.y)) {
+    lowest = point.label_y = Math.max(point.y + 2, lowest + 6);
+  }
+  byId("no-tokens").hidden = points.length > 0;
+  draw("chart-tokens", "lines", points);
+}
+
+function refresh() {
+  const rows = selected(), about = page.tasks[chosen().task], axis = byId("axis");
+  byId("about").textContent = about.about;
+  fillTable(rows);
+  draw("chart-pareto", "pareto", paretoPoints(rows, axis.value), { X: axis.selectedOptions[0].text, Y: about.metric + (about.higher ? "" : " (less is better)") });
+  masks(rows);
+  tokens(rows);
+  draw("chart-cost", "costs", rows.filter((row) => row.cost > 0).map((row) => ({ row: row.row, cost: row.cost })));
+}
+
+// Another task has other methods, sizes and seeds.
+function options() {
+  const rows = ofTask(chosen().task);
+  const unique = (values) => [...new Set(values)];
+  const set = (name, values, first, text) => {
+    filters.elements[name].innerHTML = `<option value="">${first}</option>` + values.map((v) => `<option value="${v}">${text(v)}</option>`).join("");
+  };
+  set("seed", unique(rows.flatMap((row) => Object.keys(row.seeds))).sort(), "mean of all", (seed) => `seed ${seed}`);
+  set("size", unique(rows.map((row) => row.size).filter((size) => size > 0)).sort((a, b) => a - b), "all", (size) => `${size} %`);
+  byId("methods").innerHTML = unique(rows.map((row) => row.method))
+    .map((method) => `<label><input type="checkbox" name="method" value="${escape(method)}" checked> ${escape(method)}</label>`).join("");
+}
+
+filters.addEventListener("change", (event) => { if (event.target.name === "task") options(); refresh(); });
+filters.addEventListener("reset", () => setTimeout(() => { options(); refresh(); }));
+byId("axis").addEventListener("change", refresh);
+byId("mask-row").addEventListener("change", () => drawMasks(selected().find((row) => row.row === byId("mask-row").value)));
+byId("table").addEventListener("click", (event) => {
+  const button = event.target.closest("button.open");
+  if (!button) return;
+  const detail = byId(button.getAttribute("aria-controls"));
+  detail.hidden = !detail.hidden;
+  button.setAttribute("aria-expanded", String(!detail.hidden));
+});
+dark.addEventListener("change", () => { refresh(); sweeps(); });
+
+function sweeps() {
+  page.sweeps.forEach((sweep, index) => draw(`sweep-${index}`, "sweep", sweep.points, { X: sweep.name, Y: sweep.metric }));
+}
+options();
+refresh();
+sweeps();

@@ -1,0 +1,160 @@
+"""The page: what it says follows from records, it needs no network, and a browser shows it without a complaint."""
+
+import json
+import re
+import shutil
+from itertools import pairwise
+
+import pytest
+from made_records import make_record
+
+from benchmark.grid.axes import AXES
+from benchmark.grid.cells import plan
+from benchmark.records.store import Store
+from benchmark.reports.page import points
+from benchmark.reports.page.gather import gather
+from benchmark.reports.page.write import answers, html, sweeps, write
+from vtrans.errors import SuiteError
+
+pytest.importorskip("altair")
+pytest.importorskip("vl_convert")
+SCORES = {"dense": 90, "random-s80": 82, "VTrans-s80": 88, "VTrans-s95": 84, "CoFi-s80": 87.9}
+
+
+def change(record, seed, tokens=None):
+    """A made record with what pruning kept, and with tokens where some are dropped."""
+    kept = {"hidden": 384, "heads": [2, 1], "ffn": [30 + seed, 10]}
+    report = {"pruning": {"kept": kept, "heads_kept": [[0, 2], [1]]}} if "-s" in record.row else {}
+    outcome = record.outcome.model_copy(update={"report": report, "tokens": tokens})
+    return record.model_copy(update={"outcome": outcome})
+
+
+@pytest.fixture
+def root(tmp_path):
+    store = Store(tmp_path, "glue", "medium")
+    for row, score in SCORES.items():
+        for cell in plan("glue", "medium", [row], ["sst2"]):
+            store.write(cell, change(make_record(cell, score + (0.2 + 0.1 * (row[0] == "r")) * cell.seed), cell.seed))
+    cell = plan("glue", "medium", ["LTP"], ["mrpc"], [0])[0]
+    store.write(cell, change(make_record(cell, 77.0), 0, [1.0, 0.5, 0.25]))
+    return tmp_path
+
+
+def test_what_is_gathered_follows_from_the_records(root):
+    contents = gather(root, "medium")
+    assert list(contents.tasks) == ["glue/sst2", "glue/mrpc"] and not contents.problems
+    rows = {row["row"]: row for row in contents.rows}
+    vtrans = rows["VTrans-s80"]
+    assert vtrans["score"]["value"] == pytest.approx(88.2) and vtrans["below"]["value"] == pytest.approx(-2)
+    assert vtrans["seeds"] == {"0": 88.0, "1": 88.2, "2": 88.4}
+    assert vtrans["kept"] == {"hidden": 384, "ffn": [31, 10], "heads": [[1, 0, 1], [0, 1, 0]]}
+    assert (vtrans["encoder"], vtrans["all"], vtrans["macs"], vtrans["time"]) == (40, 50, 50, 40)
+    assert rows["LTP"]["tokens"] == [1.0, 0.5, 0.25] and rows["LTP"]["kept"] is None
+    assert rows["LTP"]["score"]["known"] is False  # one seed without predictions has no interval
+    assert all((root / "medium" / each["file"]).exists() for row in contents.rows for each in row["records"])
+
+
+def test_the_answer_is_the_best_row_of_each_size(root):
+    found = answers(gather(root, "medium"))
+    assert [(line["size"], line["row"], line["rows"]) for line in found] == [
+        ("80", "VTrans-s80", "3"),
+        ("95", "VTrans-s95", "1"),
+    ]
+    assert found[0]["score"].startswith("88.2 [") and "random-s80" not in found[0]["ties"]
+
+
+def test_a_damaged_record_is_named_on_the_page_and_the_others_are_shown(root):
+    store = Store(root, "glue", "medium")
+    cell = plan("glue", "medium", ["CoFi-s80"], ["sst2"], [0])[0]
+    store.path(cell).write_text("{<b>")
+    contents = gather(root, "medium")
+    assert cell.key in contents.problems[0] and "CoFi-s80" in {row["row"] for row in contents.rows}
+    assert f"{cell.key}.json is no JSON" in html(contents, root)
+
+
+def test_nothing_run_says_what_to_run_and_for_how_long(tmp_path, cli_call):
+    with pytest.raises(SuiteError, match=r"run vtrans-bench run glue --preset medium, about [\d.]+ machine-hours"):
+        write(tmp_path, "medium")
+    code, _, err = cli_call("report", "--preset", "medium")
+    assert code == 2 and err.count("\n") == 1
+
+
+def test_without_the_library_one_line_says_what_to_install(root, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "vl_convert", None)
+    with pytest.raises(SuiteError, match=r"pip install 'vtrans-bench\[report\]'"):
+        write(root, "medium")
+
+
+def test_labels_keep_apart_and_points_of_one_size_stand_side_by_side(root):
+    found = points.pareto_points(gather(root, "medium"), "glue", "sst2", "encoder")
+    ends = [point for point in found if point["label"]]
+    assert {point["label"] for point in ends} == {"dense", "random", "VTrans", "CoFi"}
+    heights = sorted(point["label_y"] for point in ends)
+    assert all(b - a > 0.3 for a, b in pairwise(heights))
+    assert len({point["x"] for point in found if point["left"] == 40}) == 4
+    assert all(abs(point["x"] / point["left"] - 1) <= 0.05 + 1e-9 for point in found)
+
+
+def test_an_axis_is_shown_once_something_was_varied(root):
+    assert sweeps(root, "medium") == []
+    for suite, plain in (("glue", True), ("ablations", False)):
+        for cell in plan(suite, "medium", AXES["noise"].rows(plain), ["sst2"]):
+            Store(root, suite, "medium").write(cell, make_record(cell, 80.0 + cell.seed))
+    found = sweeps(root, "medium")
+    assert [(each["name"], each["task"], len(each["points"])) for each in found] == [("noise", "sst2", 6)]
+
+
+def test_the_page_is_one_file_of_less_than_5_mb_that_loads_nothing(root):
+    paths = write(root, "medium")
+    assert [path.name for path in paths] == ["report.html", "pareto-sst2.svg", "pareto-sst2.pdf"]
+    text = paths[0].read_text()
+    assert len(text.encode()) < 5e6
+    own = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.findall(r"(?:src|href)=[\"'](?:https?:)?//", own)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', own, re.DOTALL)[1])
+    assert len(data["rows"]) == 6 and set(data["figures"]) >= {"pareto", "heads", "lines"}
+    assert paths[1].read_bytes().startswith(b"<svg") and paths[2].read_bytes().startswith(b"%PDF")
+
+
+def chromium():
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def browser():
+    sync = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser`")
+    if not chromium():
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with sync.sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        found = playwright.chromium.launch(executable_path=chromium(), args=flags)
+        yield found
+        found.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_a_browser_shows_it_without_a_complaint(browser, root, width, scheme):
+    path = write(root, "medium")[0]
+    page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+    complaints = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector("#chart-pareto svg")
+    page.wait_for_selector("#chart-heads svg")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    rows = page.locator("#table th button")
+    assert rows.count() == len(SCORES)
+    page.select_option("select[name=size]", "95")
+    assert rows.all_inner_texts() == ["dense", "VTrans-s95"]
+    page.select_option("select[name=seed]", "1")
+    assert page.locator("#table tr").nth(2).locator("td").first.inner_text() == "84.2"
+    rows.nth(1).focus()
+    page.keyboard.press("Enter")  # the keyboard opens where a number comes from
+    cell = plan("glue", "medium", ["VTrans-s95"], ["sst2"], [0])[0]
+    assert cell.key in page.locator("#detail-1").inner_text()
+    page.select_option("select[name=task]", "glue/mrpc")
+    page.wait_for_selector("#chart-tokens svg")
+    assert rows.all_inner_texts() == ["LTP"] and page.locator("#no-masks").is_visible()
+    labelled, charts = page.locator('[role="img"][aria-label] > .chart').count(), page.locator(".chart").count()
+    assert labelled == charts == 5 and not complaints
