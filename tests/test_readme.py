@@ -1,5 +1,6 @@
 """What the README shows and says is so: its tables are built from the committed records, its commands exist."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,12 +12,8 @@ from benchmark.reports import tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "guide.md").read_text()
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/table.md"))
-
-
-def rows(text: str) -> list[str]:
-    """Table lines, without the padding of their cells."""
-    return [re.sub(r"\s+", " ", line) for line in text.splitlines() if line.startswith("| ")]
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda p: p.parent.name)
@@ -46,19 +43,47 @@ def test_committed_claims_are_what_the_records_give():
     assert sum(each.verdict != "not run" for each in judged) >= 18
 
 
-def test_readme_shows_rows_of_a_committed_table():
-    committed = {row for folder in COMMITTED for row in rows((folder / "table.md").read_text())}
-    shown = [row for row in rows(README.split("## Two commands")[0]) if not row.startswith("| method")]
-    assert len(shown) >= 10
-    assert set(shown) <= committed
+@pytest.fixture(scope="module", params=["small", "medium"])
+def contents(request):
+    pytest.importorskip("altair")
+    from benchmark.reports.page.gather import gather
+
+    return gather(ROOT / "results", request.param)
+
+
+def test_committed_page_and_summary_are_what_the_records_give(contents):
+    from benchmark.reports.page import summary, write
+
+    folder = ROOT / "results" / contents.preset
+    data = json.loads(re.search(r'id="data">(.*?)</script>', (folder / "report.html").read_text(), re.DOTALL)[1])
+    assert data["rows"] == json.loads(json.dumps(contents.rows)) and data["tasks"] == contents.tasks
+    assert data["sweeps"] == write.sweeps(ROOT / "results", contents.preset)
+    text = (folder / "summary.md").read_text()
+    assert summary.markdown(contents) == text
+    if contents.preset == "medium":
+        shown = README.split("<!-- summary: results/medium/summary.md -->")[1].split("<!-- end of summary -->")[0]
+        assert shown.strip() == text.strip()
+
+
+def test_committed_figures_show_what_the_records_give(contents):
+    from benchmark.reports.page import points
+    from benchmark.reports.page.write import FIGURE_METHODS
+
+    paths = sorted((ROOT / "results" / contents.preset / "figures").glob("pareto-*.json"))
+    for path in paths:
+        task = path.stem.removeprefix("pareto-")
+        found = points.pareto_points(contents, "glue", task, "encoder", FIGURE_METHODS)
+        assert json.loads(path.read_text())["data"]["values"] == found
+        assert path.with_suffix(".svg").exists() and path.with_suffix(".pdf").exists()
+    assert paths
 
 
 def test_readme_commands_exist():
     known = {c.name or getattr(c.callback, "__name__", "") for c in cli.app.registered_commands}
-    used = set(re.findall(r"vtrans-bench (\w+)", README))
+    used = set(re.findall(r"vtrans-bench (\w+)", README + GUIDE))
     assert used and used <= known
     noxfile = (ROOT / "noxfile.py").read_text()
-    for session in re.findall(r"nox -s ([a-z]\w*)", README):
+    for session in re.findall(r"nox -s ([a-z]\w*)", README + GUIDE):
         assert f"def {session}(" in noxfile
 
 

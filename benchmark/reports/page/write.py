@@ -12,17 +12,17 @@ from benchmark.grid.suites import get_preset
 from benchmark.reports import axes
 from benchmark.reports.claims import declared, page, verdicts
 from benchmark.reports.differences import metric_of
-from benchmark.reports.page import charts, points
+from benchmark.reports.page import charts, points, summary
 from benchmark.reports.page.gather import Contents, gather
+from benchmark.reports.page.summary import interval
 from benchmark.reports.rows import MISSING
-from benchmark.statistics.intervals import Interval
 from vtrans.errors import SuiteError
 
 FIGURE_METHODS = ("dense", "random", "magnitude", "CoFi", "VTrans", "Fisher-recovered")
 
 
 def write(root: Path, preset: str) -> list[Path]:
-    """Write `report.html` and, for each task of the suite `glue`, `figures/pareto-TASK.svg` and `.pdf`.
+    """Write `report.html`, `summary.md` and, for tasks of the suite `glue`, `figures/pareto-TASK.*`.
 
     Raises:
         SuiteError: nothing of the preset was run, or what draws is not installed.
@@ -30,19 +30,31 @@ def write(root: Path, preset: str) -> list[Path]:
     charts.altair()
     contents = gather(root, preset)
     folder = root / preset
-    paths = [folder / "report.html"]
+    paths = [folder / "report.html", folder / "summary.md"]
     write_atomically(paths[0], html(contents, root))
-    for key in contents.tasks:
+    write_atomically(paths[1], summary.markdown(contents))
+    for name, content in pareto_figures(contents).items():
+        paths.append(folder / "figures" / name)
+        write_atomically(paths[-1], content)
+    return paths
+
+
+def pareto_figures(contents: Contents) -> dict[str, bytes]:
+    """Figures for papers, by the names of their files: score against encoder parameters, of tasks of `glue`.
+
+    Beside SVG and PDF stands the Vega-Lite specification, data in it, for a figure of one's own.
+    """
+    drawn: dict[str, bytes] = {}
+    for key, about in contents.tasks.items():
         suite, task = key.split("/")
         found = points.pareto_points(contents, suite, task, "encoder", FIGURE_METHODS) if suite == "glue" else []
         if len(found) < 2:
             continue
         methods = [method for method in FIGURE_METHODS if any(p["method"] == method for p in found)]
-        spec = charts.pareto(found, methods, points.AXES["encoder"], contents.tasks[key]["metric"])
-        for suffix in ("svg", "pdf"):
-            paths.append(folder / "figures" / f"pareto-{task}.{suffix}")
-            write_atomically(paths[-1], charts.printed(spec, suffix))
-    return paths
+        spec = charts.pareto(found, methods, points.AXES["encoder"], about["metric"])
+        drawn |= {f"pareto-{task}.{suffix}": charts.printed(spec, suffix) for suffix in ("svg", "pdf")}
+        drawn[f"pareto-{task}.json"] = json.dumps(spec, indent=1).encode()
+    return drawn
 
 
 def html(contents: Contents, root: Path) -> str:
@@ -111,8 +123,8 @@ def answers(contents: Contents) -> list[dict[str, str]]:
                 "task": answer["task"],
                 "size": f"{answer['size']:g}",
                 "row": row["row"],
-                "score": _interval(row["score"]),
-                "below": _interval(row["below"], sign=True),
+                "score": interval(row["score"]),
+                "below": interval(row["below"], sign=True),
                 "macs": _over(row["macs"]),
                 "time": _over(row["time"]),
                 "rows": str(answer["others"] + 1),
@@ -120,13 +132,6 @@ def answers(contents: Contents) -> list[dict[str, str]]:
             }
         )
     return found
-
-
-def _interval(found: dict[str, Any] | None, sign: bool = False) -> str:
-    if found is None:
-        return MISSING
-    numbers = {name: found[name] for name in ("value", "low", "high", "seeds", "examples")}
-    return Interval(**numbers, p=1.0 if found["known"] else None).text(1, sign)
 
 
 def _over(left: float | None) -> str:

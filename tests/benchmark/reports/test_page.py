@@ -106,14 +106,21 @@ def test_an_axis_is_shown_once_something_was_varied(root):
 
 def test_the_page_is_one_file_of_less_than_5_mb_that_loads_nothing(root):
     paths = write(root, "medium")
-    assert [path.name for path in paths] == ["report.html", "pareto-sst2.svg", "pareto-sst2.pdf"]
+    assert [path.name for path in paths] == [
+        "report.html",
+        "summary.md",
+        "pareto-sst2.svg",
+        "pareto-sst2.pdf",
+        "pareto-sst2.json",
+    ]
     text = paths[0].read_text()
     assert len(text.encode()) < 5e6
     own = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
     assert not re.findall(r"(?:src|href)=[\"'](?:https?:)?//", own)
     data = json.loads(re.search(r'id="data">(.*?)</script>', own, re.DOTALL)[1])
     assert len(data["rows"]) == 6 and set(data["figures"]) >= {"pareto", "heads", "lines"}
-    assert paths[1].read_bytes().startswith(b"<svg") and paths[2].read_bytes().startswith(b"%PDF")
+    assert "| VTrans   | 80 %" in paths[1].read_text()
+    assert paths[2].read_bytes().startswith(b"<svg") and paths[3].read_bytes().startswith(b"%PDF")
 
 
 def chromium():
