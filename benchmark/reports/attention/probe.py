@@ -169,22 +169,18 @@ def markdown(record: Record, seeds: Sequence[int], heads: Heads) -> str:
 
 
 def draw(path: Path, heads: Heads) -> Path:
-    """One pair of boxes a target: the shares of kept and of pruned heads."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
+    """One pair of boxes a target: the shares of kept and of pruned heads, in percent."""
     from benchmark.reports.attention.shares import TARGETS
+    from benchmark.reports.figures import charts
 
-    with matplotlib.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none", "font.size": 9}):
-        figure, panels = pyplot.subplots(1, len(TARGETS), figsize=(9, 3), sharey=True)
-        for index, (panel, target) in enumerate(zip(panels, TARGETS, strict=True)):
-            share = heads.shares[:, index]
-            panel.boxplot([share[heads.kept], share[~heads.kept]], tick_labels=["kept", "pruned"], widths=0.6)
-            panel.set_title(target)
-        panels[0].set_ylabel("share of attention")
-        figure.tight_layout()
-        figure.savefig(path, metadata={"Date": None})
-        pyplot.close(figure)
+    groups = ["kept" if kept else "pruned" for kept in heads.kept]
+    panels = {
+        target: charts.boxes(
+            [{"group": g, "y": 100 * float(y)} for g, y in zip(groups, heads.shares[:, index], strict=True)],
+            "heads",
+            "share of attention, %",
+        )
+        for index, target in enumerate(TARGETS)
+    }
+    write_atomically(path, charts.printed(charts.side_by_side(panels, len(TARGETS), 130), "svg"))
     return path

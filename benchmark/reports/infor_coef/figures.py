@@ -1,14 +1,11 @@
-"""Figures 2 to 4 of the Infor-Coef paper from the records, as SVG that is the same for the same records."""
+"""Figures 2 to 4 of the Infor-Coef paper from the records, in the style of all figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.records.schema import Outcome
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Found = dict[tuple[str, str], list[Outcome]]
 Curves = dict[str, tuple[str, ...]]
@@ -41,10 +38,15 @@ TITLES = {
 
 
 def draw(folder: Path, found: Found, tasks: dict[str, str]) -> list[Path]:
-    """Draw all three figures, one panel a task; points are means over seeds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs = {"figure2": FIGURE_2, "figure3": FIGURE_3, "figure4": FIGURE_4}
-    return [_draw(folder / f"{name}.svg", TITLES[name], curves, found, tasks) for name, curves in jobs.items()]
+    """Draw all three figures as SVG and PDF, one panel a task; points are means over seeds."""
+    from benchmark.reports.figures import charts
+
+    paths = list[Path]()
+    for name, curves in {"figure2": FIGURE_2, "figure3": FIGURE_3, "figure4": FIGURE_4}.items():
+        panels = {task: _panel(curves, found, task, metric, name == "figure4") for task, metric in tasks.items()}
+        spec = charts.side_by_side(panels) | {"title": {"text": TITLES[name], "anchor": "middle"}}
+        paths += charts.write_printed(folder, name, spec)
+    return paths
 
 
 def points(curve: Sequence[str], found: Found, task: str, metric: str) -> list[tuple[float, float]]:
@@ -55,42 +57,17 @@ def points(curve: Sequence[str], found: Found, task: str, metric: str) -> list[t
     )
 
 
-def _draw(path: Path, title: str, curves: Curves, found: Found, tasks: dict[str, str]) -> Path:
-    import matplotlib
+def _panel(curves: Curves, found: Found, task: str, metric: str, remaining: bool) -> dict[str, Any]:
+    from benchmark.reports.figures import charts
+    from benchmark.reports.figures.labels import placed
 
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    remaining = path.stem == "figure4"
-    with matplotlib.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none", "font.size": 9}):
-        figure, panels = pyplot.subplots(1, len(tasks), figsize=(3.2 * len(tasks), 3.4), squeeze=False)
-        for panel, (task, metric) in zip(panels[0], tasks.items(), strict=True):
-            _panel(panel, curves, found, task, metric, remaining)
-        handles, labels = _legend(panels[0])
-        figure.legend(handles, labels, loc="lower center", ncols=min(4, max(1, len(labels))), frameon=False)
-        figure.suptitle(title)
-        figure.tight_layout(rect=(0, 0.14, 1, 1))
-        figure.savefig(path, metadata={"Date": None})
-        pyplot.close(figure)
-    return path
-
-
-def _panel(panel: "Axes", curves: Curves, found: Found, task: str, metric: str, remaining: bool) -> None:
-    for index, (name, curve) in enumerate(curves.items()):
+    drawn = []
+    for name, curve in curves.items():
         pairs = points(curve, found, task, metric)
-        if pairs:
-            xs = [1 / x if remaining else x for x, _ in pairs]
-            panel.plot(xs, [y for _, y in pairs], "o-", ms=4, lw=1, label=name, color=f"C{index}")
-    if not remaining:
-        panel.set_xscale("log", base=2)
-    panel.set_xlabel("MACs left, share of dense" if remaining else "speed-up in MACs (×)")
-    panel.set_ylabel(metric)
-    panel.set_title(task)
-
-
-def _legend(panels: Sequence[Any]) -> tuple[list[Any], list[str]]:
-    known: dict[str, Any] = {}
-    for panel in panels:
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-            known.setdefault(label, handle)
-    return list(known.values()), list(known)
+        for place, (speedup, value) in enumerate(pairs):
+            x = 1 / speedup if remaining else speedup
+            label = name if place == len(pairs) - 1 else ""
+            point = {"x": x, "left": x, "y": value, "low": value, "high": value, "label": label}
+            drawn.append({**point, "method": name, "row": name})
+    title = "MACs left, share of dense" if remaining else "speed-up in MACs, × (log)"
+    return charts.pareto(placed(drawn), list(curves), title, metric, logarithmic=not remaining)

@@ -12,7 +12,8 @@ from benchmark.grid.suites import get_preset
 from benchmark.reports import axes
 from benchmark.reports.claims import declared, page, verdicts
 from benchmark.reports.differences import metric_of
-from benchmark.reports.page import charts, points, summary
+from benchmark.reports.figures import charts
+from benchmark.reports.page import points, summary
 from benchmark.reports.page.gather import Contents, gather
 from benchmark.reports.page.summary import interval
 from benchmark.reports.rows import MISSING
@@ -22,39 +23,36 @@ FIGURE_METHODS = ("dense", "random", "magnitude", "CoFi", "VTrans", "Fisher-reco
 
 
 def write(root: Path, preset: str) -> list[Path]:
-    """Write `report.html`, `summary.md` and, for tasks of the suite `glue`, `figures/pareto-TASK.*`.
+    """Write `report.html`, `summary.md` and, for tasks of the suite `glue`, `figures/pareto-TASK`.
+
+    A figure is SVG, PDF, and the Vega-Lite specification, data in it, for one of the reader's own.
 
     Raises:
-        SuiteError: nothing of the preset was run, or what draws is not installed.
+        SuiteError: nothing of the preset was run.
     """
-    charts.altair()
     contents = gather(root, preset)
     folder = root / preset
     paths = [folder / "report.html", folder / "summary.md"]
     write_atomically(paths[0], html(contents, root))
     write_atomically(paths[1], summary.markdown(contents))
-    for name, content in pareto_figures(contents).items():
-        paths.append(folder / "figures" / name)
-        write_atomically(paths[-1], content)
+    for name, spec in pareto_figures(contents).items():
+        paths += charts.write_printed(folder / "figures", name, spec)
+        paths.append(folder / "figures" / f"{name}.json")
+        write_atomically(paths[-1], json.dumps(spec, indent=1) + "\n")
     return paths
 
 
-def pareto_figures(contents: Contents) -> dict[str, bytes]:
-    """Figures for papers, by the names of their files: score against encoder parameters, of tasks of `glue`.
-
-    Beside SVG and PDF stands the Vega-Lite specification, data in it, for a figure of one's own.
-    """
-    drawn: dict[str, bytes] = {}
+def pareto_figures(contents: Contents) -> dict[str, dict[str, Any]]:
+    """Specifications of figures for papers by their names: score against encoder parameters, of tasks of `glue`."""
+    found = dict[str, dict[str, Any]]()
     for key, about in contents.tasks.items():
         suite, task = key.split("/")
-        found = points.pareto_points(contents, suite, task, "encoder", FIGURE_METHODS) if suite == "glue" else []
-        if len(found) < 2:
+        own = points.pareto_points(contents, suite, task, "encoder", FIGURE_METHODS) if suite == "glue" else []
+        if len(own) < 2:
             continue
-        methods = [method for method in FIGURE_METHODS if any(p["method"] == method for p in found)]
-        spec = charts.pareto(found, methods, points.AXES["encoder"], about["metric"])
-        drawn |= {f"pareto-{task}.{suffix}": charts.printed(spec, suffix) for suffix in ("svg", "pdf")}
-        drawn[f"pareto-{task}.json"] = json.dumps(spec, indent=1).encode()
-    return drawn
+        methods = [method for method in FIGURE_METHODS if any(p["method"] == method for p in own)]
+        found[f"pareto-{task}"] = charts.pareto(own, methods, points.AXES["encoder"], about["metric"])
+    return found
 
 
 def html(contents: Contents, root: Path) -> str:
@@ -167,15 +165,9 @@ def sweeps(root: Path, preset: str) -> list[dict[str, Any]]:
             continue  # keys of all its cells are dear to work out
         lines = axes.lines(axis, root, preset)
         for task in dict.fromkeys(line.task for line in lines):
-            own = [line for line in lines if line.task == task]
-            values = [_sweep_point(line) for line in own]
+            values = axes.sweep_points(lines, task)
             text = "; ".join(f"{p['group']}, {p['label']}: {p['y']:.1f}" for p in values)
             metric = metric_of(task)
             entry = {"name": name, "summary": axis.summary, "task": task, "metric": metric, "points": values}
             found.append({**entry, "text": text})
     return found
-
-
-def _sweep_point(line: axes.Line) -> dict[str, Any]:
-    numbers = {"y": line.score.value, "low": line.score.low, "high": line.score.high}
-    return {"label": line.point.label, "group": f"{line.point.method}, {line.size} %", **numbers}

@@ -105,7 +105,7 @@ def test_a_run_is_probed_and_its_files_lie_beside_the_records(tiny_preset, data_
     text = paths[0].read_text()
     assert paths[0] == tmp_path / "tiny" / "glue" / "probe" / "sst2--VTrans-s50.md"
     assert "seeds 0, 1; 16 heads" in text and all(target in text for target in TARGETS)
-    assert paths[1].read_text().startswith("<?xml")
+    assert paths[1].read_text().startswith("<svg")
     kept = store.read(cells[1]).outcome.report["pruning"]
     assert [len(layer) for layer in kept["heads_kept"]] == kept["kept"]["heads"]
     with pytest.raises(SuiteError, match="does not say which heads were kept"):

@@ -12,6 +12,8 @@ from benchmark.reports.infor_coef import tables as papers
 from benchmark.reports.infor_coef.figures import FIGURE_2, FIGURE_3, FIGURE_4, points
 from vtrans.errors import SuiteError
 
+FIGURES = [f"figure{n}.{suffix}" for n in (2, 3, 4) for suffix in ("svg", "pdf")]
+
 
 @pytest.fixture
 def results(tmp_path):
@@ -41,7 +43,7 @@ def test_every_mark_has_its_footnote_and_every_printed_row_four_scores():
 
 def test_tables_and_figures_are_written_from_the_records(results):
     paths = papers.write(results, "small")
-    assert [p.name for p in paths] == ["table2.md", "table3.md", "figure2.svg", "figure3.svg", "figure4.svg"]
+    assert [p.name for p in paths] == ["table2.md", "table3.md", *FIGURES]
     table = (results / "small" / "infor-coef" / "table2.md").read_text()
     row = next(line for line in table.splitlines() if "Infor-Coef-4x [e]" in line and "batch" in line)
     assert "4.2× / " in row and "91.2 / " in row and "90.6 / –" in row  # QNLI was not run

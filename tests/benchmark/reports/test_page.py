@@ -16,8 +16,6 @@ from benchmark.reports.page.gather import gather
 from benchmark.reports.page.write import answers, html, sweeps, write
 from vtrans.errors import SuiteError
 
-pytest.importorskip("altair")
-pytest.importorskip("vl_convert")
 SCORES = {"dense": 90, "random-s80": 82, "VTrans-s80": 88, "VTrans-s95": 84, "CoFi-s80": 87.9}
 
 
@@ -77,12 +75,6 @@ def test_nothing_run_says_what_to_run_and_for_how_long(tmp_path, cli_call):
         write(tmp_path, "medium")
     code, _, err = cli_call("report", "--preset", "medium")
     assert code == 2 and err.count("\n") == 1
-
-
-def test_without_the_library_one_line_says_what_to_install(root, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "vl_convert", None)
-    with pytest.raises(SuiteError, match=r"pip install 'vtrans-bench\[report\]'"):
-        write(root, "medium")
 
 
 def test_labels_keep_apart_and_points_of_one_size_stand_side_by_side(root):

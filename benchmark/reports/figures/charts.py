@@ -1,26 +1,14 @@
 """The figures, as Vega-Lite specifications: of the page, where a script gives them data, and of papers."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from benchmark.reports.page import style
-from vtrans.errors import SuiteError
+from benchmark.common.files import write_atomically
+from benchmark.reports.figures import style
 
 Points = Sequence[dict[str, Any]]
-
-
-def altair() -> Any:
-    """The module `altair`.
-
-    Raises:
-        SuiteError: it, or what draws its charts without a network, is not installed.
-    """
-    try:
-        import altair
-        import vl_convert  # noqa: F401
-    except ImportError as error:
-        raise SuiteError(f"package {error.name} is not installed", "pip install 'vtrans-bench[report]'") from None
-    return altair
 
 
 def _scale(alt: Any, scales: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +29,8 @@ def pareto(points: Points, methods: Sequence[str], x: str, y: str, logarithmic: 
         x, y: titles of the axes.
         logarithmic: whether x is.
     """
-    alt = altair()
+    import altair as alt
+
     known = _scale(alt, style.by_method(methods))
     base = alt.Chart(alt.Data(values=list(points))).encode(
         x=alt.X("x:Q", title=x, scale=alt.Scale(type="log" if logarithmic else "linear", nice=False, padding=14)),
@@ -73,7 +62,8 @@ def lines(points: Points, methods: Sequence[str], x: str, y: str) -> dict[str, A
         methods: all of the page, in the order of their colours.
         x, y: titles of the axes.
     """
-    alt = altair()
+    import altair as alt
+
     known = _scale(alt, style.by_method(methods))
     base = alt.Chart(alt.Data(values=list(points))).encode(
         x=alt.X("x:O", title=x, axis=alt.Axis(labelAngle=0)),
@@ -89,7 +79,8 @@ def lines(points: Points, methods: Sequence[str], x: str, y: str) -> dict[str, A
 
 def heads(points: Points) -> dict[str, Any]:
     """Share of runs that keep a head: layer by head."""
-    alt = altair()
+    import altair as alt
+
     colour = alt.Color(
         "share:Q",
         title="runs that keep it, %",
@@ -107,7 +98,8 @@ def heads(points: Points) -> dict[str, Any]:
 
 def widths(points: Points) -> dict[str, Any]:
     """FFN units left in each layer, mean over seeds."""
-    alt = altair()
+    import altair as alt
+
     base = alt.Chart(alt.Data(values=list(points))).encode(
         y=alt.Y("layer:O", title="layer"), x=alt.X("units:Q", title="FFN units kept")
     )
@@ -116,9 +108,20 @@ def widths(points: Points) -> dict[str, Any]:
     return _finished(alt.layer(bars, numbers), 180)
 
 
+def boxes(points: Points, x: str, y: str) -> dict[str, Any]:
+    """The spread of a share in each group; points with group and y."""
+    import altair as alt
+
+    base = alt.Chart(alt.Data(values=list(points))).encode(
+        x=alt.X("group:N", title=x, axis=alt.Axis(labelAngle=0)), y=alt.Y("y:Q", title=y)
+    )
+    return _finished(base.mark_boxplot(color=style.COLOURS[1], size=30), 220)
+
+
 def costs(points: Points, x: str) -> dict[str, Any]:
     """Seconds of training of each row, on a logarithmic axis."""
-    alt = altair()
+    import altair as alt
+
     base = alt.Chart(alt.Data(values=list(points))).encode(
         y=alt.Y("row:N", title=None, sort=None, axis=alt.Axis(labelLimit=220)),
         x=alt.X("cost:Q", title=x, scale=alt.Scale(type="log", nice=True)),
@@ -132,7 +135,8 @@ def costs(points: Points, x: str) -> dict[str, Any]:
 
 def sweep(points: Points, x: str, y: str) -> dict[str, Any]:
     """An ablation axis: a score by value, one line a size and method, bars for intervals."""
-    alt = altair()
+    import altair as alt
+
     base = alt.Chart(alt.Data(values=list(points))).encode(
         x=alt.X("label:O", title=x, sort=None, axis=alt.Axis(labelAngle=-25)),
         color=alt.Color("group:N", title=None, scale=alt.Scale(range=list(style.COLOURS)), legend=_top(alt)),
@@ -159,19 +163,42 @@ def _finished(chart: Any, height: Any) -> dict[str, Any]:
 
 
 def printed(spec: dict[str, Any], suffix: str, width: int = style.COLUMN) -> bytes:
-    """A specification as `svg` or `pdf`, of a paper's column by default."""
-    altair()
+    """A specification as `svg` or `pdf`, each panel of a paper's column by default."""
     import vl_convert
 
-    fixed = spec | {"width": width, "background": "white"}
+    fixed = {**spec, "background": "white"} | ({} if "concat" in spec else {"width": width})
     if suffix == "pdf":
         return bytes(vl_convert.vegalite_to_pdf(fixed))
-    return str(vl_convert.vegalite_to_svg(fixed)).encode()
+    # Clipping paths are numbered on from figure to figure: begin anew, so that the same records give the same file.
+    names: dict[str, str] = {}
+    found = str(vl_convert.vegalite_to_svg(fixed))
+    return re.sub(r"\bclip\d+", lambda match: names.setdefault(match[0], f"clip{len(names)}"), found).encode()
+
+
+def write_printed(folder: Path, name: str, spec: dict[str, Any]) -> list[Path]:
+    """Write `NAME.svg` and `NAME.pdf`; a PDF, which no two times comes out the same, only where the figure changed."""
+    paths = [folder / f"{name}.svg", folder / f"{name}.pdf"]
+    drawn = printed(spec, "svg")
+    if not (all(path.exists() for path in paths) and paths[0].read_bytes() == drawn):
+        write_atomically(paths[1], printed(spec, "pdf"))
+        write_atomically(paths[0], drawn)
+    return paths
+
+
+def side_by_side(panels: dict[str, dict[str, Any]], columns: int = 2, width: int = style.COLUMN) -> dict[str, Any]:
+    """Specifications under their titles, each as wide as a paper's column, in so many columns."""
+    bare = {"config", "background", "$schema"}
+    parts = [
+        {name: value for name, value in spec.items() if name not in bare} | {"title": title, "width": width}
+        for title, spec in panels.items()
+    ]
+    independent = {"scale": dict.fromkeys(("x", "y"), "independent")}
+    schema = {name: spec["$schema"] for spec in panels.values() for name in ("$schema",)}
+    return {**schema, "concat": parts, "columns": columns, "resolve": independent, "config": style.config()}
 
 
 def library() -> str:
     """The drawing library as one script, for a page that is read without a network."""
-    altair()
     import vl_convert
 
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
