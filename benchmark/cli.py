@@ -1,6 +1,7 @@
 """The command line `vtrans-bench`. Commands import what they need when they run, so that it starts fast."""
 
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -34,7 +35,7 @@ from benchmark.commands.options import (
     split_names,
     warn_if_emulated,
 )
-from vtrans.errors import RunFailed, SuiteError
+from vtrans.errors import RunFailed, SuiteError, did_you_mean
 
 if TYPE_CHECKING:
     from benchmark.grid.cells import Cell
@@ -344,6 +345,27 @@ def claims(
     path = page.write(verdicts.judge(declared.load(), results, preset), results)
     echo(path.read_text(encoding="utf-8"))
     echo(f"written: {path}")
+
+
+@app.command()
+def watch(
+    preset: PresetName = "quick",
+    results: Results = Path("results"),
+    every: Annotated[float, typer.Option(min=0.5, help="seconds between two looks")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="look once and end")] = False,
+    page: Annotated[bool, typer.Option("--page", help="write the page of the preset anew each time, too")] = False,
+) -> None:
+    """Watch a grid that another terminal runs: cells by state, and the curves of those that run now."""
+    from benchmark.commands import watch as command
+    from benchmark.grid.suites import SUITES
+
+    if not any(preset in suite.presets for suite in SUITES.values()):
+        raise did_you_mean("preset", preset, sorted({name for suite in SUITES.values() for name in suite.presets}))
+    if once:
+        command.show(results, preset)
+        return
+    with suppress(KeyboardInterrupt):
+        command.watch(results, preset, every, page)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from vtrans.errors import SuiteError
@@ -24,7 +25,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except OSError as error:
         raise SuiteError(f"cannot write {path}: {error.strerror}", "free some space, or name another folder") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def check_writable(folder: Path) -> None:

@@ -16,6 +16,7 @@ from benchmark.records.predictions import write_predictions
 from benchmark.records.provenance import code, now, provenance
 from benchmark.records.schema import Data, Record
 from benchmark.records.store import Store
+from benchmark.runs.curves import Curves, live_file
 from benchmark.runs.outcome import Measured, measure
 from benchmark.runs.task_context import Contexts, TaskContext, Watch, no_watch
 from benchmark.tasks.kind import kind_of
@@ -115,8 +116,9 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
 
     check_packages(cell.method)
     peak = PeakMemory()
-    run_context = RunContext(folder=store.work(cell), report=report, teacher_cache=store.teacher_cache)
-    with stop_on_interrupt(run_context):
+    curves = Curves(cell.name, report, live_file(store.folder / "work"))
+    run_context = RunContext(folder=store.work(cell), report=curves, teacher_cache=store.teacher_cache)
+    with stop_on_interrupt(run_context), curves.shown():
         teacher = starting_point(cell, store, context, report)
         state = CompressionState(teacher, context.train, cell.seed, run_context)
         if cell.below:
@@ -125,7 +127,7 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
         small = cell.method.compress(state)
     save_pruned(small, store.work(cell) / "model")
     context.tokenizer.save_pretrained(store.work(cell) / "model")  # so that `evaluate` and users can load it
-    state.report["seconds"] |= seconds_of_base(cell, store)
+    state.report |= {"curves": curves.series, "seconds": state.report["seconds"] | seconds_of_base(cell, store)}
     budget = cell.method.target() if cell.starts_dense else cell.base.method.target() or cell.method.target()
     teacher.release()
     dense = small if cell.is_dense else obtain(cell.teacher, store, context, report)

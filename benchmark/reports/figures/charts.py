@@ -77,6 +77,20 @@ def lines(points: Points, methods: Sequence[str], x: str, y: str) -> dict[str, A
     return _finished(alt.layer(drawn, marks, names), 260)
 
 
+def curves(points: Points, x: str, y: str) -> dict[str, Any]:
+    """Numbers over steps, one line a name; points with x, y and name."""
+    import altair as alt
+
+    base = alt.Chart(alt.Data(values=list(points))).encode(
+        x=alt.X("x:Q", title=x, scale=alt.Scale(nice=False)),
+        y=alt.Y("y:Q", title=y),
+        color=alt.Color("name:N", title=None, scale=alt.Scale(range=list(style.COLOURS)), legend=_top(alt)),
+        strokeDash=alt.StrokeDash("name:N", title=None, scale=alt.Scale(range=list(style.DASHES)), legend=_top(alt)),
+        tooltip=["name:N", "x:Q", alt.Tooltip("y:Q", format=".1f")],
+    )
+    return _finished(base.mark_line(strokeWidth=1.5), 240)
+
+
 def heads(points: Points) -> dict[str, Any]:
     """Share of runs that keep a head: layer by head."""
     import altair as alt

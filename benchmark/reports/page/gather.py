@@ -122,7 +122,8 @@ def _row(suite: str, task: str, row: TableRow, line: differences.Line, store: St
     """A row of the page.
 
     score, below: of the first metric, and less the dense row's; encoder, all, macs, time: percent of the dense
-    model's that are left; cost: seconds of training; kept: shares of units by layer, mean over seeds.
+    model's that are left; cost: seconds of training; kept: shares of units by layer, mean over seeds; curves: of
+    sparsity, by seed.
     """
     metric = differences.metric_of(task)
     outcomes = [r.outcome for r in row.records if r.outcome]
@@ -143,6 +144,7 @@ def _row(suite: str, task: str, row: TableRow, line: differences.Line, store: St
         "cost": round(mean(sum(o.seconds.values()) for o in outcomes), 1),
         "tokens": _means([o.tokens for o in outcomes]),
         "kept": _kept([o.report.get("pruning", {}) for o in outcomes]),
+        "curves": _curves([r for r in row.records if r.outcome]),
         "seeds": {str(r.seed): r.outcome.metrics.get(metric) for r in row.records if r.outcome},
         "records": [_provenance(record, store) for record in row.records],
     }
@@ -180,6 +182,17 @@ def _kept(decisions: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         most = 1 + max((head for layer_heads in named for layer in layer_heads for head in layer), default=0)
         heads = [[sum(h in each[layer] for each in named) / seeds for h in range(most)] for layer in layers]
     return {"hidden": hidden, "ffn": _means([each["ffn"] for each in counted]), "heads": heads}
+
+
+def _curves(records: Sequence[Record]) -> dict[str, dict[str, list[float]]]:
+    """Sparsity over the steps of pruning, by seed: expected, real and the target; of records that keep it."""
+    found = {}
+    for record in records:
+        assert record.outcome is not None
+        for curves in record.outcome.report.get("curves", {}).values():
+            if {"expected", "real", "target"} <= curves.keys():
+                found[str(record.seed)] = {name: curves[name] for name in ("step", "expected", "real", "target")}
+    return found
 
 
 def _provenance(record: Record, store: Store) -> dict[str, Any]:

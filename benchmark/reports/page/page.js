@@ -129,6 +129,11 @@ function drawMasks(row) {
   draw("chart-heads", "heads", heads.flatMap((layer, i) => layer.map((share, j) => ({ layer: i + 1, head: j + 1, share: 100 * share }))));
   const ffn = row && row.kept.ffn ? row.kept.ffn : [];
   draw("chart-widths", "widths", ffn.map((units, i) => ({ layer: i + 1, units })));
+  const seed = row && Object.keys(row.curves)[0];
+  const curves = seed ? row.curves[seed] : { step: [] };
+  byId("no-curves").hidden = seed != null;
+  byId("curves-of").textContent = seed ? `${row.row}, seed ${seed}: what the gates expect, what keeping by their sign gives, and the target.` : "";
+  draw("chart-curves", "curves", ["expected", "real", "target"].flatMap((name) => curves.step.map((step, i) => ({ x: step, y: 100 * curves[name][i], name }))));
   byId("hidden-kept").textContent = row ? `FFN units, mean over seeds; hidden width ${fixed(row.kept.hidden, 0)}.` : "";
 }
 

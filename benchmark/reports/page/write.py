@@ -17,6 +17,7 @@ from benchmark.reports.page import points, summary
 from benchmark.reports.page.gather import Contents, gather
 from benchmark.reports.page.summary import interval
 from benchmark.reports.rows import MISSING
+from benchmark.runs.curves import running
 from vtrans.errors import SuiteError
 
 FIGURE_METHODS = ("dense", "random", "magnitude", "CoFi", "VTrans", "Fisher-recovered")
@@ -72,6 +73,7 @@ def html(contents: Contents, root: Path) -> str:
         counts=", ".join(f"{verdict.count(each)} {each}" for each in dict.fromkeys(sorted(verdict))),
         axes=points.AXES,
         sweeps=found,
+        running=[each for folder in (root / contents.preset).glob("*/work") for each in running(folder)],
         known_axes=", ".join(ABLATIONS),
         css=_safe(_text("page.css")),
         script=_safe(_text("page.js")),
@@ -103,6 +105,7 @@ def figures(contents: Contents) -> dict[str, Any]:
     return {
         "pareto": charts.pareto([], methods, "__X__", "__Y__"),
         "lines": charts.lines([], methods, "layer", "tokens left, %"),
+        "curves": charts.curves([], "step", "sparsity, %"),
         "heads": charts.heads([]),
         "widths": charts.widths([]),
         "costs": charts.costs([], "seconds of training (log)"),

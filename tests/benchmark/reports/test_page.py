@@ -14,6 +14,7 @@ from benchmark.records.store import Store
 from benchmark.reports.page import points
 from benchmark.reports.page.gather import gather
 from benchmark.reports.page.write import answers, html, sweeps, write
+from benchmark.runs.curves import Curves, live_file
 from vtrans.errors import SuiteError
 
 SCORES = {"dense": 90, "random-s80": 82, "VTrans-s80": 88, "VTrans-s95": 84, "CoFi-s80": 87.9}
@@ -22,7 +23,11 @@ SCORES = {"dense": 90, "random-s80": 82, "VTrans-s80": 88, "VTrans-s95": 84, "Co
 def change(record, seed, tokens=None):
     """A made record with what pruning kept, and with tokens where some are dropped."""
     kept = {"hidden": 384, "heads": [2, 1], "ffn": [30 + seed, 10]}
-    report = {"pruning": {"kept": kept, "heads_kept": [[0, 2], [1]]}} if "-s" in record.row else {}
+    curves = {
+        "0-prune": {"step": [1, 2], "expected": [0.0, 0.8], "real": [0.1, 0.7], "target": [0.4, 0.8], "kl": [1, 2]}
+    }
+    pruning = {"kept": kept, "heads_kept": [[0, 2], [1]]}
+    report = {"pruning": pruning, "curves": curves} if "-s" in record.row else {}
     outcome = record.outcome.model_copy(update={"report": report, "tokens": tokens})
     return record.model_copy(update={"outcome": outcome})
 
@@ -46,6 +51,7 @@ def test_what_is_gathered_follows_from_the_records(root):
     assert vtrans["score"]["value"] == pytest.approx(88.2) and vtrans["below"]["value"] == pytest.approx(-2)
     assert vtrans["seeds"] == {"0": 88.0, "1": 88.2, "2": 88.4}
     assert vtrans["kept"] == {"hidden": 384, "ffn": [31, 10], "heads": [[1, 0, 1], [0, 1, 0]]}
+    assert vtrans["curves"]["1"] == {"step": [1, 2], "expected": [0.0, 0.8], "real": [0.1, 0.7], "target": [0.4, 0.8]}
     assert (vtrans["encoder"], vtrans["all"], vtrans["macs"], vtrans["time"]) == (40, 50, 50, 40)
     assert rows["LTP"]["tokens"] == [1.0, 0.5, 0.25] and rows["LTP"]["kept"] is None
     assert rows["LTP"]["score"]["known"] is False  # one seed without predictions has no interval
@@ -68,6 +74,14 @@ def test_a_damaged_record_is_named_on_the_page_and_the_others_are_shown(root):
     contents = gather(root, "medium")
     assert cell.key in contents.problems[0] and "CoFi-s80" in {row["row"] for row in contents.rows}
     assert f"{cell.key}.json is no JSON" in html(contents, root)
+
+
+def test_what_runs_now_stands_on_the_page_which_then_loads_itself_again(root):
+    contents = gather(root, "medium")
+    assert "http-equiv" not in html(contents, root)
+    Curves("sst2--CoFi-s60", path=live_file(root / "medium" / "glue" / "work"))("0-prune", 3, 9, {"real": 0.1})
+    text = html(contents, root)
+    assert 'http-equiv="refresh"' in text and "sst2--CoFi-s60: 0-prune, step 3 of 9" in text
 
 
 def test_nothing_run_says_what_to_run_and_for_how_long(tmp_path, cli_call):
@@ -141,6 +155,7 @@ def test_a_browser_shows_it_without_a_complaint(browser, root, width, scheme):
     page.goto(path.as_uri())
     page.wait_for_selector("#chart-pareto svg")
     page.wait_for_selector("#chart-heads svg")
+    page.wait_for_selector("#chart-curves svg")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     rows = page.locator("#table th button")
     assert rows.count() == len(SCORES)
@@ -156,4 +171,4 @@ def test_a_browser_shows_it_without_a_complaint(browser, root, width, scheme):
     page.wait_for_selector("#chart-tokens svg")
     assert rows.all_inner_texts() == ["LTP"] and page.locator("#no-masks").is_visible()
     labelled, charts = page.locator('[role="img"][aria-label] > .chart').count(), page.locator(".chart").count()
-    assert labelled == charts == 5 and not complaints
+    assert labelled == charts == 6 and not complaints

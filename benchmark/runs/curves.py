@@ -1,0 +1,89 @@
+"""What a run's steps say, kept for its record, and shown to others while it goes on."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.common.files import write_atomically
+from vtrans.errors import SuiteError
+
+if TYPE_CHECKING:
+    from vtrans.training.loop import Report
+
+POINTS = 60  # of each curve
+EVERY, FRESH = 2.0, 60.0  # seconds between writes of a live file, and after which one is of a dead process
+
+Series = dict[str, dict[str, list[float]]]
+
+
+class Curves:
+    """Stands before the function that steps are reported to, and keeps about sixty of each stage's steps.
+
+    After a run was stopped, they begin where it went on.
+
+    Args:
+        name: of the cell.
+        report: that is called in turn; None for none.
+        path: of the live file; None for none.
+    """
+
+    def __init__(self, name: str, report: "Report | None" = None, path: Path | None = None) -> None:
+        self.name, self.report, self.path = name, report, path
+        self.series: Series = {}
+        self._began, self._written = time.time(), 0.0
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """The live file is gone at the end, however it comes."""
+        path = self.path
+        try:
+            yield
+        finally:
+            if path:
+                path.unlink(missing_ok=True)
+
+    def __call__(self, stage: str, step: int, total: int, numbers: dict[str, float]) -> None:
+        """Take over the numbers of a step."""
+        if self.report:
+            self.report(stage, step, total, numbers)
+        if step % max(1, total // POINTS) == 0 or step in (1, total):
+            self._keep(stage, step, numbers)
+        if self.path and (time.time() - self._written > EVERY or step == total):
+            self._written = time.time()
+            now = {"cell": self.name, "stage": stage, "step": step, "total": total, "began": self._began}
+            content = json.dumps({**now, "updated": self._written, "curves": self.series})
+            try:
+                write_atomically(self.path, content)
+            except SuiteError:  # a run does not end for what is only looked at
+                self.path = None
+
+    def _keep(self, stage: str, step: int, numbers: dict[str, float]) -> None:
+        if not numbers:
+            return
+        curves = self.series.setdefault(stage, {"step": []})
+        if not curves["step"] or curves.keys() == {"step", *numbers}:
+            curves["step"].append(step)
+            for name, value in numbers.items():
+                curves.setdefault(name, []).append(float(f"{value:.4g}"))
+
+
+def live_file(folder: Path) -> Path:
+    """Where this process shows what it runs, in a folder of working files."""
+    return folder / "live" / f"{os.getpid()}.json"
+
+
+def running(folder: Path) -> list[dict[str, Any]]:
+    """Cells that are being run, of a folder of working files: those whose live file was written of late."""
+    found = []
+    for path in sorted((folder / "live").glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # it has just ended
+            continue
+        if time.time() - content["updated"] < FRESH:
+            found.append(content)
+    return found

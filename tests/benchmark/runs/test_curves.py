@@ -1,0 +1,67 @@
+"""Curves of a run: kept thin, shown while it goes on, and in its record."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.commands.watch import board
+from benchmark.grid.cells import plan
+from benchmark.records.store import Store
+from benchmark.runs.curves import FRESH, POINTS, Curves, live_file, running
+from benchmark.runs.runner import run_cells
+
+
+@given(st.integers(1, 2000))
+def test_a_stage_keeps_its_first_and_last_step_and_not_many_between(total):
+    curves = Curves("cell")
+    for step in range(1, total + 1):
+        curves("prune", step, total, {"loss": 1 / step})
+    kept = curves.series["prune"]["step"]
+    assert (kept[0], kept[-1]) == (1, total) and kept == sorted(set(kept))
+    assert min(total, POINTS) <= len(kept) <= 2 * POINTS + 2
+    assert len(curves.series["prune"]["loss"]) == len(kept)
+
+
+def test_a_live_file_is_there_while_a_cell_runs_and_gone_when_it_ends(tmp_path):
+    curves = Curves("sst2--VTrans", path=live_file(tmp_path))
+    with pytest.raises(KeyboardInterrupt), curves.shown():
+        curves("0-prune", 3, 3, {"real": 0.5})
+        (found,) = running(tmp_path)
+        assert (found["cell"], found["stage"], found["curves"]["0-prune"]["real"]) == ("sst2--VTrans", "0-prune", [0.5])
+        raise KeyboardInterrupt
+    assert running(tmp_path) == [] and not live_file(tmp_path).exists()
+
+
+def test_a_live_file_of_a_killed_process_and_half_a_file_are_not_shown(tmp_path):
+    path = live_file(tmp_path)
+    Curves("cell", path=path)("0-prune", 1, 1, {"real": 0.5})
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"updated": time.time() - 2 * FRESH}))
+    (path.parent / "1.json").write_text("{")
+    assert running(tmp_path) == []
+
+
+def test_what_cannot_be_shown_does_not_end_the_run(tmp_path):
+    (tmp_path / "live").write_text("a file where the folder should be")
+    curves = Curves("cell", path=live_file(tmp_path))
+    curves("0-prune", 1, 1, {"real": 0.5})
+    assert curves.path is None and curves.series["0-prune"]["real"] == [0.5]
+
+
+def test_a_record_holds_curves_and_the_board_shows_cells_and_what_runs(tmp_path, tiny_preset, data_dir, capsys):
+    from rich.console import Console
+
+    cells = plan("glue", "tiny", ["dense", "VTrans-s50"], ["sst2"], [0])
+    store = Store(tmp_path, "glue", "tiny", 0)
+    run_cells(cells, store, data_dir, timed=False)
+    curves = store.read(cells[1]).outcome.report["curves"]
+    pruning = next(each for name, each in curves.items() if "prune" in name)
+    assert pruning["step"][-1] == 8 and pruning["target"][-1] == 0.5
+    assert len(pruning["expected"]) == len(pruning["real"]) == len(pruning["step"])
+    Curves("sst2--CoFi", path=live_file(store.folder / "work"))("0-prune", 4, 4, {"real": 0.25})
+    Console(width=200).print(board(tmp_path, "tiny", ["glue"]))
+    shown = capsys.readouterr().out
+    assert "2 done" in shown and "sst2--CoFi" in shown and "real 0.25" in shown and "0-prune 4/4" in shown
