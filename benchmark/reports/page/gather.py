@@ -98,7 +98,7 @@ def _suite(found: Contents, root: Path, suite: str, load: Load) -> None:
             "about": tables.notes(task, records, table[0].dense),
         }
         lines = {line.label: line for line in differences.lines(task, table, load)}
-        sizes = sorted({size_in(row.row) for row in table if row.records} - {0.0})
+        sizes = sorted({size_in(row.row) for row in table if row.metric(metric)} - {0.0})
         found.answers.extend(_answer(suite, task, size, table, found.tasks[f"{suite}/{task}"], load) for size in sizes)
         found.rows.extend(_row(suite, task, row, lines[row.label], store) for row in table if row.records)
 
