@@ -18,7 +18,7 @@ class LearnThresholds(Stage):
         schedule: of the model's weights.
         penalty: lambda of the mask's mean in each layer (code: 0.01 to 0.2).
         rate: peak learning rate of the thresholds.
-        final: start of the last layer's threshold (code: 0.01).
+        final: what the starts of the thresholds rise to over the layers (code: 0.01).
         temperature: of the sigmoid (code: 1e-4 to 2e-3).
     """
 

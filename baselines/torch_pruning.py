@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from baselines.one_shot import check_reached
 from vtrans.forecast import Forecast
@@ -90,11 +90,17 @@ class TorchPruning(Method):
     """Score groups, cut them out, recover as all other methods do."""
 
     sized = True
+    importance: ClassVar[Literal["taylor", "magnitude"]]
 
     budget: Budget
     score: ScoreGroups
     recover: Schedule
     distillation: Distillation = Distillation()
+
+    @classmethod
+    def build(cls, setting: Setting) -> Self:
+        """With the setting's recovery."""
+        return cls(setting.budget, ScoreGroups(setting.budget, cls.importance), setting.schedules.recover)
 
     def packages(self) -> tuple[str, ...]:
         """The library itself, of the extra `peers`."""
@@ -115,11 +121,7 @@ class TorchPruningTaylor(TorchPruning):
 
     name = "Torch-Pruning-Taylor"
     summary = "groups of least Taylor importance by Torch-Pruning, one-shot (extra `peers`)"
-
-    @classmethod
-    def build(cls, setting: Setting) -> Self:
-        """With the setting's recovery."""
-        return cls(setting.budget, ScoreGroups(setting.budget, "taylor"), setting.schedules.recover)
+    importance = "taylor"
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,4 @@ class TorchPruningMagnitude(TorchPruning):
 
     name = "Torch-Pruning-magnitude"
     summary = "groups of smallest norm by Torch-Pruning, one-shot (extra `peers`)"
-
-    @classmethod
-    def build(cls, setting: Setting) -> Self:
-        """With the setting's recovery."""
-        return cls(setting.budget, ScoreGroups(setting.budget, "magnitude"), setting.schedules.recover)
+    importance = "magnitude"

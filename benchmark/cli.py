@@ -35,7 +35,7 @@ from benchmark.commands.options import (
     split_names,
     warn_if_emulated,
 )
-from vtrans.errors import RunFailed, SuiteError, did_you_mean
+from vtrans.errors import RunFailed, SuiteError
 
 if TYPE_CHECKING:
     from benchmark.grid.cells import Cell
@@ -204,7 +204,10 @@ def _run_axis(
             _run([cell for cell in cells if store.state(cell) != "done"], store, data_dir, jobs, timed)
         except RunFailed as error:  # the other cells are shown, as those of a grid are
             failures.append(error)
-    _axis(axis, preset, results)
+    try:
+        _axis(axis, preset, results)
+    except SuiteError as error:  # nothing to show: why stands in the first failure
+        raise failures[0] if failures else error from None
     if failures:
         raise failures[0]
 
@@ -357,10 +360,9 @@ def watch(
 ) -> None:
     """Watch a grid that another terminal runs: cells by state, and the curves of those that run now."""
     from benchmark.commands import watch as command
-    from benchmark.grid.suites import SUITES
+    from benchmark.grid.suites import get_preset
 
-    if not any(preset in suite.presets for suite in SUITES.values()):
-        raise did_you_mean("preset", preset, sorted({name for suite in SUITES.values() for name in suite.presets}))
+    get_preset(preset)
     if once:
         command.show(results, preset)
         return
@@ -371,8 +373,10 @@ def watch(
 @app.command()
 def report(preset: PresetName = "quick", results: Results = Path("results")) -> None:
     """Write one page of all that a preset's records say, which needs no network, and its figures as SVG and PDF."""
+    from benchmark.grid.suites import get_preset
     from benchmark.reports.page.write import write
 
+    get_preset(preset)
     echo("written: " + ", ".join(map(str, write(results, preset))))
 
 

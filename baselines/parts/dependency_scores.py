@@ -65,11 +65,11 @@ def dependency_scores(model: nn.Module, example: dict[str, Tensor], importance: 
             "use random, magnitude or Fisher",
         )
     score = {"taylor": tp.importance.GroupTaylorImportance, "magnitude": tp.importance.GroupMagnitudeImportance}
+    model.eval().requires_grad_(True)  # the graph is read off what autograd notes
     graph = tp.DependencyGraph().build_dependency(
         model, example_inputs=example, output_transform=lambda found: found.logits.sum()
     )
-    leads = _leads(model, anatomy)
-    found: dict[str, Tensor] = {}
+    leads, found = _leads(model, anatomy), dict[str, Tensor]()
     for group in graph.get_all_groups(root_module_types=[nn.Linear]):
         name = _name_of(group, leads)
         if name and name not in found:

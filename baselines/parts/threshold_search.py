@@ -20,7 +20,7 @@ class SoftThreshold(Selector):
 
     Args:
         layers: number of layers.
-        final: start of the last threshold; the others start below it, in even steps from 0 at the first layer.
+        final: what the starts rise to, in even steps: layer l of L, from 0, starts at `final` l / L, as in LTP's code.
         temperature: of the sigmoid.
     """
 

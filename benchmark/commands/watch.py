@@ -7,13 +7,15 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmark.grid.cells import plan
+from benchmark.grid.cells import Cell, plan
 from benchmark.grid.suites import SUITES
 from benchmark.records.store import Store
-from benchmark.runs.curves import running
+from benchmark.runs.curves import running, seconds_left
 from benchmark.runs.progress import duration
+from vtrans.errors import SuiteError
 
 SHOWN = ("expected", "real", "target", "accuracy", "task", "prediction", "layer", "constraint")
+PAGE_EVERY = 30.0  # seconds, of the page's own refreshing
 
 
 def board(root: Path, preset: str, suites: list[str]) -> Table:
@@ -23,7 +25,7 @@ def board(root: Path, preset: str, suites: list[str]) -> Table:
         table.add_column(head, overflow="fold")
     for suite in suites:
         store = Store(root, suite, preset)
-        counts = Counter(store.state(cell) for cell in plan(suite, preset, split=SUITES[suite].split or "validation"))
+        counts = Counter(_state(store, cell) for cell in plan(suite, preset, split=SUITES[suite].split or "validation"))
         text = ", ".join(f"{number} {state}" for state, number in counts.items())
         cells: list[dict[str, Any] | None] = [*running(store.folder / "work")] or [None]
         for place, cell in enumerate(cells):
@@ -31,13 +33,20 @@ def board(root: Path, preset: str, suites: list[str]) -> Table:
     return table
 
 
+def _state(store: Store, cell: Cell) -> str:
+    try:
+        return store.state(cell)
+    except SuiteError:
+        return "damaged"
+
+
 def _cell(cell: dict[str, Any] | None) -> tuple[str, str, str, str]:
     if cell is None:
         return "–", "", "", ""
     numbers = cell["curves"].get(cell["stage"], {})
     shown = " ".join(f"{name} {numbers[name][-1]:.3g}" for name in SHOWN if numbers.get(name))
-    done, spent = cell["step"] / max(1, cell["total"]), cell["updated"] - cell["began"]
-    left = duration(spent / done - spent) + " of this stage" if done and len(cell["curves"]) <= 1 else ""
+    seconds = seconds_left(cell)
+    left = "" if seconds is None else duration(seconds) + " of this stage"
     return cell["cell"], f"{cell['stage']} {cell['step']}/{cell['total']}", shown, left
 
 
@@ -55,19 +64,37 @@ def show(root: Path, preset: str) -> None:
 
 
 def watch(root: Path, preset: str, every: float, page: bool) -> None:
-    """Show the board until Ctrl-C; with `page`, write the page of the preset anew as well, where it has records."""
+    """Show the board until Ctrl-C; with `page`, write the page of the preset as well, after each change.
+
+    Writing takes seconds of a core: no more often than the page loads itself again.
+    """
     from rich.live import Live
 
-    from benchmark.reports.page.write import write
-    from vtrans.errors import SuiteError
-
-    suites = suites_of(root, preset)
+    suites, known, written = suites_of(root, preset), "", 0.0
     with Live(board(root, preset, suites), auto_refresh=False) as screen:
         while True:
-            if page:
-                try:
-                    write(root, preset)
-                except SuiteError as error:
-                    screen.console.print(str(error))
+            if page and time.time() - written > PAGE_EVERY and (now := signature(root, preset)) != known:
+                known, written = now, time.time()
+                if said := write_page(root, preset):
+                    screen.console.print(said)
             screen.update(board(root, preset, suites), refresh=True)
             time.sleep(every)
+
+
+def signature(root: Path, preset: str) -> str:
+    """What the page depends on: the records, and which stages of which cells run."""
+    files = sorted((root / preset).glob("*/runs/*.json"))
+    cells = [each for folder in sorted((root / preset).glob("*/work")) for each in running(folder)]
+    parts = [*(f"{path} {path.stat().st_mtime_ns}" for path in files), *(f"{c['cell']} {c['stage']}" for c in cells)]
+    return "\n".join(parts)
+
+
+def write_page(root: Path, preset: str) -> str:
+    """Write the page; what there is to say where it could not be, nothing of it having been run for one."""
+    from benchmark.reports.page.write import write
+
+    try:
+        write(root, preset)
+    except SuiteError as error:
+        return str(error)
+    return ""

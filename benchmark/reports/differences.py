@@ -70,15 +70,16 @@ def section(task: str, table: Sequence[TableRow], load: Load) -> str:
         [
             line.label + (" ‡" if line.majority else ""),
             str(line.score.seeds) if line.score else MISSING,
-            _text(line.score, digits(metric), sign=False),
-            *(_text(each, digits(metric), sign=True) for each in line.differences),
+            text(line.score, digits(metric), sign=False),
+            *(text(each, digits(metric), sign=True) for each in line.differences),
         ]
         for line in lines(task, table, load)
     ]
     return str(tabulate(rows, heads, "github", disable_numparse=True))
 
 
-def _text(found: Interval | None, places: int, sign: bool) -> str:
+def text(found: Interval | None, places: int, sign: bool) -> str:
+    """An interval with its marks: ¹ of one seed, ² over seeds alone, * of a difference that leaves 0 out."""
     if found is None:
         return MISSING
     star = " *" if sign and found.excludes_zero else ""

@@ -198,16 +198,21 @@ def _csv_rows(task: str, record: Record) -> list[list[Any]]:
     return [[task, record.row, record.seed, metric, value, *tail] for metric, value in o.metrics.items()]
 
 
+class NothingRun(SuiteError):
+    """No cell has a complete record."""
+
+
 def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[TableRow]]:
     """Lines of each task that has a complete record.
 
     Raises:
-        SuiteError: there is no complete record at all.
+        NothingRun: there is no complete record at all.
+        SuiteError: records of one task do not belong together.
     """
     records = {cell: timed(store, cell, record) for cell, record in store.shown(list(cells)).items()}
     if not records:
         again = f"vtrans-bench run {store.folder.name} --preset {store.preset}"
-        raise SuiteError(f"no complete record in {store.runs}", f"run the suite first: {again}")
+        raise NothingRun(f"no complete record in {store.runs}", f"run the suite first: {again}")
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     for task in tasks:
         refuse_mixed(task, [r for cell, r in records.items() if cell.task == task])

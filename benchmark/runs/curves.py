@@ -34,7 +34,7 @@ class Curves:
     def __init__(self, name: str, report: "Report | None" = None, path: Path | None = None) -> None:
         self.name, self.report, self.path = name, report, path
         self.series: Series = {}
-        self._began, self._written = time.time(), 0.0
+        self._stage, self._since, self._from, self._written = "", 0.0, 0, 0.0
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -50,12 +50,15 @@ class Curves:
         """Take over the numbers of a step."""
         if self.report:
             self.report(stage, step, total, numbers)
+        if stage != self._stage:
+            self._stage, self._since, self._from = stage, time.time(), step
         if step % max(1, total // POINTS) == 0 or step in (1, total):
             self._keep(stage, step, numbers)
         if self.path and (time.time() - self._written > EVERY or step == total):
             self._written = time.time()
-            now = {"cell": self.name, "stage": stage, "step": step, "total": total, "began": self._began}
-            content = json.dumps({**now, "updated": self._written, "curves": self.series})
+            now = {"cell": self.name, "stage": stage, "step": step, "total": total}
+            pace = {"since": self._since, "from": self._from, "updated": self._written}
+            content = json.dumps({**now, **pace, "curves": self.series})
             try:
                 write_atomically(self.path, content)
             except SuiteError:  # a run does not end for what is only looked at
@@ -74,6 +77,12 @@ class Curves:
 def live_file(folder: Path) -> Path:
     """Where this process shows what it runs, in a folder of working files."""
     return folder / "live" / f"{os.getpid()}.json"
+
+
+def seconds_left(cell: dict[str, Any]) -> float | None:
+    """Seconds until the stage of a running cell ends, by its pace here; None after its first step."""
+    done = cell["step"] - cell["from"]
+    return (cell["updated"] - cell["since"]) / done * (cell["total"] - cell["step"]) if done > 0 else None
 
 
 def running(folder: Path) -> list[dict[str, Any]]:

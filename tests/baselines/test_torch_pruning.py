@@ -82,6 +82,12 @@ def test_reaches_its_size(make, hidden):
     assert all(p.grad is None for p in state.teacher.model.parameters())
 
 
+def test_a_frozen_model_as_compress_returns_it_is_scored_alike():
+    frozen = tiny_bert().requires_grad_(False)
+    found, expected = (dependency_scores(each, EXAMPLE, "magnitude") for each in (frozen, tiny_bert()))
+    torch.testing.assert_close(found.hidden, expected.hidden)
+
+
 def test_what_it_is_not_for_is_said(monkeypatch):
     budget = Budget(0.5)
     with pytest.raises(SuiteError, match="not for GPT2LMHeadModel; use random, magnitude or Fisher"):

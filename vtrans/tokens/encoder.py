@@ -236,8 +236,8 @@ class TokenPruningEncoder(nn.Module):
                 decision = self.selector(index, hidden, seen, PaddedView(kept > 0))
                 kept = kept * decision.keep
                 hidden = _scaled(hidden, decision.scale)
-            hidden = _blend(kept, _feed(layer, hidden), hidden)
-            hidden = hidden if decision is None else _scaled(hidden, decision.scale_output)
+            fed = _scaled(_feed(layer, hidden), decision.scale_output if decision else None)
+            hidden = _blend(kept, fed, hidden)
             if self.record.wanted and decision is not None and decision.probability is not None:
                 self.record.traces.append(Trace(entering, valid, before, kept, decision))
         return hidden

@@ -35,7 +35,7 @@ def pareto(points: Points, methods: Sequence[str], x: str, y: str, logarithmic: 
     base = alt.Chart(alt.Data(values=list(points))).encode(
         x=alt.X("x:Q", title=x, scale=alt.Scale(type="log" if logarithmic else "linear", nice=False, padding=14)),
         color=known["color"],
-        tooltip=[alt.Tooltip("row:N"), *(alt.Tooltip(f"{n}:Q", format=".1f") for n in ("left", "y", "low", "high"))],
+        tooltip=[alt.Tooltip("row:N"), *(alt.Tooltip(f"{n}:Q", format=".4~g") for n in ("left", "y", "low", "high"))],
     )
     value = alt.Y("y:Q", title=y, scale=alt.Scale(zero=False, domain=_around(points, "y")))
     lines = base.mark_line(strokeWidth=1.3).encode(
@@ -133,7 +133,7 @@ def boxes(points: Points, x: str, y: str) -> dict[str, Any]:
 
 
 def costs(points: Points, x: str) -> dict[str, Any]:
-    """Seconds of training of each row, on a logarithmic axis."""
+    """What training each row took, on a logarithmic axis."""
     import altair as alt
 
     base = alt.Chart(alt.Data(values=list(points))).encode(
@@ -141,9 +141,9 @@ def costs(points: Points, x: str) -> dict[str, Any]:
         x=alt.X("cost:Q", title=x, scale=alt.Scale(type="log", nice=True)),
     )
     marks = base.mark_point(filled=True, size=50, color=style.COLOURS[2], opacity=1).encode(
-        tooltip=["row:N", alt.Tooltip("cost:Q", format=",.0f")]
+        tooltip=["row:N", alt.Tooltip("cost:Q", format=".3~g")]
     )
-    numbers = base.mark_text(align="left", dx=7, fontSize=10).encode(text=alt.Text("cost:Q", format=",.0f"))
+    numbers = base.mark_text(align="left", dx=7, fontSize=10).encode(text=alt.Text("cost:Q", format=".2~f"))
     return _finished(alt.layer(marks, numbers), alt.Step(17))
 
 

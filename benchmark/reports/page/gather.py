@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -13,10 +13,10 @@ from benchmark.records.schema import Record
 from benchmark.records.store import Store
 from benchmark.records.timings import machine
 from benchmark.reports import differences, tables
-from benchmark.reports.rows import SeedStats, TableRow, method_of, size_in
+from benchmark.reports.rows import MISSING, SeedStats, TableRow, method_of, size_in
 from benchmark.statistics.comparison import Load, difference, loader
 from benchmark.statistics.intervals import Interval
-from benchmark.tasks.metrics import METRICS
+from benchmark.tasks.metrics import METRICS, digits
 from vtrans.errors import SuiteError
 
 
@@ -46,7 +46,7 @@ def gather(root: Path, preset: str) -> Contents:
         SuiteError: there is none: says what to run, and for how long.
     """
     found, load = Contents(preset), loader(root)
-    with _warnings(found.problems):
+    with warnings_of_records(found.problems):
         for suite in SUITES:
             if preset in SUITES[suite].presets and not SUITES[suite].split:
                 _suite(found, root, suite, load)
@@ -66,10 +66,10 @@ def _remedy(preset: str) -> str:
 
 
 @contextmanager
-def _warnings(into: list[str]) -> Iterator[None]:
-    """Collect what the room of records warns of."""
+def warnings_of_records(into: list[str]) -> Iterator[None]:
+    """Collect what the room of records warns of, each once."""
     log, handler = logging.getLogger("benchmark.records"), logging.Handler(logging.WARNING)
-    handler.emit = lambda record: into.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: _once(into, record.getMessage())  # type: ignore[method-assign]
     before, log.propagate = log.propagate, False
     log.addHandler(handler)
     try:
@@ -79,13 +79,19 @@ def _warnings(into: list[str]) -> Iterator[None]:
         log.propagate = before
 
 
+def _once(into: list[str], text: str) -> None:
+    if text not in into:
+        into.append(text)
+
+
 def _suite(found: Contents, root: Path, suite: str, load: Load) -> None:
     store = Store(root, suite, found.preset)
     if not any(store.runs.glob("*.json")):
         return
-    cells = tables.recorded_cells(store, suite, found.preset)
     try:
-        built = tables.build(store, cells)
+        built = tables.build(store, tables.recorded_cells(store, suite, found.preset))
+    except tables.NothingRun:  # failed or stale records alone
+        return
     except SuiteError as error:
         found.problems.append(str(error))
         return
@@ -99,53 +105,74 @@ def _suite(found: Contents, root: Path, suite: str, load: Load) -> None:
         }
         lines = {line.label: line for line in differences.lines(task, table, load)}
         sizes = sorted({size_in(row.row) for row in table if row.metric(metric)} - {0.0})
-        found.answers.extend(_answer(suite, task, size, table, found.tasks[f"{suite}/{task}"], load) for size in sizes)
+        found.answers.extend(_answer(suite, task, size, table, load) for size in sizes)
         found.rows.extend(_row(suite, task, row, lines[row.label], store) for row in table if row.records)
 
 
-def _answer(
-    suite: str, task: str, size: float, table: Sequence[TableRow], about: dict[str, Any], load: Load
-) -> dict[str, Any]:
-    """The row of a size with the best mean, and the others of that size whose difference to it may be 0."""
-    metric, sign = about["metric"], 1 if about["higher"] else -1
-    scored = {row.row: (row, row.metric(metric)) for row in table if row.records and size_in(row.row) == size}
-    ranked = sorted(
-        ((row, stats.mean) for row, stats in scored.values() if stats is not None), key=lambda each: -sign * each[1]
-    )
-    best, others = ranked[0][0], [row for row, _ in ranked[1:]]
-    gaps = {row.row: difference(metric, best.records, row.records, load) for row in others}
-    open_ = [name for name, gap in gaps.items() if gap is None or not gap.excludes_zero]
-    return {"suite": suite, "task": task, "size": size, "row": best.row, "ties": open_, "others": len(others)}
+def _answer(suite: str, task: str, size: float, table: Sequence[TableRow], load: Load) -> dict[str, Any]:
+    """The row of a size with the best mean, and the others of that size whose difference to it may be 0.
+
+    Rows that have fewer seeds than another are none of the best, and stand among the others with their dagger.
+    """
+    metric = differences.metric_of(task)
+    sign = 1 if metric not in METRICS or METRICS[metric].higher_is_better else -1
+    means = [(row, stats.mean) for row in table if size_in(row.row) == size and (stats := row.metric(metric))]
+    most = max(len(row.records) for row, _ in means)
+    best = max((pair for pair in means if len(pair[0].records) == most), key=lambda pair: sign * pair[1])[0]
+    gaps = {row.label: difference(metric, best.records, row.records, load) for row, _ in means if row is not best}
+    ties = [label for label, gap in gaps.items() if gap is None or not gap.excludes_zero]
+    return {"suite": suite, "task": task, "size": size, "row": best.row, "ties": ties, "others": len(gaps)}
 
 
 def _row(suite: str, task: str, row: TableRow, line: differences.Line, store: Store) -> dict[str, Any]:
-    """A row of the page.
+    """A row of the page: its numbers over all seeds, and those of each seed under `seeds`.
 
-    score, below: of the first metric, and less the dense row's; encoder, all, macs, time: percent of the dense
-    model's that are left; cost: seconds of training; kept: shares of units by layer, mean over seeds; curves: of
-    sparsity, by seed.
+    score, below: of the first metric, and less the dense row's, as numbers and as text.
     """
-    metric = differences.metric_of(task)
-    outcomes = [r.outcome for r in row.records if r.outcome]
-    times = row.over(lambda o: o.time_speedup(1))
+    places = digits(differences.metric_of(task))
     return {
         "suite": suite,
         "task": task,
         "row": row.row,
         "method": method_of(row.row),
         "size": size_in(row.row),
+        "lacking": len(row.records) < row.expected,
         "score": _interval(line.score),
-        "below": _interval(line.differences[0]),
-        "majority": line.majority,
+        "score_text": differences.text(line.score, places, sign=False) + " ‡" * line.majority,
+        "below_text": differences.text(line.differences[0], places, sign=True),
+        **_numbers(row, store),
+        "seeds": {str(record.seed): _of_seed(row, record, store) for record in row.records},
+    }
+
+
+def _of_seed(row: TableRow, record: Record, store: Store) -> dict[str, Any]:
+    """The numbers of one seed, which has no interval."""
+    metric, alone = differences.metric_of(record.task), replace(row, records=(record,))
+    stats = alone.metric(metric)
+    score = None if stats is None else dict.fromkeys(("value", "low", "high"), stats.mean)
+    text = MISSING if stats is None else stats.text(digits(metric))
+    return {"score": score, "score_text": text, "below_text": MISSING, **_numbers(alone, store)}
+
+
+def _numbers(row: TableRow, store: Store) -> dict[str, Any]:
+    """Means over the row's records.
+
+    encoder, all, macs, time: percent of the dense model's that are left; seconds: of training; cost: the same in
+    fine-tunings of the dense model on a machine of the same kind; kept: shares of units by layer; curves: of
+    sparsity, of the first record that has them.
+    """
+    outcomes = [r.outcome for r in row.records if r.outcome]
+    times, cost = row.over(lambda o: o.time_speedup(1)), row.cost(row.dense)
+    return {
         "encoder": _percent(row.over(lambda o: o.parameters.kept("encoder"))),
         "all": _percent(row.over(lambda o: o.parameters.kept("all"))),
         "macs": _percent(row.over(lambda o: 1 / o.macs.speedup("unpadded"))),
         "time": None if times is None else round(100 / times.mean, 3),
-        "cost": round(mean(sum(o.seconds.values()) for o in outcomes), 1),
+        "seconds": round(mean(sum(o.seconds.values()) for o in outcomes), 1),
+        "cost": None if cost is None else round(cost.mean, 3),
         "tokens": _means([o.tokens for o in outcomes]),
         "kept": _kept([o.report.get("pruning", {}) for o in outcomes]),
-        "curves": _curves([r for r in row.records if r.outcome]),
-        "seeds": {str(r.seed): r.outcome.metrics.get(metric) for r in row.records if r.outcome},
+        "curves": next((curves for o in outcomes if (curves := _curves(o.report))), None),
         "records": [_provenance(record, store) for record in row.records],
     }
 
@@ -153,8 +180,7 @@ def _row(suite: str, task: str, row: TableRow, line: differences.Line, store: St
 def _interval(found: Interval | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    numbers = {name: round(getattr(found, name), 4) for name in ("value", "low", "high")}
-    return {**numbers, "known": found.known, "seeds": found.seeds, "examples": found.examples}
+    return {name: round(getattr(found, name), 4) for name in ("value", "low", "high")}
 
 
 def _percent(found: SeedStats | None) -> float | None:
@@ -184,15 +210,11 @@ def _kept(decisions: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return {"hidden": hidden, "ffn": _means([each["ffn"] for each in counted]), "heads": heads}
 
 
-def _curves(records: Sequence[Record]) -> dict[str, dict[str, list[float]]]:
-    """Sparsity over the steps of pruning, by seed: expected, real and the target; of records that keep it."""
-    found = {}
-    for record in records:
-        assert record.outcome is not None
-        for curves in record.outcome.report.get("curves", {}).values():
-            if {"expected", "real", "target"} <= curves.keys():
-                found[str(record.seed)] = {name: curves[name] for name in ("step", "expected", "real", "target")}
-    return found
+def _curves(report: dict[str, Any]) -> dict[str, list[float]] | None:
+    """Sparsity over the steps of pruning: expected, real and the target; None where a record keeps none."""
+    names = ("step", "expected", "real", "target")
+    found = (curves for curves in report.get("curves", {}).values() if set(names) <= curves.keys())
+    return next(({name: curves[name] for name in names} for curves in found), None)
 
 
 def _provenance(record: Record, store: Store) -> dict[str, Any]:

@@ -9,18 +9,11 @@ const dash = "–";
 function escape(text) {
   const node = document.createElement("span");
   node.textContent = text;
-  return node.innerHTML;
+  return node.innerHTML.replaceAll('"', "&quot;");
 }
 
 function fixed(value, digits = 1) {
   return value === null || value === undefined ? dash : value.toFixed(digits);
-}
-
-function interval(found, sign) {
-  if (!found) return dash;
-  const one = (value) => (sign && value >= 0 ? "+" : "") + value.toFixed(1);
-  const star = sign && found.known && !(found.low <= 0 && 0 <= found.high) ? " *" : "";
-  return one(found.value) + (found.known ? ` [${one(found.low)}, ${one(found.high)}]` : "") + star;
 }
 
 function chosen() {
@@ -32,20 +25,16 @@ function ofTask(task) {
   return page.rows.filter((row) => `${row.suite}/${row.task}` === task);
 }
 
-// Rows of the choice; under one seed the score is that seed's, without an interval.
+// Rows of the choice; under one seed all numbers are that seed's.
 function selected() {
   const want = chosen();
   return ofTask(want.task)
     .filter((row) => want.methods.has(row.method) && (want.size === "" || row.size === 0 || String(row.size) === want.size))
-    .filter((row) => want.seed === "" || row.seeds[want.seed] != null)
-    .map((row) => {
-      if (want.seed === "") return row;
-      const value = row.seeds[want.seed];
-      return { ...row, below: null, score: { value, low: value, high: value, known: false } };
-    });
+    .filter((row) => want.seed === "" || row.seeds[want.seed])
+    .map((row) => (want.seed === "" ? row : { ...row, ...row.seeds[want.seed], lacking: false }));
 }
 
-// The same placing as `points.pareto_points` and `points.placed`.
+// The same placing as `points.pareto_points` and `labels.placed`: a test compares them.
 function paretoPoints(rows, axis) {
   const shown = rows.filter((row) => row.score && row[axis]);
   const last = new Map([...shown].sort((a, b) => b[axis] - a[axis]).map((row) => [row.method, row.row]));
@@ -106,10 +95,10 @@ function source(record) {
 
 function fillTable(rows) {
   byId("table").innerHTML = rows.map((row, index) => `
-    <tr><th scope="row"><button type="button" class="open" aria-expanded="false" aria-controls="detail-${index}">${escape(row.row)}</button></th>
-    <td>${interval(row.score)}${row.majority ? " ‡" : ""}</td><td>${interval(row.below, true)}</td><td>${fixed(row.encoder)} %</td>
+    <tr><th scope="row"><button type="button" class="open" aria-expanded="false" aria-controls="detail-${index}">${escape(row.row)}${row.lacking ? " †" : ""}</button></th>
+    <td>${row.score_text}</td><td>${row.below_text}</td><td>${fixed(row.encoder)} %</td>
     <td>${fixed(row.all)} %</td><td>${fixed(row.macs)} %</td><td>${row.time === null ? dash : fixed(row.time) + " %"}</td>
-    <td>${fixed(row.cost, 0)} s</td><td>${Object.keys(row.seeds).length}</td></tr>
+    <td>${fixed(row.seconds, 0)} s</td><td>${row.records.length}</td></tr>
     <tr class="detail" id="detail-${index}" hidden><td colspan="9">${row.records.map(source).join("")}</td></tr>`).join("");
 }
 
@@ -129,12 +118,11 @@ function drawMasks(row) {
   draw("chart-heads", "heads", heads.flatMap((layer, i) => layer.map((share, j) => ({ layer: i + 1, head: j + 1, share: 100 * share }))));
   const ffn = row && row.kept.ffn ? row.kept.ffn : [];
   draw("chart-widths", "widths", ffn.map((units, i) => ({ layer: i + 1, units })));
-  const seed = row && Object.keys(row.curves)[0];
-  const curves = seed ? row.curves[seed] : { step: [] };
-  byId("no-curves").hidden = seed != null;
-  byId("curves-of").textContent = seed ? `${row.row}, seed ${seed}: what the gates expect, what keeping by their sign gives, and the target.` : "";
-  draw("chart-curves", "curves", ["expected", "real", "target"].flatMap((name) => curves.step.map((step, i) => ({ x: step, y: 100 * curves[name][i], name }))));
-  byId("hidden-kept").textContent = row ? `FFN units, mean over seeds; hidden width ${fixed(row.kept.hidden, 0)}.` : "";
+  const curves = (row && row.curves) || { step: [] };
+  byId("no-curves").hidden = curves.step.length > 0;
+  byId("curves-of").textContent = curves.step.length ? `${row.row}: what the gates expect, what keeping by their sign gives, and the target; of the first seed, or of the one chosen.` : "";
+  draw("chart-curves", "curves", ["expected", "real", "target"].flatMap((name) => (curves[name] || []).map((value, i) => ({ x: curves.step[i], y: 100 * value, name }))));
+  byId("hidden-kept").textContent = row ? `FFN units, mean over the seeds chosen; hidden width ${fixed(row.kept.hidden, 0)}.` : "";
 }
 
 function tokens(rows) {

@@ -14,8 +14,7 @@ from benchmark.reports.claims import declared, page, verdicts
 from benchmark.reports.differences import metric_of
 from benchmark.reports.figures import charts
 from benchmark.reports.page import points, summary
-from benchmark.reports.page.gather import Contents, gather
-from benchmark.reports.page.summary import interval
+from benchmark.reports.page.gather import Contents, gather, warnings_of_records
 from benchmark.reports.rows import MISSING
 from benchmark.runs.curves import running
 from vtrans.errors import SuiteError
@@ -62,13 +61,15 @@ def html(contents: Contents, root: Path) -> str:
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     raw = environment.from_string(_text("template.html"))
-    judged, found = claims(root, contents.preset), sweeps(root, contents.preset)
+    with warnings_of_records(contents.problems):
+        judged, found = claims(root, contents.preset), sweeps(root, contents.preset)
     data = {"rows": contents.rows, "tasks": contents.tasks, "figures": figures(contents), "sweeps": found}
     verdict = [claim["verdict"] for claim in judged]
     return raw.render(
         contents=contents,
         summary=_summary(contents),
         answers=answers(contents),
+        marks=summary.MARKS,
         claims=judged,
         counts=", ".join(f"{verdict.count(each)} {each}" for each in dict.fromkeys(sorted(verdict))),
         axes=points.AXES,
@@ -108,7 +109,7 @@ def figures(contents: Contents) -> dict[str, Any]:
         "curves": charts.curves([], "step", "sparsity, %"),
         "heads": charts.heads([]),
         "widths": charts.widths([]),
-        "costs": charts.costs([], "seconds of training (log)"),
+        "costs": charts.costs([], "training, in fine-tunings of the dense model (log)"),
         "sweep": charts.sweep([], "__X__", "__Y__"),
     }
 
@@ -121,11 +122,11 @@ def answers(contents: Contents) -> list[dict[str, str]]:
         row = rows[answer["suite"], answer["task"], answer["row"]]
         found.append(
             {
-                "task": answer["task"],
+                "task": f"{answer['suite']}/{answer['task']}",
                 "size": f"{answer['size']:g}",
                 "row": row["row"],
-                "score": interval(row["score"]),
-                "below": interval(row["below"], sign=True),
+                "score": row["score_text"],
+                "below": row["below_text"],
                 "macs": _over(row["macs"]),
                 "time": _over(row["time"]),
                 "rows": str(answer["others"] + 1),

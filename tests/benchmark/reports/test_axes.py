@@ -31,6 +31,16 @@ def test_nothing_run_says_what_to_run(tmp_path):
         axes.write("noise", tmp_path, "medium")
 
 
+def test_an_axis_of_which_all_failed_says_why(cli_call, data_dir, monkeypatch):
+    def fail(*rest) -> None:
+        """Nothing but a failure."""
+        raise RunFailed("6 of 6 cells failed: the loss is nan", "see plan")
+
+    monkeypatch.setattr("benchmark.cli._run", fail)
+    code, _, err = cli_call("run", "ablations", "--preset", "medium", "--axis", "noise", "--data-dir", str(data_dir))
+    assert code == 1 and "the loss is nan" in err and "has a record" not in err
+
+
 def test_an_axis_runs_from_the_command_line(cli_call, data_dir, monkeypatch):
     ran = []
 

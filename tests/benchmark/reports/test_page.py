@@ -11,7 +11,7 @@ from made_records import make_record
 from benchmark.grid.axes import AXES
 from benchmark.grid.cells import plan
 from benchmark.records.store import Store
-from benchmark.reports.page import points
+from benchmark.reports.page import points, summary
 from benchmark.reports.page.gather import gather
 from benchmark.reports.page.write import answers, html, sweeps, write
 from benchmark.runs.curves import Curves, live_file
@@ -48,23 +48,48 @@ def test_what_is_gathered_follows_from_the_records(root):
     assert list(contents.tasks) == ["glue/sst2", "glue/mrpc"] and not contents.problems
     rows = {row["row"]: row for row in contents.rows}
     vtrans = rows["VTrans-s80"]
-    assert vtrans["score"]["value"] == pytest.approx(88.2) and vtrans["below"]["value"] == pytest.approx(-2)
-    assert vtrans["seeds"] == {"0": 88.0, "1": 88.2, "2": 88.4}
+    assert vtrans["score"]["value"] == pytest.approx(88.2)
+    assert vtrans["below_text"].startswith("-2.0") and "88.2 [" in vtrans["score_text"] and "²" in vtrans["score_text"]
+    assert {seed: one["score"]["value"] for seed, one in vtrans["seeds"].items()} == {"0": 88.0, "1": 88.2, "2": 88.4}
+    assert [one["kept"]["ffn"] for one in vtrans["seeds"].values()] == [[30, 10], [31, 10], [32, 10]]
+    assert not vtrans["lacking"] and rows["LTP"]["lacking"]
     assert vtrans["kept"] == {"hidden": 384, "ffn": [31, 10], "heads": [[1, 0, 1], [0, 1, 0]]}
-    assert vtrans["curves"]["1"] == {"step": [1, 2], "expected": [0.0, 0.8], "real": [0.1, 0.7], "target": [0.4, 0.8]}
+    assert vtrans["seeds"]["1"]["curves"] == {
+        "step": [1, 2],
+        "expected": [0.0, 0.8],
+        "real": [0.1, 0.7],
+        "target": [0.4, 0.8],
+    }
     assert (vtrans["encoder"], vtrans["all"], vtrans["macs"], vtrans["time"]) == (40, 50, 50, 40)
     assert rows["LTP"]["tokens"] == [1.0, 0.5, 0.25] and rows["LTP"]["kept"] is None
-    assert rows["LTP"]["score"]["known"] is False  # one seed without predictions has no interval
+    assert rows["LTP"]["score_text"] == "77.0"  # one seed without predictions has no interval
     assert all((root / "medium" / each["file"]).exists() for row in contents.rows for each in row["records"])
 
 
 def test_the_answer_is_the_best_row_of_each_size(root):
     found = answers(gather(root, "medium"))
-    assert [(line["size"], line["row"], line["rows"]) for line in found] == [
-        ("80", "VTrans-s80", "3"),
-        ("95", "VTrans-s95", "1"),
+    assert [(line["task"], line["size"], line["row"], line["rows"]) for line in found] == [
+        ("glue/sst2", "80", "VTrans-s80", "3"),
+        ("glue/sst2", "95", "VTrans-s95", "1"),
     ]
     assert found[0]["score"].startswith("88.2 [") and "random-s80" not in found[0]["ties"]
+
+
+def test_a_row_that_lacks_seeds_is_not_the_best_and_keeps_its_dagger(root):
+    store = Store(root, "glue", "medium")
+    for cell in plan("glue", "medium", ["Fisher-s80"], ["sst2"], [0, 1]):
+        store.write(cell, change(make_record(cell, 89.0 - 2 * cell.seed), cell.seed))
+    line = answers(gather(root, "medium"))[0]
+    assert line["row"] == "VTrans-s80" and "Fisher-s80 †" in line["ties"]
+    assert "| Fisher †" in summary.markdown(gather(root, "medium"))
+
+
+def test_a_suite_of_failed_records_is_no_damage(root):
+    store = Store(root, "ablations", "medium")
+    cell = plan("ablations", "medium", ["CoFi-s60+Infor-Coef-no-norm"], ["sst2"], [0])[0]
+    store.write(cell, make_record(cell, status="failed"))
+    contents = gather(root, "medium")
+    assert contents.problems == [] and "ablations/sst2" not in contents.tasks
 
 
 def test_a_damaged_record_is_named_on_the_page_and_the_others_are_shown(root):
@@ -72,7 +97,8 @@ def test_a_damaged_record_is_named_on_the_page_and_the_others_are_shown(root):
     cell = plan("glue", "medium", ["CoFi-s80"], ["sst2"], [0])[0]
     store.path(cell).write_text("{<b>")
     contents = gather(root, "medium")
-    assert cell.key in contents.problems[0] and "CoFi-s80" in {row["row"] for row in contents.rows}
+    assert len(contents.problems) == 1 and cell.key in contents.problems[0]
+    assert "CoFi-s80" in {row["row"] for row in contents.rows}
     assert f"{cell.key}.json is no JSON" in html(contents, root)
 
 
@@ -159,16 +185,25 @@ def test_a_browser_shows_it_without_a_complaint(browser, root, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     rows = page.locator("#table th button")
     assert rows.count() == len(SCORES)
+    drawn = page.evaluate("paretoPoints(selected(), 'encoder')")
+    for ours, theirs in zip(
+        points.pareto_points(gather(root, "medium"), "glue", "sst2", "encoder"), drawn, strict=True
+    ):
+        assert ours.keys() == theirs.keys()
+        assert all(theirs[name] == pytest.approx(value) for name, value in ours.items())
     page.select_option("select[name=size]", "95")
     assert rows.all_inner_texts() == ["dense", "VTrans-s95"]
     page.select_option("select[name=seed]", "1")
     assert page.locator("#table tr").nth(2).locator("td").first.inner_text() == "84.2"
+    assert page.locator("#table tr").nth(2).locator("td").last.inner_text() == "1"  # records of that seed alone
+    assert page.evaluate("escape('\"<')") == "&quot;&lt;"
+    page.select_option("select[name=seed]", "")
     rows.nth(1).focus()
     page.keyboard.press("Enter")  # the keyboard opens where a number comes from
     cell = plan("glue", "medium", ["VTrans-s95"], ["sst2"], [0])[0]
     assert cell.key in page.locator("#detail-1").inner_text()
     page.select_option("select[name=task]", "glue/mrpc")
     page.wait_for_selector("#chart-tokens svg")
-    assert rows.all_inner_texts() == ["LTP"] and page.locator("#no-masks").is_visible()
+    assert rows.all_inner_texts() == ["LTP †"] and page.locator("#no-masks").is_visible()
     labelled, charts = page.locator('[role="img"][aria-label] > .chart').count(), page.locator(".chart").count()
     assert labelled == charts == 6 and not complaints

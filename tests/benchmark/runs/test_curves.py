@@ -6,11 +6,12 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_records import make_record
 
-from benchmark.commands.watch import board
+from benchmark.commands.watch import board, signature, write_page
 from benchmark.grid.cells import plan
 from benchmark.records.store import Store
-from benchmark.runs.curves import FRESH, POINTS, Curves, live_file, running
+from benchmark.runs.curves import FRESH, POINTS, Curves, live_file, running, seconds_left
 from benchmark.runs.runner import run_cells
 
 
@@ -42,6 +43,40 @@ def test_a_live_file_of_a_killed_process_and_half_a_file_are_not_shown(tmp_path)
     path.write_text(json.dumps(content | {"updated": time.time() - 2 * FRESH}))
     (path.parent / "1.json").write_text("{")
     assert running(tmp_path) == []
+
+
+def test_time_left_is_by_the_pace_of_the_stage_here(tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr("benchmark.runs.curves.time.time", lambda: next(clock))
+    curves, path = Curves("cell", path=live_file(tmp_path)), live_file(tmp_path)
+    curves("0-finetune", 1, 1, {"loss": 1.0})  # of the dense model, before
+    curves("1-prune", 900, 1000, {"loss": 1.0})  # it goes on where it was stopped
+    assert seconds_left(json.loads(path.read_text())) is None
+    curves("1-prune", 950, 1000, {"loss": 1.0})
+    found = json.loads(path.read_text())
+    assert found["from"] == 900 and seconds_left(found) == pytest.approx(found["updated"] - found["since"])
+
+
+def test_the_page_is_written_after_a_change_alone(tmp_path, tiny_preset):
+    store = Store(tmp_path, "glue", "tiny")
+    before = signature(tmp_path, "tiny")
+    store.write(cell := plan("glue", "tiny", ["dense"], ["sst2"], [0])[0], make_record(cell))
+    after = signature(tmp_path, "tiny")
+    assert before != after == signature(tmp_path, "tiny")
+    Curves("sst2--CoFi", path=live_file(store.folder / "work"))("0-prune", 4, 4, {"real": 0.25})
+    assert signature(tmp_path, "tiny") != after
+    assert "no complete record" in write_page(tmp_path / "elsewhere", "tiny")
+
+
+def test_a_damaged_record_does_not_end_the_board(tmp_path, tiny_preset, capsys):
+    from rich.console import Console
+
+    store = Store(tmp_path, "glue", "tiny")
+    cell = plan("glue", "tiny", ["dense"], ["sst2"], [0])[0]
+    store.write(cell, make_record(cell))
+    store.path(cell).write_text(store.path(cell).read_text().replace("80.0", "99.0"))
+    Console(width=200).print(board(tmp_path, "tiny", ["glue"]))
+    assert "1 damaged" in capsys.readouterr().out
 
 
 def test_what_cannot_be_shown_does_not_end_the_run(tmp_path):
