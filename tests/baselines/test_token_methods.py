@@ -20,7 +20,7 @@ from vtrans.methods.base import CompressionState
 from vtrans.pruning.surgery import replace_skipped
 from vtrans.settings import Schedule
 from vtrans.teaching.teacher import Teacher
-from vtrans.tokens import Threshold, token_pruning_encoder
+from vtrans.tokens import Threshold, attach, token_pruning_encoder
 from vtrans.tokens.encoder import PaddedView, TokenDecision, Trace
 from vtrans.training.loop import RunContext
 
@@ -187,6 +187,25 @@ def test_soft_thresholds_rise_by_layers_and_grow_sharp_as_the_temperature_falls(
     sharp = SoftThreshold(3, 0.9, 1e-4)(1, torch.randn(1, 4, 2), seen, PaddedView(valid)).scale_output
     hard = Threshold([0.0, 0.3, 0.6])(1, torch.randn(1, 4, 2), seen, PaddedView(valid)).keep
     assert torch.equal(sharp.round(), hard) and hard[0].tolist() == [1, 0, 1, 1]
+
+
+def test_soft_thresholds_scale_what_leaves_a_layer_in_both_forms():
+    """Open everywhere, they change nothing; where tokens are below, padded and packed passes fade them alike."""
+    batch = tiny_examples().batch(range(6))
+    batch.pop("labels")
+    model = tiny_bert().eval()
+    with torch.no_grad():
+        plain = model(**batch).logits
+        encoder = attach(model, SoftThreshold(3, 0.12, 0.03))
+        found = {}
+        for form in ("masked", "gathered"):
+            encoder.form = form
+            found[form] = model(**batch).logits
+        encoder.selector.thresholds.fill_(-1e3)
+        opened = model(**batch).logits
+    torch.testing.assert_close(found["masked"], found["gathered"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(opened, plain, atol=1e-5, rtol=0)
+    assert (found["masked"] - plain).abs().max() > 1e-3
 
 
 def test_soft_retention_starts_as_the_identity_and_its_penalty_weighs_later_layers():

@@ -1,10 +1,12 @@
 """Torch-Pruning's rows: the library's own scores and cuts, at our sizes."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tiny import tiny_bert, tiny_distilbert, tiny_examples, tiny_gpt2, tiny_roberta
 
-from baselines.parts.dependency_scores import accumulate_gradients, dependency_scores
+from baselines.parts.dependency_scores import _in_order, accumulate_gradients, dependency_scores
 from baselines.torch_pruning import ScoreGroups, TorchPruningMagnitude, TorchPruningTaylor
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
@@ -80,6 +82,17 @@ def test_reaches_its_size(make, hidden):
     assert real == pytest.approx(0.6, abs=0.01)
     assert (anatomy_of(small).hidden < anatomy_of(state.teacher.model).hidden) == hidden
     assert all(p.grad is None for p in state.teacher.model.parameters())
+
+
+def test_scores_are_put_in_the_order_of_the_columns_that_they_are_for():
+    module = torch.nn.Linear(3, 2)
+
+    def prune_in_channels():
+        """The library's name for what reads the units."""
+
+    lead = SimpleNamespace(target=SimpleNamespace(module=module), handler=prune_in_channels)
+    found = _in_order([(lead, [2, 0, 1])], {module: "ffn 0"}, torch.tensor([0.2, 0.0, 0.1]))
+    assert found.tolist() == pytest.approx([0.0, 0.1, 0.2])
 
 
 def test_a_frozen_model_as_compress_returns_it_is_scored_alike():

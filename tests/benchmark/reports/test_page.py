@@ -3,14 +3,17 @@
 import json
 import re
 import shutil
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_records import make_record
 
 from benchmark.grid.axes import AXES
 from benchmark.grid.cells import plan
 from benchmark.records.store import Store
+from benchmark.reports.figures.labels import placed
 from benchmark.reports.page import points, summary
 from benchmark.reports.page.gather import gather
 from benchmark.reports.page.write import answers, html, sweeps, write
@@ -102,6 +105,15 @@ def test_a_damaged_record_is_named_on_the_page_and_the_others_are_shown(root):
     assert f"{cell.key}.json is no JSON" in html(contents, root)
 
 
+def test_text_from_a_record_ends_no_element_of_the_page(root):
+    contents = gather(root, "medium")
+    contents.tasks["glue/sst2"]["about"] = "</script><b><!--"
+    text = html(contents, root)
+    assert text.lower().count("</script>") == 3
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert data["tasks"]["glue/sst2"]["about"] == "</script><b><!--"
+
+
 def test_what_runs_now_stands_on_the_page_which_then_loads_itself_again(root):
     contents = gather(root, "medium")
     assert "http-equiv" not in html(contents, root)
@@ -115,6 +127,15 @@ def test_nothing_run_says_what_to_run_and_for_how_long(tmp_path, cli_call):
         write(tmp_path, "medium")
     code, _, err = cli_call("report", "--preset", "medium")
     assert code == 2 and err.count("\n") == 1
+
+
+@given(st.lists(st.tuples(st.floats(1, 100), st.floats(50, 90)), min_size=2, max_size=12, unique=True))
+def test_labels_near_each_other_keep_apart(pairs):
+    found = placed([{"x": x, "y": y, "label": "name"} for x, y in pairs])
+    step = 0.055 * (max(y for _, y in pairs) - min(y for _, y in pairs))
+    for a, b in combinations(found, 2):
+        assert abs(a["label_y"] - b["label_y"]) >= step - 1e-9 or max(a["x"], b["x"]) >= 1.9 * min(a["x"], b["x"])
+    assert all(point["label_y"] >= point["y"] for point in found)
 
 
 def test_labels_keep_apart_and_points_of_one_size_stand_side_by_side(root):
