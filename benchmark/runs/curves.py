@@ -1,6 +1,7 @@
 """What a run's steps say, kept for its record, and shown to others while it goes on."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ class Curves:
                 self.path = None
 
     def _keep(self, stage: str, step: int, numbers: dict[str, float]) -> None:
-        if not numbers:
+        if not numbers or not all(map(math.isfinite, numbers.values())):  # JSON has no infinity
             return
         curves = self.series.setdefault(stage, {"step": []})
         if not curves["step"] or curves.keys() == {"step", *numbers}:

@@ -45,6 +45,13 @@ def test_a_live_file_of_a_killed_process_and_half_a_file_are_not_shown(tmp_path)
     assert running(tmp_path) == []
 
 
+def test_numbers_that_json_does_not_know_are_left_out():
+    curves = Curves("cell")
+    for step, value in enumerate((1.0, float("inf"), float("nan"), 2.0), 1):
+        curves("0-prune", step, 4, {"loss": value, "real": 0.5})
+    assert curves.series == {"0-prune": {"step": [1, 4], "loss": [1.0, 2.0], "real": [0.5, 0.5]}}
+
+
 def test_time_left_is_by_the_pace_of_the_stage_here(tmp_path, monkeypatch):
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr("benchmark.runs.curves.time.time", lambda: next(clock))
