@@ -230,7 +230,7 @@ def _run(todo: list["Cell"], store: "Store", data_dir: Path | None, jobs: int, t
         return
     echo(f"{len(todo)} cells to run; records go to {store.runs}")
     check_writable(store.runs)
-    watch = GridProgress([cell.name for cell in todo])
+    watch = GridProgress([cell.name for cell in todo], work=store.folder / "work")
 
     def announce(found: "Estimate") -> None:
         """Print what the grid will take, before it trains."""

@@ -45,9 +45,15 @@ def _cell(cell: dict[str, Any] | None) -> tuple[str, str, str, str]:
         return "–", "", "", ""
     numbers = cell["curves"].get(cell["stage"], {})
     shown = " ".join(f"{name} {numbers[name][-1]:.3g}" for name in SHOWN if numbers.get(name))
-    seconds = seconds_left(cell)
-    left = "" if seconds is None else duration(seconds) + " of this stage"
-    return cell["cell"], f"{cell['stage']} {cell['step']}/{cell['total']}", shown, left
+    return cell["cell"], f"{cell['stage']} {cell['step']}/{cell['total']}", shown, left(cell)
+
+
+def left(cell: dict[str, Any]) -> str:
+    """Time left of the stage that a cell is in, and of its grid, as far as they are known."""
+    seconds, end = seconds_left(cell), cell["end"]
+    parts = [] if seconds is None else [f"{duration(seconds)} of this stage"]
+    parts += [] if end is None else [f"{duration(max(0.0, end - time.time()))} of the grid"]
+    return ", ".join(parts)
 
 
 def suites_of(root: Path, preset: str) -> list[str]:

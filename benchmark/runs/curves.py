@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,20 @@ def live_file(folder: Path) -> Path:
     return folder / "live" / f"{os.getpid()}.json"
 
 
+@contextmanager
+def shown_end(folder: Path | None, seconds: float) -> Iterator[None]:
+    """Show beside the live file, inside the context, that the grid is to end in so many seconds; 0 for not known."""
+    path = live_file(folder).with_suffix(".end") if folder and seconds else None
+    try:
+        if path:
+            with suppress(SuiteError):  # a run does not end for what is only looked at
+                write_atomically(path, str(time.time() + seconds))
+        yield
+    finally:
+        if path:
+            path.unlink(missing_ok=True)
+
+
 def seconds_left(cell: dict[str, Any]) -> float | None:
     """Seconds until the stage of a running cell ends, by its pace here; None after its first step."""
     done = cell["step"] - cell["from"]
@@ -87,11 +101,16 @@ def seconds_left(cell: dict[str, Any]) -> float | None:
 
 
 def running(folder: Path) -> list[dict[str, Any]]:
-    """Cells that are being run, of a folder of working files: those whose live file was written of late."""
+    """Cells that are being run, of a folder of working files: those whose live file was written of late.
+
+    `end` is the time at which the grid is to end, where its process has an estimate.
+    """
     found = []
     for path in sorted((folder / "live").glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
+            end = path.with_suffix(".end")
+            content["end"] = float(end.read_text(encoding="utf-8")) if end.exists() else None
         except (OSError, ValueError):  # it has just ended
             continue
         if time.time() - content["updated"] < FRESH:

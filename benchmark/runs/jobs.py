@@ -171,7 +171,8 @@ def run_worker(work: Work) -> None:
     store = Store(work.root, work.suite, work.preset, work.cache_gib)
     cells = [Cell(s, get_preset(p, s), task, row, seed, split) for s, p, task, row, seed, split in work.cells]
     names = [cell.name for cell in cells]
-    watch = GridProgress(names, True, work.jobs, lambda: [cell.name for cell in cells if store.path(cell).exists()])
+    work_folder = store.folder / "work"
+    watch = GridProgress(names, True, work.jobs, lambda: [c.name for c in cells if store.path(c).exists()], work_folder)
     watch.expect(work.seconds)
     try:
         run_cells(cells, store, work.folder, watch, together=work.began, timed=work.timed)

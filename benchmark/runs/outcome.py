@@ -10,6 +10,7 @@ from benchmark.common.device import autocast, device
 from benchmark.records.memory import PeakMemory
 from benchmark.records.schema import Compute, Macs, Outcome, Parameters, Sparsity
 from benchmark.runs.task_context import TaskContext
+from benchmark.tasks import sentences
 from benchmark.tasks.kind import Scored
 from benchmark.tasks.registry import also_name
 from vtrans.errors import SuiteError
@@ -59,6 +60,7 @@ def measure(
     latency = [compare(dense.eval(), small.eval(), context.evaluation, batch) for batch in context.latency]
     with autocast(context.precision):
         scored = context.kind.evaluate(context.task, small, context.evaluation)
+        words = dropped_words(small, context)
         more = [second_scores(small, context), zero_shot_scores(small, context)]
     outcome = Outcome(
         metrics=scored.metrics | more[0].metrics | more[1].metrics,
@@ -69,7 +71,7 @@ def measure(
         latency=latency,
         seconds={name: round(value, 3) for name, value in seconds.items()},
         compute=compute_of(state.run_context, context, peak),
-        report=report,
+        report=report | ({"dropped": words} if words else {}),
     )
     return Measured(outcome, scored.predictions | more[0].predictions | more[1].predictions)
 
@@ -103,6 +105,18 @@ def second_scores(model: "nn.Module", context: TaskContext) -> Scored:
     found = context.kind.evaluate(context.task, model, context.also)
     metrics = {also_name(name): value for name, value in found.metrics.items()}
     return Scored(metrics, predictions={also_name(name): array for name, array in found.predictions.items()})
+
+
+def dropped_words(model: "nn.Module", context: TaskContext) -> list[dict[str, list[Any]]]:
+    """Where a model drops each token of the task's own sentences, see `benchmark.measure.dropped`."""
+    from benchmark.measure.dropped import dropped
+    from vtrans.tokens import token_pruning_encoder
+
+    rows = sentences.rows(context.task) if token_pruning_encoder(model) else []
+    if not rows:
+        return []
+    examples = context.kind.encode_for(context.source, context.task, rows, context.tokenizer, context.max_length)
+    return dropped(model, examples, context.tokenizer)
 
 
 def zero_shot_scores(model: "nn.Module", context: TaskContext) -> Scored:

@@ -4,7 +4,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmark.runs.curves import shown_end
 
 if TYPE_CHECKING:
     from vtrans.training.loop import Report
@@ -65,6 +68,7 @@ class GridProgress:
         plain: print lines and draw no bar, as where several processes share a terminal.
         jobs: processes that share the cells.
         elsewhere: names the cells that other processes have run by now.
+        work: folder of working files, where `watch` reads when the grid is to end; None to tell nobody.
     """
 
     def __init__(
@@ -73,8 +77,9 @@ class GridProgress:
         plain: bool = False,
         jobs: int = 1,
         elsewhere: Callable[[], Iterable[str]] = tuple,
+        work: Path | None = None,
     ) -> None:
-        self.plain, self.jobs, self.elsewhere = plain, jobs, elsewhere
+        self.plain, self.jobs, self.elsewhere, self.work = plain, jobs, elsewhere, work
         self.numbers = {name: f"{number}/{len(names)}" for number, name in enumerate(names, 1)}
         self._expected: dict[str, float] = {}
         self._ended, self._taken = 0.0, 0.0
@@ -96,7 +101,7 @@ class GridProgress:
         left = f", {duration(self.left())} left" if self._expected else ""
         number = f"[{self.numbers[name]}{left}] " if name in self.numbers else ""
         start = time.monotonic()
-        with progress(number + name, self.plain) as report:
+        with progress(number + name, self.plain) as report, shown_end(self.work, self.left()):
             yield report
         self._taken += time.monotonic() - start
         self._ended += self._expected.pop(name, 0.0)

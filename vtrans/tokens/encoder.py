@@ -140,11 +140,13 @@ class TokenRecord:
         traces: of each layer of a masked pass, what a loss needs, where somebody asked for it.
         lengths: tokens of each sample in a gathered pass, `(batch, layers, 3)`: those that enter a layer, that its
             attention sees, and that its FFN sees; None for a masked pass, and for a model that drops none.
+        survivors: the tokens that the FFN of each layer sees, of a gathered pass.
         wanted: whether traces are kept: they hold the states of all layers.
     """
 
     traces: list[Trace] = field(default_factory=list)
     lengths: Tensor | None = None
+    survivors: list[PackedTokens] = field(default_factory=list)
     wanted: bool = False
 
 
@@ -182,7 +184,7 @@ class TokenPruningEncoder(nn.Module):
         valid = padding_of(attention_mask, hidden_states)
         if not bool(valid[:, 0].all()):
             raise SuiteError("a sequence starts with padding", "pad on the right: the first token always stays")
-        self.record.traces, self.record.lengths = [], None
+        self.record.traces, self.record.lengths, self.record.survivors = [], None, []
         masked = self.form == "masked" or (self.form == "auto" and self.training and self.selector.learns)
         last = self._masked(hidden_states, valid) if masked else self._gathered(hidden_states, valid)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last)
@@ -213,6 +215,7 @@ class TokenPruningEncoder(nn.Module):
                 after = None if after is None else after[decision.keep > 0]
                 drop(decision.keep > 0)
             lengths += [entered, attended, packed.lengths]
+            self.record.survivors.append(packed)
             hidden = _scaled(_feed(layer, hidden), after)
         self.record.lengths = torch.stack(lengths, 1).view(len(valid), -1, 3)
         return self._rest(resting, packed, hidden) if self.scatter else hidden[packed.starts].unsqueeze(1)

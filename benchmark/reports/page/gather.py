@@ -159,7 +159,7 @@ def _numbers(row: TableRow, store: Store) -> dict[str, Any]:
 
     encoder, all, macs, time: percent of the dense model's that are left; seconds: of training; cost: the same in
     fine-tunings of the dense model on a machine of the same kind; kept: shares of units by layer; curves: of
-    sparsity, of the first record that has them.
+    sparsity, of the first record that has them; words: likewise, of a few sentences where each token is dropped.
     """
     outcomes = [r.outcome for r in row.records if r.outcome]
     times, cost = row.over(lambda o: o.time_speedup(1)), row.cost(row.dense)
@@ -173,6 +173,7 @@ def _numbers(row: TableRow, store: Store) -> dict[str, Any]:
         "tokens": _means([o.tokens for o in outcomes]),
         "kept": _kept([o.report.get("pruning", {}) for o in outcomes]),
         "curves": next((curves for o in outcomes if (curves := _curves(o.report))), None),
+        "words": next((_words(o.report["dropped"]) for o in outcomes if "dropped" in o.report), None),
         "records": [_provenance(record, store) for record in row.records],
     }
 
@@ -215,6 +216,25 @@ def _curves(report: dict[str, Any]) -> dict[str, list[float]] | None:
     names = ("step", "expected", "real", "target")
     found = (curves for curves in report.get("curves", {}).values() if set(names) <= curves.keys())
     return next(({name: curves[name] for name in names} for curves in found), None)
+
+
+def _words(sentences: list[dict[str, list[Any]]]) -> list[list[dict[str, Any]]]:
+    """Of each sentence its tokens as they are read, whether each goes on the word before, the layer that drops it."""
+    return [
+        [
+            {"text": token.removeprefix("##").removeprefix("Ġ"), "joined": joined, "layer": layer}
+            for token, joined, layer in zip(each["tokens"], _joined(each["tokens"]), each["layers"], strict=True)
+        ]
+        for each in sentences
+    ]
+
+
+def _joined(tokens: Sequence[str]) -> list[bool]:
+    """Whether a token goes on the word before: `##ing` of WordPiece, or one without `Ġ` of byte-level BPE."""
+    if any(token.startswith("Ġ") for token in tokens):
+        pairs = zip(["<", *tokens], tokens, strict=False)
+        return [not token.startswith(("Ġ", "<")) and not before.startswith("<") for before, token in pairs]
+    return [token.startswith("##") for token in tokens]
 
 
 def _provenance(record: Record, store: Store) -> dict[str, Any]:

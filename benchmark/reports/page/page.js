@@ -105,9 +105,7 @@ function fillTable(rows) {
 function masks(rows) {
   const known = rows.filter((row) => row.kept);
   const select = byId("mask-row");
-  const before = select.value;
-  select.innerHTML = known.map((row) => `<option>${escape(row.row)}</option>`).join("");
-  if (known.some((row) => row.row === before)) select.value = before;
+  keepChoice(select, known.map((row) => row.row));
   byId("no-masks").hidden = known.length > 0;
   select.closest("p").hidden = known.length === 0;
   drawMasks(known.find((row) => row.row === select.value));
@@ -137,6 +135,32 @@ function tokens(rows) {
   draw("chart-tokens", "lines", points);
 }
 
+// Sentences of the rows that note where each token is dropped; the earlier, the stronger the colour.
+function words(rows) {
+  const known = rows.filter((row) => row.words);
+  keepChoice(byId("word-row"), known.map((row) => row.row));
+  byId("words").hidden = known.length === 0;
+  drawWords(known.find((row) => row.row === byId("word-row").value));
+}
+
+function drawWords(row) {
+  const last = row ? row.tokens.length : 1;
+  const token = ({ text, joined, layer }) => {
+    const gap = joined ? "" : " ";
+    if (!layer) return `${gap}<span class="token stays">${escape(text)}</span>`;
+    const early = Math.round(90 - (70 * (layer - 1)) / Math.max(1, last - 1));
+    return `${gap}<span class="token gone" style="--early: ${early}%">${escape(text)}<sub>${layer}</sub></span>`;
+  };
+  byId("sentences").innerHTML = (row ? row.words : []).map((each) => `<p class="sentence">${each.map(token).join("")}</p>`).join("");
+}
+
+// Options of a select; what was chosen stays so where it is still among them.
+function keepChoice(select, values) {
+  const before = select.value;
+  select.innerHTML = values.map((value) => `<option>${escape(value)}</option>`).join("");
+  if (values.includes(before)) select.value = before;
+}
+
 function refresh() {
   const rows = selected(), about = page.tasks[chosen().task], axis = byId("axis");
   byId("about").textContent = about.about;
@@ -144,6 +168,7 @@ function refresh() {
   draw("chart-pareto", "pareto", paretoPoints(rows, axis.value), { X: axis.selectedOptions[0].text, Y: about.metric + (about.higher ? "" : " (less is better)") });
   masks(rows);
   tokens(rows);
+  words(rows);
   draw("chart-cost", "costs", rows.filter((row) => row.cost > 0).map((row) => ({ row: row.row, cost: row.cost })));
 }
 
@@ -164,6 +189,7 @@ filters.addEventListener("change", (event) => { if (event.target.name === "task"
 filters.addEventListener("reset", () => setTimeout(() => { options(); refresh(); }));
 byId("axis").addEventListener("change", refresh);
 byId("mask-row").addEventListener("change", () => drawMasks(selected().find((row) => row.row === byId("mask-row").value)));
+byId("word-row").addEventListener("change", () => drawWords(selected().find((row) => row.row === byId("word-row").value)));
 byId("table").addEventListener("click", (event) => {
   const button = event.target.closest("button.open");
   if (!button) return;
@@ -176,6 +202,33 @@ dark.addEventListener("change", () => { refresh(); sweeps(); });
 function sweeps() {
   page.sweeps.forEach((sweep, index) => draw(`sweep-${index}`, "sweep", sweep.points, { X: sweep.name, Y: sweep.metric }));
 }
-options();
-refresh();
+
+// A page that loads itself again while a grid runs stays as it was: its choices, and the place it was read at.
+const choices = ["axis", "mask-row", "word-row"];
+function remember() {
+  const form = [...new FormData(filters)].filter(([name]) => name !== "method");
+  const off = [...filters.querySelectorAll("input[name=method]:not(:checked)")].map((box) => box.value);
+  const state = { form, off, chosen: choices.map((id) => byId(id).value), top: window.scrollY };
+  try { sessionStorage.setItem("choices", JSON.stringify(state)); } catch { /* a browser that keeps nothing */ }
+}
+
+function restore() {
+  let state = null;
+  try { state = JSON.parse(sessionStorage.getItem("choices")); } catch { /* likewise */ }
+  const offered = (select, value) => [...select.options].some((option) => option.value === value);
+  if (!state || !offered(filters.elements.task, state.form[0][1])) { options(); refresh(); return; }
+  filters.elements.task.value = state.form[0][1];
+  options();
+  for (const [name, value] of state.form) if (offered(filters.elements[name], value)) filters.elements[name].value = value;
+  for (const box of filters.querySelectorAll("input[name=method]")) box.checked = !state.off.includes(box.value);
+  byId("axis").value = state.chosen[0];
+  refresh();
+  choices.slice(1).forEach((id, place) => {
+    const select = byId(id), value = state.chosen[place + 1];
+    if (offered(select, value)) { select.value = value; select.dispatchEvent(new Event("change")); }
+  });
+  requestAnimationFrame(() => window.scrollTo(0, state.top));
+}
+window.addEventListener("pagehide", remember);
+restore();
 sweeps();

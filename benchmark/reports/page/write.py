@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from benchmark.reports.page import points, summary
 from benchmark.reports.page.gather import Contents, gather, warnings_of_records
 from benchmark.reports.rows import MISSING
 from benchmark.runs.curves import running
+from benchmark.runs.progress import duration
 from vtrans.errors import SuiteError
 
 FIGURE_METHODS = ("dense", "random", "magnitude", "CoFi", "VTrans", "Fisher-recovered")
@@ -74,13 +76,23 @@ def html(contents: Contents, root: Path) -> str:
         counts=", ".join(f"{verdict.count(each)} {each}" for each in dict.fromkeys(sorted(verdict))),
         axes=points.AXES,
         sweeps=found,
-        running=[each for folder in (root / contents.preset).glob("*/work") for each in running(folder)],
+        running=live(root, contents.preset),
         known_axes=", ".join(ABLATIONS),
         css=_safe(_text("page.css")),
         script=_safe(_text("page.js")),
         library=_safe(charts.library()),
         data=_safe(json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")),
     )
+
+
+def live(root: Path, preset: str) -> list[str]:
+    """What runs now, one line each."""
+    cells = [each for folder in sorted((root / preset).glob("*/work")) for each in running(folder)]
+    lines = [f"{each['cell']}: {each['stage']}, step {each['step']} of {each['total']}" for each in cells]
+    ends = [
+        f"; {duration(max(0.0, each['end'] - time.time()))} of the grid left" if each["end"] else "" for each in cells
+    ]
+    return [line + end for line, end in zip(lines, ends, strict=True)]
 
 
 def _text(name: str) -> str:

@@ -15,7 +15,7 @@ from benchmark.grid.cells import plan
 from benchmark.records.store import Store
 from benchmark.reports.figures.labels import placed
 from benchmark.reports.page import points, summary
-from benchmark.reports.page.gather import gather
+from benchmark.reports.page.gather import _joined, gather
 from benchmark.reports.page.write import answers, html, sweeps, write
 from benchmark.runs.curves import Curves, live_file
 from vtrans.errors import SuiteError
@@ -31,6 +31,8 @@ def change(record, seed, tokens=None):
     }
     pruning = {"kept": kept, "heads_kept": [[0, 2], [1]]}
     report = {"pruning": pruning, "curves": curves} if "-s" in record.row else {}
+    if tokens:
+        report["dropped"] = [{"tokens": ["[CLS]", "the", "end", "##ing", "<b>"], "layers": [0, 1, 3, 0, 2]}]
     outcome = record.outcome.model_copy(update={"report": report, "tokens": tokens})
     return record.model_copy(update={"outcome": outcome})
 
@@ -66,6 +68,8 @@ def test_what_is_gathered_follows_from_the_records(root):
     assert (vtrans["encoder"], vtrans["all"], vtrans["macs"], vtrans["time"]) == (40, 50, 50, 40)
     assert rows["LTP"]["tokens"] == [1.0, 0.5, 0.25] and rows["LTP"]["kept"] is None
     assert rows["LTP"]["score_text"] == "77.0"  # one seed without predictions has no interval
+    assert [word["layer"] for word in rows["LTP"]["words"][0]] == [0, 1, 3, 0, 2] and vtrans["words"] is None
+    assert rows["LTP"]["words"][0][3] == {"text": "ing", "joined": True, "layer": 0}
     assert all((root / "medium" / each["file"]).exists() for row in contents.rows for each in row["records"])
 
 
@@ -226,5 +230,14 @@ def test_a_browser_shows_it_without_a_complaint(browser, root, width, scheme):
     page.select_option("select[name=task]", "glue/mrpc")
     page.wait_for_selector("#chart-tokens svg")
     assert rows.all_inner_texts() == ["LTP †"] and page.locator("#no-masks").is_visible()
+    assert page.locator(".sentence").inner_text().split() == ["[CLS]", "the1", "end3ing", "<b>2"]
+    page.reload()  # as a page does while a grid runs: its choices stay
+    page.wait_for_selector("#chart-tokens svg")
+    assert page.input_value("select[name=task]") == "glue/mrpc" and rows.all_inner_texts() == ["LTP †"]
     labelled, charts = page.locator('[role="img"][aria-label] > .chart').count(), page.locator(".chart").count()
     assert labelled == charts == 6 and not complaints
+
+
+def test_pieces_of_both_tokenizers_are_joined_to_words():
+    assert _joined(["[CLS]", "end", "##ing", "[SEP]"]) == [False, False, True, False]
+    assert _joined(["<s>", "end", "ing", "Ġword", ".", "</s>"]) == [False, False, True, False, True, False]

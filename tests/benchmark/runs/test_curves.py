@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_records import make_record
 
-from benchmark.commands.watch import board, signature, write_page
+from benchmark.commands.watch import board, left, signature, write_page
 from benchmark.grid.cells import plan
 from benchmark.records.store import Store
 from benchmark.runs.curves import FRESH, POINTS, Curves, live_file, running, seconds_left
+from benchmark.runs.progress import GridProgress
 from benchmark.runs.runner import run_cells
 
 
@@ -62,6 +63,16 @@ def test_time_left_is_by_the_pace_of_the_stage_here(tmp_path, monkeypatch):
     curves("1-prune", 950, 1000, {"loss": 1.0})
     found = json.loads(path.read_text())
     assert found["from"] == 900 and seconds_left(found) == pytest.approx(found["updated"] - found["since"])
+
+
+def test_the_board_says_when_the_grid_is_to_end_while_a_cell_runs(tmp_path):
+    watch = GridProgress(["a", "b"], plain=True, work=tmp_path)
+    watch.expect({"a": 60.0, "b": 540.0})
+    with watch("a") as report:
+        Curves("a", report, live_file(tmp_path))("0-prune", 1, 9, {})
+        (cell,) = running(tmp_path)
+        assert left(cell) == "10 min of the grid"
+    assert running(tmp_path)[0]["end"] is None and [path.suffix for path in (tmp_path / "live").iterdir()] == [".json"]
 
 
 def test_the_page_is_written_after_a_change_alone(tmp_path, tiny_preset):
