@@ -19,6 +19,8 @@ from benchmark.statistics.intervals import Interval
 from benchmark.tasks.metrics import METRICS, digits
 from vtrans.errors import SuiteError
 
+Files = dict[str, str]  # of a suite's records by their keys, relative to the preset's folder, where the page lies
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -86,7 +88,7 @@ def _once(into: list[str], text: str) -> None:
 
 def _suite(found: Contents, root: Path, suite: str, load: Load) -> None:
     store = Store(root, suite, found.preset)
-    if not any(store.runs.glob("*.json")):
+    if not _runs(store):
         return
     try:
         built = tables.build(store, tables.recorded_cells(store, suite, found.preset))
@@ -95,6 +97,7 @@ def _suite(found: Contents, root: Path, suite: str, load: Load) -> None:
     except SuiteError as error:
         found.problems.append(str(error))
         return
+    files = {path.stem.rpartition("--")[2]: path.relative_to(root / found.preset).as_posix() for path in _runs(store)}
     for task, table in built.items():
         metric = differences.metric_of(task)
         records = [record for line in table for record in line.records]
@@ -106,7 +109,11 @@ def _suite(found: Contents, root: Path, suite: str, load: Load) -> None:
         lines = {line.label: line for line in differences.lines(task, table, load)}
         sizes = sorted({size_in(row.row) for row in table if row.metric(metric)} - {0.0})
         found.answers.extend(_answer(suite, task, size, table, load) for size in sizes)
-        found.rows.extend(_row(suite, task, row, lines[row.label], store) for row in table if row.records)
+        found.rows.extend(_row(suite, task, row, lines[row.label], files) for row in table if row.records)
+
+
+def _runs(store: Store) -> list[Path]:
+    return sorted(store.runs.glob("*.json"))
 
 
 def _answer(suite: str, task: str, size: float, table: Sequence[TableRow], load: Load) -> dict[str, Any]:
@@ -124,7 +131,7 @@ def _answer(suite: str, task: str, size: float, table: Sequence[TableRow], load:
     return {"suite": suite, "task": task, "size": size, "row": best.row, "ties": ties, "others": len(gaps)}
 
 
-def _row(suite: str, task: str, row: TableRow, line: differences.Line, store: Store) -> dict[str, Any]:
+def _row(suite: str, task: str, row: TableRow, line: differences.Line, files: Files) -> dict[str, Any]:
     """A row of the page: its numbers over all seeds, and those of each seed under `seeds`.
 
     score, below: of the first metric, and less the dense row's, as numbers and as text.
@@ -140,21 +147,21 @@ def _row(suite: str, task: str, row: TableRow, line: differences.Line, store: St
         "score": _interval(line.score),
         "score_text": differences.text(line.score, places, sign=False) + " ‡" * line.majority,
         "below_text": differences.text(line.differences[0], places, sign=True),
-        **_numbers(row, store),
-        "seeds": {str(record.seed): _of_seed(row, record, store) for record in row.records},
+        **_numbers(row, files),
+        "seeds": {str(record.seed): _of_seed(row, record, files) for record in row.records},
     }
 
 
-def _of_seed(row: TableRow, record: Record, store: Store) -> dict[str, Any]:
+def _of_seed(row: TableRow, record: Record, files: Files) -> dict[str, Any]:
     """The numbers of one seed, which has no interval."""
     metric, alone = differences.metric_of(record.task), replace(row, records=(record,))
     stats = alone.metric(metric)
     score = None if stats is None else dict.fromkeys(("value", "low", "high"), stats.mean)
     text = MISSING if stats is None else stats.text(digits(metric))
-    return {"score": score, "score_text": text, "below_text": MISSING, **_numbers(alone, store)}
+    return {"score": score, "score_text": text, "below_text": MISSING, **_numbers(alone, files)}
 
 
-def _numbers(row: TableRow, store: Store) -> dict[str, Any]:
+def _numbers(row: TableRow, files: Files) -> dict[str, Any]:
     """Means over the row's records.
 
     encoder, all, macs, time: percent of the dense model's that are left; seconds: of training; cost: the same in
@@ -174,7 +181,7 @@ def _numbers(row: TableRow, store: Store) -> dict[str, Any]:
         "kept": _kept([o.report.get("pruning", {}) for o in outcomes]),
         "curves": next((curves for o in outcomes if (curves := _curves(o.report))), None),
         "words": next((_words(o.report["dropped"]) for o in outcomes if "dropped" in o.report), None),
-        "records": [_provenance(record, store) for record in row.records],
+        "records": [_provenance(record, files) for record in row.records],
     }
 
 
@@ -237,15 +244,14 @@ def _joined(tokens: Sequence[str]) -> list[bool]:
     return [token.startswith("##") for token in tokens]
 
 
-def _provenance(record: Record, store: Store) -> dict[str, Any]:
-    """Where a row's numbers come from, its file relative to the preset's folder, where the page lies."""
+def _provenance(record: Record, files: Files) -> dict[str, Any]:
+    """Where a row's numbers come from."""
     source, data = record.provenance, record.data
     assert data is not None and record.outcome is not None, "only complete records are shown"
-    files = [path.relative_to(store.folder.parent).as_posix() for path in store.runs.glob(f"*{record.key}.json")]
     return {
         "seed": record.seed,
         "key": record.key,
-        "file": files[0] if files else "",
+        "file": files.get(record.key, ""),
         "commit": source.git_commit[:10] + (" with changes" if source.git_dirty else ""),
         "machine": machine(source.hardware),
         "finished": source.finished[:10],

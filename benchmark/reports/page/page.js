@@ -46,7 +46,8 @@ function paretoPoints(rows, axis) {
     label: last.get(row.method) === row.row ? row.method : "",
   }));
   const values = points.map((point) => point.y);
-  const step = 0.055 * (Math.max(...values) - Math.min(...values));
+  const spread = Math.max(...values) - Math.min(...values);
+  const step = spread > 1e-6 * Math.max(...values.map(Math.abs)) ? 0.055 * spread : 0;  // less would move nothing
   const taken = [];
   for (const point of points.filter((each) => each.label).sort((a, b) => a.y - b.y)) {
     let y = point.y + step / 2;

@@ -142,6 +142,11 @@ def test_labels_near_each_other_keep_apart(pairs):
     assert all(point["label_y"] >= point["y"] for point in found)
 
 
+def test_labels_of_scores_that_only_rounding_tells_apart_are_placed():
+    found = placed([{"x": 1.0, "y": y, "label": "name"} for y in (81.0, 81.0 + 1.5e-14, 81.0)])
+    assert all(point["label_y"] == pytest.approx(81) for point in found)
+
+
 def test_labels_keep_apart_and_points_of_one_size_stand_side_by_side(root):
     found = points.pareto_points(gather(root, "medium"), "glue", "sst2", "encoder")
     ends = [point for point in found if point["label"]]
