@@ -37,8 +37,9 @@ class LearnThresholds(Stage):
         soft = SoftThreshold(len(anatomy_of(state.model).blocks), self.final, self.temperature)
         encoder = attach(state.model, soft.to(next(state.model.parameters()).device))
         state.fit(self, ThresholdObjective(state.model, encoder, self.penalty, self.rate), self.schedule)
-        encoder.selector = Threshold(soft.thresholds.detach().tolist())
-        state.report["thresholds"] = list(encoder.selector.thresholds)
+        hard = Threshold(soft.thresholds.detach().tolist())
+        attach(state.model, hard)
+        state.report["thresholds"] = list(hard.thresholds)
 
     def forecast(self, outlook: Forecast) -> float:
         """Passes over all tokens: none is dropped yet."""

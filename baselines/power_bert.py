@@ -53,7 +53,7 @@ class SearchRetention(Stage):
         encoder = attach(state.model, soft.to(next(state.model.parameters()).device))
         objective = SearchObjective(state.model, encoder, self.penalty, self.rate)
         state.fit(self, objective, self.schedule)
-        encoder.selector = Retention(soft.configuration())
+        attach(state.model, Retention(soft.configuration()))
         state.report["retention"] = soft.configuration()
 
     def forecast(self, outlook: Forecast) -> float:

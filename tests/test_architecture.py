@@ -15,6 +15,7 @@ ORDER = {
         "errors",
         "heap",
         "locks",
+        "hooks",
         "settings",
         "selectors",
         "overrides",

@@ -147,6 +147,7 @@ def _compress(
     request: CompressRequest, method: Method, context: "TaskContext", work: Path, report: "Report | None"
 ) -> Outcome:
     from benchmark.records.memory import PeakMemory
+    from benchmark.runs.facts import facts
     from benchmark.runs.outcome import measure
     from vtrans.methods.base import CompressionState
     from vtrans.saving.pruned import save_pruned
@@ -160,7 +161,7 @@ def _compress(
         small = method.compress(state)
     outcome = measure(method.target(), teacher, small, context, state, peak).outcome
     result = work / "result"
-    save_pruned(small, result)
+    save_pruned(small, result, facts(method.name, context, outcome))
     context.tokenizer.save_pretrained(result)
     (result / "report.json").write_text(outcome.model_dump_json(indent=1) + "\n")
     publish(result, request.out)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from benchmark.commands.user_model import check_model_class, find_model, is_finetuned
+from benchmark.commands.user_model import check_model_class, find_model, is_finetuned, is_pruned_folder
 from benchmark.common.checkpoints import check_positions, load_tokenizer
 from benchmark.common.device import autocast, device
 from benchmark.grid.suites import get_preset, suite_of
@@ -70,9 +70,9 @@ def load(source: Path, task: Task) -> "nn.Module":
     Raises:
         SuiteError: it is damaged, or has no head for the task.
     """
-    from vtrans.saving.pruned import SHAPES, load_pruned
+    from vtrans.saving.pruned import load_pruned
 
-    pruned = (source / SHAPES).exists()
+    pruned = is_pruned_folder(source)
     model: Any = load_pruned(source) if pruned else None
     if not is_finetuned(source, task, type(model).__name__ if pruned else ""):
         raise SuiteError(f"{source} has no head for {task.name}", "`compress` fine-tunes it, or name its own task")

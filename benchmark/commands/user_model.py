@@ -46,15 +46,24 @@ def check_model(folder: Path, pruned: bool = False) -> Path:
     for name in ("config.json", "model*.safetensors"):
         if not any(folder.glob(name)):
             raise SuiteError(f"{folder} has no {name}", "save the model there with save_pretrained")
-    if (folder / "pruned.json").exists() and not pruned:
-        raise SuiteError(f"{folder} is pruned already", "compress the dense model, to the sparsity you want")
     check_family(folder / "config.json")
+    if not pruned and is_pruned_folder(folder):
+        raise SuiteError(f"{folder} is pruned already", "compress the dense model, to the sparsity you want")
     return folder
+
+
+def is_pruned_folder(folder: Path) -> bool:
+    """Whether a folder's config is of a model with pruned units or dropped tokens."""
+    from vtrans.anatomy.base import DROPPING
+
+    content = json.loads((folder / "config.json").read_text())
+    return "per_layer_config" in content or content["model_type"].endswith(DROPPING)
 
 
 def check_family(config: Path) -> None:
     """Raise `SuiteError` where a config is damaged or of a family without an anatomy."""
     from vtrans.anatomy import families, no_anatomy
+    from vtrans.anatomy.base import DROPPING
 
     try:
         content = json.loads(config.read_text())
@@ -63,7 +72,7 @@ def check_family(config: Path) -> None:
         raise SuiteError(f"{config} names no model_type", "save the model again with save_pretrained") from None
     if not isinstance(classes, list):
         raise SuiteError(f"architectures in {config} are no list", "save the model again with save_pretrained")
-    if kind not in families():
+    if str(kind).removesuffix(DROPPING) not in families():
         raise no_anatomy(kind)
 
 

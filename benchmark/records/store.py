@@ -62,7 +62,7 @@ class Store:
 
     def has_weights(self, cell: Cell) -> bool:
         """Whether the model of a cell lies in its folder."""
-        return (self.of(cell).work(cell) / "model" / "pruned.json").exists()
+        return (self.of(cell).work(cell) / "model" / "config.json").exists()
 
     def read(self, cell: Cell) -> Record | None:
         """The cell's record, None where there is none.

@@ -51,9 +51,9 @@ def measure(
         peak: memory since the run began.
     """
     from benchmark.measure.latency import compare
-    from vtrans.saving.pruned import widths
+    from vtrans.anatomy import Widths
 
-    report = state.report | {"widths": widths(small)}
+    report = state.report | {"widths": Widths.of(small).to_json()}
     seconds = report.pop("seconds", {})
     if context.zero_shot:
         report["zero_shot_rows"] = {name: len(items) for name, items in context.zero_shot.items()}

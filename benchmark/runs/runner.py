@@ -17,6 +17,7 @@ from benchmark.records.provenance import code, now, provenance
 from benchmark.records.schema import Data, Record
 from benchmark.records.store import Store
 from benchmark.runs.curves import Curves, live_file
+from benchmark.runs.facts import facts
 from benchmark.runs.outcome import Measured, measure
 from benchmark.runs.task_context import Contexts, TaskContext, Watch, no_watch
 from benchmark.tasks.kind import kind_of
@@ -111,6 +112,7 @@ def _record(cell: Cell, context: TaskContext, started: str, **fields: Any) -> Re
 
 
 def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Measured:
+    from vtrans.saving.card import write_card
     from vtrans.saving.pruned import save_pruned
     from vtrans.training.loop import RunContext, stop_on_interrupt
 
@@ -131,7 +133,9 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
     budget = cell.method.target() if cell.starts_dense else cell.base.method.target() or cell.method.target()
     teacher.release()
     dense = small if cell.is_dense else obtain(cell.teacher, store, context, report)
-    return measure(budget, dense, small, context, state, peak)
+    measured = measure(budget, dense, small, context, state, peak)
+    write_card(small, store.work(cell) / "model", facts(cell.row, context, measured.outcome))
+    return measured
 
 
 def starting_point(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Teacher:
@@ -172,7 +176,7 @@ def obtain(cell: Cell, store: Store, context: TaskContext, report: "Report | Non
 
 
 def ensure(
-    cell: Cell, store: Store, context: TaskContext, report: "Report | None", holds: str = "model/pruned.json"
+    cell: Cell, store: Store, context: TaskContext, report: "Report | None", holds: str = "model/config.json"
 ) -> Path:
     """The folder of such a model, trained where it is not there: where the working folder does not hold a file."""
     store = store.of(cell)

@@ -107,7 +107,7 @@ def test_run_and_compress_end_to_end(cli_call, tiny_preset, data_dir, model_dir,
 
     small = load_pruned(tmp_path / "small")
     assert sum(p.numel() for p in small.parameters()) < 15_000
-    assert {"report.json", "tokenizer.json", "pruned.json"} <= {p.name for p in (tmp_path / "small").iterdir()}
+    assert {"report.json", "tokenizer.json", "config.json"} <= {p.name for p in (tmp_path / "small").iterdir()}
     again = cli_call(
         "compress", "--model", str(tmp_path / "small"), *compress[3:], *base, "--out", str(tmp_path / "s2")
     )
@@ -205,7 +205,7 @@ def test_another_request_never_reuses_checkpoints(compress_call, tmp_path, monke
         file = tmp_path / "out" / "model.safetensors"
         weights.append(file.read_bytes())
         file.unlink()
-        (tmp_path / "out" / "pruned.json").unlink()
+        (tmp_path / "out" / "config.json").unlink()
     assert len(set(weights)) == 3
 
 

@@ -116,6 +116,27 @@ class Anatomy:
 
 
 Reader = Callable[[Any], Anatomy]
+DROPPING = "-dropping-tokens"  # end of the `model_type` of a family's models that drop tokens
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What a family's config calls the widths that pruning changes.
+
+    Attributes:
+        hidden, heads, ffn: of the residual stream, of queries, of the FFN.
+        groups: of keys and values; empty where each head has its own.
+        own_head_size: whether stock models read the width of a head from `head_dim`, and not off the other two.
+    """
+
+    hidden: str = "hidden_size"
+    heads: str = "num_attention_heads"
+    ffn: str = "intermediate_size"
+    groups: str = ""
+    own_head_size: bool = False
+
+
+GROUPED = Fields(groups="num_key_value_heads", own_head_size=True)
 
 
 @dataclass(frozen=True)
@@ -128,6 +149,7 @@ class Family:
         ups: projections into the FFN, 2 where it is gated.
         reserved_positions: rows of the position table that no token gets, from a config.
         token_types: whether its models read token type ids.
+        fields: of its config.
     """
 
     read: Reader
@@ -135,6 +157,7 @@ class Family:
     ups: int = 1
     reserved_positions: Callable[[Any], int] = lambda config: 0
     token_types: bool = False
+    fields: Fields = Fields()
 
 
 _FAMILIES: dict[str, Family] = {}
@@ -156,16 +179,26 @@ def families() -> list[str]:
     return sorted(_FAMILIES)
 
 
+def family_name(config: Any) -> str:
+    """What a config calls its family, whether or not its models drop tokens."""
+    return str(getattr(config, "model_type", type(config).__name__)).removesuffix(DROPPING)
+
+
 def family_of(config: Any) -> Family:
     """The family of a model's config.
 
     Raises:
         SuiteError: it has no anatomy.
     """
-    kind = getattr(config, "model_type", type(config).__name__)
+    kind = family_name(config)
     if kind not in _FAMILIES:
         raise no_anatomy(kind)
     return _FAMILIES[kind]
+
+
+def head_size(config: Any) -> int:
+    """Columns of one head: a pruned model's config says them, a dense one's may leave them to be reckoned."""
+    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
 def anatomy_of(model: nn.Module) -> Anatomy:

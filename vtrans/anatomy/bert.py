@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vtrans.anatomy.base import Anatomy, Block, register, tied
+from vtrans.anatomy.base import Anatomy, Block, head_size, register, tied
 from vtrans.errors import SuiteError
 
 
@@ -78,7 +78,7 @@ def encoder_anatomy(
     return Anatomy(
         family=family,
         hidden=base.embeddings.word_embeddings.embedding_dim,
-        head_size=config.hidden_size // config.num_attention_heads,
+        head_size=head_size(config),
         blocks=tuple(_block(f"{prefix}encoder.layer.{i}", layer) for i, layer in enumerate(base.encoder.layer)),
         embeddings=tuple(f"{prefix}embeddings.{table}" for table in tables),
         stem_norms=(f"{prefix}embeddings.LayerNorm",),

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from vtrans.anatomy.base import Anatomy, Block, register
+from vtrans.anatomy.base import Anatomy, Block, Fields, head_size, register
 from vtrans.anatomy.bert import heads_on_top, with_mlm_head
 from vtrans.anatomy.decoder import SilentAttention, SilentFFN
 
@@ -29,19 +29,19 @@ def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
     )
 
 
-@register("distilbert")
+@register("distilbert", fields=Fields("dim", "n_heads", "hidden_dim"))
 def read(model: Any) -> Anatomy:
     """Name the parts of a `DistilBertModel`, of a model with one inside and Linears on top of it, or a masked LM."""
     base, config = getattr(model, "distilbert", model), model.config
     prefix = "" if base is model else "distilbert."
-    head_size = config.hidden_size // config.num_attention_heads
+    size = head_size(config)
     pooled, masked = hasattr(model, "pre_classifier"), hasattr(model, "vocab_projector")
     layers = enumerate(base.transformer.layer)
     plain = Anatomy(
         family="distilbert",
         hidden=base.embeddings.word_embeddings.embedding_dim,
-        head_size=head_size,
-        blocks=tuple(_block(f"{prefix}transformer.layer.{i}", i, layer, head_size) for i, layer in layers),
+        head_size=size,
+        blocks=tuple(_block(f"{prefix}transformer.layer.{i}", i, layer, size) for i, layer in layers),
         embeddings=(f"{prefix}embeddings.word_embeddings", f"{prefix}embeddings.position_embeddings"),
         stem_norms=(f"{prefix}embeddings.LayerNorm",),
         output_linears=("pre_classifier",) if pooled else ("vocab_projector",) if masked else heads_on_top(model, base),

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from vtrans.anatomy.base import Anatomy, Block, register, tied
+from vtrans.anatomy.base import Anatomy, Block, Fields, head_size, register, tied
 from vtrans.anatomy.decoder import SilentAttention, SilentFFN
 
 
@@ -28,18 +28,18 @@ def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
     )
 
 
-@register("gpt2", causal=True)
+@register("gpt2", causal=True, fields=Fields("n_embd", "n_head", "n_inner"))
 def read(model: Any) -> Anatomy:
     """Name the parts of a `GPT2Model` or of a model with one inside and a Linear on top of it."""
     base, config = getattr(model, "transformer", model), model.config
     prefix = "" if base is model else "transformer."
     top = tuple(name for name in ("lm_head", "score", "qa_outputs", "classifier") if hasattr(model, name))
-    head_size = config.hidden_size // config.num_attention_heads
+    size = head_size(config)
     return Anatomy(
         family="gpt2",
         hidden=base.wte.embedding_dim,
-        head_size=head_size,
-        blocks=tuple(_block(f"{prefix}h.{i}", i, layer, head_size) for i, layer in enumerate(base.h)),
+        head_size=size,
+        blocks=tuple(_block(f"{prefix}h.{i}", i, layer, size) for i, layer in enumerate(base.h)),
         embeddings=(f"{prefix}wte", f"{prefix}wpe"),
         stem_norms=(f"{prefix}ln_f",),
         output_linears=top,

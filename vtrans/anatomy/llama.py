@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from vtrans.anatomy.base import Anatomy, Block, register, tied
+from vtrans.anatomy.base import GROUPED, Anatomy, Block, head_size, register, tied
 from vtrans.anatomy.decoder import SilentAttention, SilentFFN
 
 
@@ -34,12 +34,12 @@ def decoder_anatomy(model: Any, family: str) -> Anatomy:
     base, config = getattr(model, "model", model), model.config
     prefix = "" if base is model else "model."
     top = tuple(name for name in ("lm_head", "score") if hasattr(model, name))
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    size = head_size(config)
     return Anatomy(
         family=family,
         hidden=base.embed_tokens.embedding_dim,
-        head_size=head_size,
-        blocks=tuple(_block(f"{prefix}layers.{i}", i, layer, head_size) for i, layer in enumerate(base.layers)),
+        head_size=size,
+        blocks=tuple(_block(f"{prefix}layers.{i}", i, layer, size) for i, layer in enumerate(base.layers)),
         embeddings=(f"{prefix}embed_tokens",),
         stem_norms=(f"{prefix}norm",),
         output_linears=top,
@@ -51,7 +51,7 @@ def decoder_anatomy(model: Any, family: str) -> Anatomy:
     )
 
 
-@register("llama", causal=True, ups=2)
+@register("llama", causal=True, ups=2, fields=GROUPED)
 def read(model: Any) -> Anatomy:
     """Name the parts of a `LlamaModel` or of a model with one inside."""
     return decoder_anatomy(model, "llama")

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from vtrans.anatomy.base import Anatomy, Block, register
+from vtrans.anatomy.base import Anatomy, Block, head_size, register
 from vtrans.anatomy.bert import heads_on_top, with_mlm_head
 from vtrans.anatomy.decoder import SilentAttention, SilentFFN
 
@@ -34,7 +34,7 @@ def read(model: Any) -> Anatomy:
     """Name the parts of a `ModernBertModel`, of a model with one inside and Linears on top of it, or a masked LM."""
     base, config = getattr(model, "model", model), model.config
     prefix = "" if base is model else "model."
-    head_size = config.hidden_size // config.num_attention_heads
+    size = head_size(config)
     masked, pooled = hasattr(model, "decoder"), type(model).__name__.endswith("SequenceClassification")
     # Heads on every token read through `head.dense` too, once per token.
     through = hasattr(model, "head") and not masked
@@ -42,8 +42,8 @@ def read(model: Any) -> Anatomy:
     plain = Anatomy(
         family="modernbert",
         hidden=base.embeddings.tok_embeddings.embedding_dim,
-        head_size=head_size,
-        blocks=tuple(_block(f"{prefix}layers.{i}", i, layer, head_size) for i, layer in enumerate(base.layers)),
+        head_size=size,
+        blocks=tuple(_block(f"{prefix}layers.{i}", i, layer, size) for i, layer in enumerate(base.layers)),
         embeddings=(f"{prefix}embeddings.tok_embeddings",),
         stem_norms=(f"{prefix}embeddings.norm", f"{prefix}final_norm"),
         output_linears=("decoder",) if masked else ("head.dense",) if through else top,

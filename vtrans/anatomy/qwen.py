@@ -6,17 +6,17 @@ the sub-layer as a whole.
 
 from typing import Any
 
-from vtrans.anatomy.base import Anatomy, register
+from vtrans.anatomy.base import GROUPED, Anatomy, register
 from vtrans.anatomy.llama import decoder_anatomy
 
 
-@register("qwen2", causal=True, ups=2)
+@register("qwen2", causal=True, ups=2, fields=GROUPED)
 def read_qwen2(model: Any) -> Anatomy:
     """Name the parts of a `Qwen2Model` or of a model with one inside."""
     return decoder_anatomy(model, "qwen2")
 
 
-@register("qwen3", causal=True, ups=2)
+@register("qwen3", causal=True, ups=2, fields=GROUPED)
 def read_qwen3(model: Any) -> Anatomy:
     """Name the parts of a `Qwen3Model` or of a model with one inside."""
     return decoder_anatomy(model, "qwen3")

@@ -69,11 +69,12 @@ def move_encoder(small: "nn.Module", task_model: "nn.Module") -> "nn.Module":
     """
     from typing import Any, cast
 
-    from vtrans.anatomy import anatomy_of
-    from vtrans.saving.pruned import resize, widths
+    from vtrans.anatomy import Widths, anatomy_of, describe
+    from vtrans.saving.build import resize
 
     anatomy, model = anatomy_of(task_model), cast("Any", task_model)
-    resize(model, widths(small))
+    resize(model, Widths.of(small))
+    describe(model)
     part, source = (cast("Any", m).base_model.state_dict() for m in (model, small))
     model.base_model.load_state_dict(part | source)
     if anatomy_of(small).hidden < anatomy.hidden:

@@ -1,6 +1,7 @@
 """Surgery on a model's files, layer by layer: of the dense model and the small one, one layer is held at a time."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vtrans.anatomy import Anatomy, anatomy_of
+from vtrans.anatomy import Anatomy, anatomy_of, describe
 from vtrans.errors import SuiteError
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.surgery import cut_block, cut_stem
-from vtrans.saving.pruned import write_shapes
 
 
 class Tensors:
@@ -75,6 +75,7 @@ def materialise_files(source: Path, masks: Masks, out: Path) -> Path:
     anatomy, masks = anatomy_of(model), masks.to(torch.device("cpu"))
     out.mkdir(parents=True, exist_ok=True)
     parts = list(_parts(model, anatomy))
+    places = dict[str, str]()
     with ExitStack() as stack:
         tensors = Tensors(source, stack)
         for number, (index, names) in enumerate(parts):
@@ -86,8 +87,9 @@ def materialise_files(source: Path, masks: Masks, out: Path) -> Path:
                 cut_stem(model, anatomy, masks)
             else:
                 cut_block(model, anatomy, index, masks)
-            _write_part(model, out / f"model-{number + 1:05}-of-{len(parts):05}.safetensors")
-    write_shapes(model, out)
+            path = out / f"model-{number + 1:05}-of-{len(parts):05}.safetensors"
+            places |= dict.fromkeys(_write_part(model, path), path.name)
+    _write_facts(model, places, out)
     return out
 
 
@@ -110,14 +112,26 @@ def _parts(model: nn.Module, anatomy: Anatomy) -> Iterator[tuple[int, list[str]]
         yield index, [name for name in names if name.startswith(head)]
 
 
-def _write_part(model: nn.Module, path: Path) -> None:
-    """Write what is real and let it go."""
+def _write_facts(model: Any, places: Mapping[str, str], out: Path) -> None:
+    """Write which file holds each tensor, and the configs, that of the model last."""
+    size = sum(path.stat().st_size for path in out.glob("model-*.safetensors"))
+    index = {"metadata": {"total_size": size}, "weight_map": places}
+    (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
+    if model.can_generate():
+        model.generation_config.save_pretrained(out)
+    describe(model)
+    model.config.save_pretrained(out)
+
+
+def _write_part(model: nn.Module, path: Path) -> list[str]:
+    """Write what is real and let it go; the names that were written."""
     real = {name: tensor for name, tensor in model.state_dict().items() if not tensor.is_meta}
     save_file({name: tensor.detach().clone().contiguous() for name, tensor in real.items()}, path)
     for name, parameter in list(model.named_parameters(remove_duplicate=False)):
         if not parameter.is_meta:
             owner, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(owner), leaf, nn.Parameter(parameter.to("meta"), requires_grad=False))
+    return list(real)
 
 
 def save_decision(masks: Masks, path: Path) -> None:

@@ -3,11 +3,11 @@
 from vtrans.tokens.encoder import (
     Selector,
     TokenPruningEncoder,
-    attach,
     record_tokens,
     register_selector,
     token_pruning_encoder,
 )
+from vtrans.tokens.model import attach
 from vtrans.tokens.predictor import Predictor
 from vtrans.tokens.retention import Retention
 from vtrans.tokens.threshold import Threshold

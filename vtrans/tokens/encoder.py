@@ -4,16 +4,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from vtrans.anatomy import Anatomy, anatomy_of
+from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
 from vtrans.selectors import SelectorSpec
-from vtrans.tokens import attention as token_attention
 from vtrans.tokens.attention import Fidelity, Significance, padding_of
 from vtrans.tokens.packed import PackedTokens
 
@@ -300,37 +299,6 @@ def _scaled(hidden: Tensor, factor: Tensor | None) -> Tensor:
 def _blend(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
     share = keep.unsqueeze(-1).to(new.dtype)
     return share * new + (1 - share) * old
-
-
-def attach(model: nn.Module, selector: Selector) -> TokenPruningEncoder:
-    """Let `model` drop the tokens that `selector` does not keep; changes the model in place.
-
-    Raises:
-        SuiteError: the model is a decoder, or its family's layers cannot drop tokens.
-    """
-    refuse_decoder(model)
-    anatomy, config = anatomy_of(model), cast("Any", model.config)
-    selector.check(anatomy, config.max_position_embeddings)
-    stack: Any = model.get_submodule(anatomy.encoder)
-    encoder = TokenPruningEncoder(stack.layer, selector, scatter=not anatomy.pooled)
-    encoder.train(model.training)
-    model.set_submodule(anatomy.encoder, encoder)
-    config._attn_implementation = token_attention.NAME
-    return encoder
-
-
-def refuse_decoder(model: nn.Module) -> None:
-    """Raise `SuiteError` for a model that generates: every later token attends to every earlier one."""
-    anatomy = anatomy_of(model)
-    if anatomy.causal or getattr(model.config, "is_decoder", False):
-        raise SuiteError(
-            f"{type(model).__name__} is a decoder: a token that is dropped is missing to every token generated later",
-            "use token methods on encoders such as BERT and RoBERTa",
-        )
-    if not anatomy.encoder:
-        raise SuiteError(
-            f"layers of {anatomy.family} cannot drop tokens here", "use BERT or RoBERTa, or a static method"
-        )
 
 
 def token_pruning_encoder(model: nn.Module) -> TokenPruningEncoder | None:

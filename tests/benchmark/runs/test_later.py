@@ -9,9 +9,8 @@ from benchmark.records.timings import read_timing, timed
 from benchmark.reports import tables
 from benchmark.runs.later import of_widths, time_records, to_be_timed
 from benchmark.runs.runner import run_cells
-from vtrans.anatomy import anatomy_of
+from vtrans.anatomy import Widths, anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.saving.pruned import widths
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -23,7 +22,7 @@ def test_a_model_of_given_widths_has_them(family):
         "heads": [max(1, n - 1) for n in anatomy.heads],
         "ffn": [n - 3 - i for i, n in enumerate(anatomy.ffn)],
     }
-    assert widths(of_widths(model, wanted)) == wanted
+    assert Widths.of(of_widths(model, wanted)).to_json() == wanted
 
 
 def test_a_record_without_latency_is_timed_once(tmp_path, tiny_preset, data_dir):

@@ -94,7 +94,7 @@ def test_lost_teacher_weights_are_made_again_without_touching_the_record(tiny_pr
     record = store.path(cells[0]).read_bytes()
     weights = store.work(cells[0]) / "model" / "model.safetensors"
     before = weights.read_bytes()
-    weights.parent.joinpath("pruned.json").unlink()
+    weights.parent.joinpath("config.json").unlink()
     weights.unlink()
     run_cells(cells, store, data_dir)
     assert store.path(cells[0]).read_bytes() == record

@@ -12,9 +12,10 @@ from benchmark.grid.cells import plan
 from benchmark.records.store import Store
 from benchmark.runs import runner
 from benchmark.tasks.language_modeling.perplexity import masked_hits, masked_metrics
+from vtrans.anatomy import Widths
 from vtrans.data.masked_lm import MaskedWindows, masked_count
 from vtrans.errors import SuiteError
-from vtrans.saving.pruned import load_pruned, widths
+from vtrans.saving.pruned import load_pruned
 from vtrans.settings import Schedule, Schedules
 
 SHORT = Schedule(steps=6, batch=4, lr=1e-3, precision="fp32")
@@ -77,7 +78,7 @@ def test_a_task_goes_on_with_an_encoder_pruned_on_text(mlm_preset, data_dir, tmp
     base = words.read(cells[0].base)
     assert set(base.outcome.metrics) == {"masked_accuracy", "masked_perplexity"}
     pruned = [load_pruned(s.work(c) / "model") for s, c in ((store, cells[0]), (words, cells[0].base))]
-    assert widths(pruned[0]) == widths(pruned[1])
+    assert Widths.of(pruned[0]) == Widths.of(pruned[1])
     assert runner.run_cells(plan("mlm", "tiny"), words, None) == 0  # both were made on the way
 
 

@@ -4,11 +4,10 @@ import pytest
 import torch
 from tiny import inputs, random_decision, tiny_bert, tiny_bert_mlm, tiny_roberta, tiny_roberta_mlm
 
-from vtrans.anatomy import anatomy_of
+from vtrans.anatomy import Widths, anatomy_of
 from vtrans.methods.agnostic import move_encoder
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.surgery import materialise
-from vtrans.saving.pruned import widths
 
 PAIRS = pytest.mark.parametrize(
     ("words", "task"), [(tiny_bert_mlm, tiny_bert), (tiny_roberta_mlm, tiny_roberta)], ids=["bert", "roberta"]
@@ -19,7 +18,7 @@ PAIRS = pytest.mark.parametrize(
 def test_the_encoder_moves_whole(words, task):
     small = materialise(words(), random_decision(words(), 1, 0.0))
     moved = move_encoder(small, task(seed=5)).eval()
-    assert widths(moved) == widths(small)
+    assert Widths.of(moved) == Widths.of(small)
     with torch.no_grad():
         states = [model.base_model(**inputs()).last_hidden_state for model in (moved, small)]
         assert torch.equal(*states)

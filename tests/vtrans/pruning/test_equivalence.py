@@ -105,13 +105,13 @@ def test_a_pruned_model_can_be_pruned_again(model):
 @pytest.mark.parametrize("damage", ["missing", "truncated", "wider", "not json", "a list"])
 def test_damaged_pruned_model_is_named(model, tmp_path, damage):
     folder = save_pruned(materialise(model, random_decision(model, 0, 0.0)), tmp_path / "m")
-    shapes, weights = folder / "pruned.json", folder / "model.safetensors"
+    shapes, weights = folder / "config.json", folder / "model.safetensors"
     if damage == "missing":
         weights.unlink()
     elif damage == "truncated":
         weights.write_bytes(weights.read_bytes()[:-100])
     elif damage == "wider":
-        shapes.write_text(shapes.read_text().replace('"hidden": ', '"hidden": 9'))
+        shapes.write_text(shapes.read_text().replace('"vocab_size": ', '"vocab_size": 9'))
     else:
         shapes.write_text("{" if damage == "not json" else "[]")
     with pytest.raises(SuiteError, match="save it again"):

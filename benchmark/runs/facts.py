@@ -1,0 +1,26 @@
+"""What the card of a model says of its run: the record's numbers."""
+
+from typing import TYPE_CHECKING
+
+from benchmark.records.schema import Outcome
+from benchmark.runs.task_context import TaskContext
+
+if TYPE_CHECKING:
+    from vtrans.saving.card import Facts
+
+
+def facts(method: str, context: TaskContext, outcome: Outcome) -> "Facts":
+    """Method, scores, size and speed of a model, for its card."""
+    from vtrans.saving.card import Facts
+
+    p, rows = outcome.parameters, context.kind.count(context.data.evaluation, context.evaluation)
+    lines = [
+        f"It has {p.all:,} of {p.dense_all:,} parameters, {p.encoder:,} of {p.dense_encoder:,} in the encoder, "
+        f"and takes {outcome.macs.speedup('unpadded'):.1f} times fewer MACs without padding.",
+        *(
+            f"It was measured {each['speedup'][1]:.1f} times as fast as the dense model at batch {each['batch']}."
+            for each in outcome.latency
+        ),
+        *([f"Of the task: {context.task.caveat}."] if context.task.caveat else []),
+    ]
+    return Facts(method, context.task.name, outcome.metrics, rows, lines, context.source)
