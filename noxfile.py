@@ -22,7 +22,7 @@ def install(session: nox.Session, extras: str = "embedded") -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     # lint is for `types` in CI, which needs no third install.
-    install(session, "embedded,test,browser,peers,harness,deepspeed,lint")
+    install(session, "embedded,test,browser,peers,harness,deepspeed,deploy,lint")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 

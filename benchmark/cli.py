@@ -487,6 +487,28 @@ def evaluate(
 
 
 @app.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(help="folder of a model, pruned or not, a name of `list models`, or a hub id")
+    ],
+    out: Annotated[Path, typer.Option(help="folder to write graph, tokenizer and config to")],
+    format_: Annotated[str, typer.Option("--format", help="onnx or openvino")] = "onnx",
+    int8: Annotated[
+        bool, typer.Option("--int8", help="weights in int8; activations too, as they come or by rows")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="compare its outputs with PyTorch's")] = False,
+    task: Annotated[str, typer.Option(help="task to evaluate it on, and to take ranges on")] = "",
+    preset: PresetName = "quick",
+    data_dir: DataDir = None,
+    opset: Annotated[int, typer.Option(help="version of ONNX's operators")] = 20,
+) -> None:
+    """Export a model, pruned or dropping tokens, as an ONNX or OpenVINO graph of any batch and length."""
+    from benchmark.commands.export import ExportRequest, export_model
+
+    echo("\n".join(export_model(ExportRequest(model, out, format_, int8, check, task, preset, data_dir, opset))))
+
+
+@app.command()
 def shard(
     model: Annotated[str, typer.Option(help="folder or hub id of a language model")],
     task: Annotated[str, typer.Option(help="text to train the gates on: wikitext2-raw, imdb")],

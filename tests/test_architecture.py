@@ -28,6 +28,7 @@ ORDER = {
         "training",
         "objectives",
         "saving",
+        "deploy",
         "methods",
         "api",
     ],

@@ -210,12 +210,12 @@ class TokenPruningEncoder(nn.Module):
             hidden = context[0]
             if seen is not None:
                 decision = self.selector(index, hidden, seen, PackedView(packed))
-                hidden, after = _scaled(hidden, decision.scale), decision.scale_output
+                hidden, after = scaled(hidden, decision.scale), decision.scale_output
                 after = None if after is None else after[decision.keep > 0]
                 drop(decision.keep > 0)
             lengths += [entered, attended, packed.lengths]
             self.record.survivors.append(packed)
-            hidden = _scaled(_feed(layer, hidden), after)
+            hidden = scaled(feed(layer, hidden), after)
         self.record.lengths = torch.stack(lengths, 1).view(len(valid), -1, 3)
         return self._rest(resting, packed, hidden) if self.scatter else hidden[packed.starts].unsqueeze(1)
 
@@ -237,8 +237,8 @@ class TokenPruningEncoder(nn.Module):
             if seen is not None:
                 decision = self.selector(index, hidden, seen, PaddedView(kept > 0))
                 kept = kept * decision.keep
-                hidden = _scaled(hidden, decision.scale)
-            fed = _scaled(_feed(layer, hidden), decision.scale_output if decision else None)
+                hidden = scaled(hidden, decision.scale)
+            fed = scaled(feed(layer, hidden), decision.scale_output if decision else None)
             hidden = _blend(kept, fed, hidden)
             if self.record.wanted and decision is not None and decision.probability is not None:
                 self.record.traces.append(Trace(entering, valid, before, kept, decision))
@@ -287,12 +287,14 @@ class PaddedView:
         return seen.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
 
 
-def _feed(layer: Any, hidden: Tensor) -> Tensor:
+def feed(layer: Any, hidden: Tensor) -> Tensor:
+    """States after the FFN of a stock layer, and the norm after it."""
     found: Tensor = layer.output(layer.intermediate(hidden), hidden)
     return found
 
 
-def _scaled(hidden: Tensor, factor: Tensor | None) -> Tensor:
+def scaled(hidden: Tensor, factor: Tensor | None) -> Tensor:
+    """States `(..., hidden)` times a factor for each token; as they are where there is none."""
     return hidden if factor is None else hidden * factor.unsqueeze(-1).to(hidden.dtype)
 
 

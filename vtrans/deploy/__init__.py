@@ -1,0 +1,1 @@
+"""Models outside PyTorch: exported graphs, quantised or not, and what runs them."""
