@@ -509,6 +509,24 @@ def export(
 
 
 @app.command()
+def deployed(
+    models: Annotated[list[Path], typer.Argument(help="folders of models; the first, the dense one, is compared with")],
+    task: Annotated[str, typer.Option(help="task whose rows they are timed and evaluated on")],
+    out: Annotated[Path, typer.Option(help="where to write, without suffix: OUT.json and OUT.md")],
+    preset: PresetName = "quick",
+    data_dir: DataDir = None,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="with torch.compile")] = True,
+) -> None:
+    """Time and evaluate models in PyTorch, ONNX Runtime and OpenVINO, fp32 and int8; nothing else should run."""
+    from benchmark.commands.deployed import DeployedRequest, measure_deployed
+
+    request = DeployedRequest(tuple(map(str, models)), task, out, preset, data_dir, compiled)
+    paths = measure_deployed(request)
+    echo(paths[1].read_text(encoding="utf-8"))
+    echo("written: " + ", ".join(map(str, paths)))
+
+
+@app.command()
 def shard(
     model: Annotated[str, typer.Option(help="folder or hub id of a language model")],
     task: Annotated[str, typer.Option(help="text to train the gates on: wikitext2-raw, imdb")],

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4  # of fp32 logits
 SHAPES = ((1, 5), (3, 9), (8, 32), (32, 24))  # batch and length of what is compared
-CALIBRATION, BATCH = 256, 8  # rows that ranges are taken on, and how many go at once
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def read_rows(request: ExportRequest, source: Path, model: "nn.Module", tokenize
 def write_graph(request: ExportRequest, model: "nn.Module", folder: Path, rows: Rows | None) -> Path:
     """The graph's file, in a folder of working files."""
     from vtrans.deploy.export import export_onnx, to_openvino
-    from vtrans.deploy.quantise import quantise_onnx, quantise_openvino
+    from vtrans.deploy.quantise import calibration, quantise_onnx, quantise_openvino
 
     path = export_onnx(model, folder / "fp32.onnx", request.opset)
     if request.format == "onnx":
@@ -110,19 +109,6 @@ def write_graph(request: ExportRequest, model: "nn.Module", folder: Path, rows: 
         return path
     assert rows is not None, "checked before"
     return quantise_openvino(path, folder / "int8.xml", calibration(path, rows.train))
-
-
-def calibration(path: Path, examples: "Examples") -> list[Mapping[str, Any]]:
-    """Inputs of a graph, from the first rows of a task's training data."""
-    import torch
-
-    from vtrans.data.examples import unlabelled
-    from vtrans.deploy.runtime import load_deployed
-
-    names = load_deployed(path).inputs
-    starts = range(0, min(CALIBRATION, len(examples)), BATCH)
-    batches = [unlabelled(examples.batch(range(s, min(s + BATCH, len(examples))))) for s in starts]
-    return [{n: b.get(n, torch.zeros_like(b["input_ids"])).numpy() for n in names} for b in batches]
 
 
 def checked(graph: "Deployed", model: "nn.Module", int8: bool) -> str:
@@ -144,7 +130,7 @@ def checked(graph: "Deployed", model: "nn.Module", int8: bool) -> str:
             ours, theirs = model(**inputs), graph(**inputs)
         for name in graph.outputs:
             want, got = (getattr(found, name)[:, :1] for found in (ours, theirs))  # later tokens may be padding
-            gap, spread = max(gap, (want - got).abs().max().item()), max(spread, want.std().item())
+            gap, spread = max(gap, (want - got).abs().max().item()), max(spread, want.std(correction=0).item())
     text = f"largest difference to PyTorch {gap:.1e}, outputs spread {spread:.2g}, {len(SHAPES)} shapes of random ids"
     if not int8 and gap > TOLERANCE:
         raise SuiteError(f"the graph is not the model: {text}", "report this model; its folder was not written")

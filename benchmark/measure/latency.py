@@ -28,10 +28,10 @@ def compare(dense: nn.Module, small: nn.Module, examples: Examples, batch: int) 
     Returns:
         Median and quartiles of both models and of the ratio dense / small, batch by batch.
     """
-    batches = _batches(examples, batch)
+    batches = batches_of(examples, batch)
     for inputs in {tuple(inputs["input_ids"].shape): inputs for inputs in batches}.values():
-        _in_turn((dense, small), inputs)
-    times = np.array([_in_turn((dense, small), inputs) for inputs in batches])
+        in_turn((dense, small), inputs)
+    times = np.array([in_turn((dense, small), inputs) for inputs in batches])
     return {
         "batch": batch,
         "timed": len(times),
@@ -47,13 +47,15 @@ def quartiles(values: Sequence[float] | np.ndarray) -> list[float]:
     return [round(float(q), 4) for q in np.percentile(values, (25, 50, 75))]
 
 
-def _batches(examples: Examples, batch: int) -> list[dict[str, torch.Tensor]]:
+def batches_of(examples: Examples, batch: int) -> list[dict[str, torch.Tensor]]:
+    """The first batches of some rows, in their order, from the start again where they end."""
     starts = [(i * batch) % max(1, len(examples) - batch + 1) for i in range(TIMED)]
     rows = [list(range(start, min(start + batch, len(examples)))) for start in starts]
     return [unlabelled(examples.batch(r)) for r in rows]
 
 
-def _in_turn(models: Sequence[nn.Module], inputs: dict[str, torch.Tensor]) -> list[float]:
+def in_turn(models: Sequence[nn.Module], inputs: dict[str, torch.Tensor]) -> list[float]:
+    """Milliseconds of each model on one batch, one after the other."""
     return [_milliseconds(model, inputs) for model in models]
 
 

@@ -4,7 +4,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from vtrans.data.examples import Examples, unlabelled
 from vtrans.deploy.export import quiet
+from vtrans.deploy.runtime import load_deployed
+
+CALIBRATION, BATCH = 256, 8  # rows that ranges are taken on, and how many go at once
 
 
 def quantise_onnx(source: Path, path: Path) -> Path:
@@ -32,3 +38,11 @@ def quantise_openvino(source: Path, path: Path, rows: Iterable[Mapping[str, Any]
         small = nncf.quantize(graph, nncf.Dataset(list(rows)), model_type=nncf.ModelType.TRANSFORMER)
         openvino.save_model(small, str(path), compress_to_fp16=False)
     return path
+
+
+def calibration(path: Path, examples: Examples) -> list[Mapping[str, Any]]:
+    """Inputs of a graph as arrays, from the first rows of a task's training data."""
+    names = load_deployed(path).inputs
+    starts = range(0, min(CALIBRATION, len(examples)), BATCH)
+    batches = [unlabelled(examples.batch(range(s, min(s + BATCH, len(examples))))) for s in starts]
+    return [{n: b.get(n, torch.zeros_like(b["input_ids"])).numpy() for n in names} for b in batches]
