@@ -111,3 +111,15 @@ def test_deployed_speeds_are_what_the_record_gives():
         lines[f"{row['model']}, {row['form']}"] = f"| {row['model']}, {row['form']} | {numbers} |"
     said = [line for line in GUIDE.splitlines() if re.match(r"\| (dense|VTrans-s80), ", line)]
     assert len(said) == 5 and all(line in lines.values() for line in said)
+
+
+def test_the_committed_axis_is_what_its_records_give():
+    from benchmark.grid.axes import AXES
+    from benchmark.reports import axes
+
+    root = ROOT / "results" / "axes"
+    found = axes.lines(AXES["distillation"], root, "quick")
+    assert len(found) == 16
+    text = (root / "quick" / "ablations" / "axis-distillation.md").read_text()
+    assert axes.markdown("distillation", "quick", found) == text
+    assert not any("*" in line for line in text.splitlines() if line.startswith("| rotten"))  # docs/protocol.md says so

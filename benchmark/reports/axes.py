@@ -109,11 +109,13 @@ def draw(path: Path, axis: Axis, found: Sequence[Line]) -> None:
 
 
 def sweep_points(found: Sequence[Line], task: str) -> list[dict[str, Any]]:
-    """Points of a task's figure."""
+    """Points of a task's figure; `end` is a group's name at its last point."""
+    own = {(line.point.method, line.size): line for line in found if line.task == task}
     return [
         {
             "label": line.point.label,
-            "group": f"{line.point.method}, {line.size} %",
+            "group": (group := f"{line.point.method}, {line.size} %"),
+            "end": group if own[line.point.method, line.size] is line else "",
             "y": line.score.value,
             "low": line.score.low,
             "high": line.score.high,

@@ -148,20 +148,25 @@ def costs(points: Points, x: str) -> dict[str, Any]:
 
 
 def sweep(points: Points, x: str, y: str) -> dict[str, Any]:
-    """An ablation axis: a score by value, one line a size and method, bars for intervals."""
+    """An ablation axis: a score by value, one line a size and method with its name at the end, bars for intervals.
+
+    Args:
+        points: with label, group, y, low, high, and end, the group's name at its last point and empty elsewhere.
+        x, y: titles of the axes.
+    """
     import altair as alt
 
     base = alt.Chart(alt.Data(values=list(points))).encode(
         x=alt.X("label:O", title=x, sort=None, axis=alt.Axis(labelAngle=-25)),
-        color=alt.Color("group:N", title=None, scale=alt.Scale(range=list(style.COLOURS)), legend=_top(alt)),
+        color=alt.Color("group:N", scale=alt.Scale(range=list(style.COLOURS)), legend=None),
+        tooltip=["label:N", "group:N", "y:Q"],
     )
     value = alt.Y("y:Q", title=y, scale=alt.Scale(zero=False, padding=8))
-    drawn = base.mark_line(strokeWidth=1.2).encode(y=value)
+    drawn = base.mark_line(strokeWidth=1.2).encode(y=value, tooltip=alt.value(None))
     bars = base.mark_rule(opacity=0.6).encode(y="low:Q", y2="high:Q")
-    marks = base.mark_point(filled=True, size=50, opacity=1).encode(
-        y=value, shape=alt.Shape("group:N", title=None, legend=_top(alt)), tooltip=["label:N", "group:N", "y:Q"]
-    )
-    return _finished(alt.layer(drawn, bars, marks), 240)
+    marks = base.mark_point(filled=True, size=50, opacity=1).encode(y=value, shape=alt.Shape("group:N", legend=None))
+    names = base.mark_text(align="right", dx=-3, dy=-9, fontSize=10).encode(y=value, text="end:N")
+    return _finished(alt.layer(drawn, bars, marks, names), 240)
 
 
 def _top(alt: Any) -> Any:
