@@ -12,14 +12,20 @@ from benchmark.commands.options import (
     DENOMINATOR_HELP,
     QUANTITY_HELP,
     SPARSITY_HELP,
+    TASK_HELP,
     AxisName,
     CacheSize,
     Checkpointing,
     DataDir,
     ForcedPrecision,
     Jobs,
+    LabelColumn,
+    Length,
     Methods,
+    MetricName,
     Offload,
+    OwnEvaluation,
+    OwnRows,
     PresetName,
     Results,
     Seeds,
@@ -28,11 +34,13 @@ from benchmark.commands.options import (
     Stage,
     Suite,
     Tasks,
+    TextColumns,
     Timed,
     echo,
     is_seed,
     selected,
     split_names,
+    task_for,
     warn_if_emulated,
 )
 from vtrans.errors import RunFailed, SuiteError
@@ -420,9 +428,14 @@ def validate(results: Results = Path("results")) -> None:
 @app.command()
 def compress(
     model: Annotated[str, typer.Option(help="folder of a transformers model, a name of `list models`, or a hub id")],
-    task: Annotated[str, typer.Option(help="task to compress for, see `list tasks`")],
     method: Annotated[str, typer.Option(help="method, see `list methods`, or two: CoFi+Infor-Coef")],
     out: Annotated[Path, typer.Option(help="folder to write the smaller model to")],
+    task: Annotated[str, typer.Option(help=TASK_HELP)] = "",
+    data: OwnRows = None,
+    evaluation: OwnEvaluation = None,
+    text: TextColumns = "text",
+    label: LabelColumn = "",
+    metric: MetricName = "",
     sparsity: Annotated[float | None, typer.Option(help=SPARSITY_HELP)] = None,
     preset: PresetName = "quick",
     data_dir: DataDir = None,
@@ -431,15 +444,16 @@ def compress(
     denominator: Annotated[str, typer.Option(help=DENOMINATOR_HELP)] = "encoder",
     precision: ForcedPrecision = "auto",
     settings: SetOption = None,
+    length: Length = 0,
 ) -> None:
-    """Compress a model of your own: a model in, a smaller one out, with its measurements."""
+    """Compress a model of your own, on a task or on rows of your own: a smaller one comes out, and what it is worth."""
     from benchmark.commands.compress import CompressRequest, compress_model
     from benchmark.runs.progress import progress
 
     warn_if_emulated(precision)
     request = CompressRequest(
         model=model,
-        task=task,
+        task=task_for(task, model, data, evaluation, text, label, metric, training=True),
         method=method,
         sparsity=sparsity,
         out=out,
@@ -450,18 +464,23 @@ def compress(
         denominator=cast("Denominator", denominator),
         precision=cast("Precision", precision),
         settings=tuple(settings or ()),
+        length=length,
     )
     with progress(method) as report:
-        echo(compress_model(request, report))
+        echo(compress_model(request, report, echo))
 
 
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Option(help="folder of a model, pruned or not, a name of `list models`, or a hub id")],
-    task: Annotated[str, typer.Option(help="task whose head it has, see `list tasks`")],
+    task: Annotated[str, typer.Option(help=TASK_HELP)] = "",
+    data: OwnRows = None,
+    text: TextColumns = "text",
+    label: LabelColumn = "",
+    metric: MetricName = "",
     preset: PresetName = "quick",
     data_dir: DataDir = None,
-    length: Annotated[int, typer.Option(min=0, help="tokens that sequences are cut to; 0: the preset's")] = 0,
+    length: Length = 0,
     stride: Annotated[int, typer.Option(min=0, help="tokens between windows of a text; 0: no overlap")] = 0,
     zero_shot: Annotated[str, typer.Option(help="zero-shot tasks of --data-dir, comma-separated")] = "",
     zero_shot_rows: Annotated[int, typer.Option(min=0, help="questions of each, the first ones; 0: all")] = 0,
@@ -474,7 +493,7 @@ def evaluate(
     warn_if_emulated(precision)
     request = EvaluateRequest(
         model=model,
-        task=task,
+        task=task_for(task, model, data, None, text, label, metric),
         preset=preset,
         data_dir=data_dir,
         length=length,
@@ -498,6 +517,9 @@ def export(
     ] = False,
     check: Annotated[bool, typer.Option("--check", help="compare its outputs with PyTorch's")] = False,
     task: Annotated[str, typer.Option(help="task to evaluate it on, and to take ranges on")] = "",
+    data: OwnRows = None,
+    text: TextColumns = "text",
+    label: LabelColumn = "",
     preset: PresetName = "quick",
     data_dir: DataDir = None,
     opset: Annotated[int, typer.Option(help="version of ONNX's operators")] = 20,
@@ -505,14 +527,18 @@ def export(
     """Export a model, pruned or dropping tokens, as an ONNX or OpenVINO graph of any batch and length."""
     from benchmark.commands.export import ExportRequest, export_model
 
-    echo("\n".join(export_model(ExportRequest(model, out, format_, int8, check, task, preset, data_dir, opset))))
+    rows = task_for(task, model, data, None, text, label) if task or data else None
+    echo("\n".join(export_model(ExportRequest(model, out, format_, int8, check, rows, preset, data_dir, opset))))
 
 
 @app.command()
 def deployed(
     models: Annotated[list[Path], typer.Argument(help="folders of models; the first, the dense one, is compared with")],
-    task: Annotated[str, typer.Option(help="task whose rows they are timed and evaluated on")],
     out: Annotated[Path, typer.Option(help="where to write, without suffix: OUT.json and OUT.md")],
+    task: Annotated[str, typer.Option(help=TASK_HELP)] = "",
+    data: OwnRows = None,
+    text: TextColumns = "text",
+    label: LabelColumn = "",
     preset: PresetName = "quick",
     data_dir: DataDir = None,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="with torch.compile")] = True,
@@ -520,7 +546,8 @@ def deployed(
     """Time and evaluate models in PyTorch, ONNX Runtime and OpenVINO, fp32 and int8; nothing else should run."""
     from benchmark.commands.deployed import DeployedRequest, measure_deployed
 
-    request = DeployedRequest(tuple(map(str, models)), task, out, preset, data_dir, compiled)
+    rows = task_for(task, str(models[0]), data, None, text, label)
+    request = DeployedRequest(tuple(map(str, models)), rows, out, preset, data_dir, compiled)
     paths = measure_deployed(request)
     echo(paths[1].read_text(encoding="utf-8"))
     echo("written: " + ", ".join(map(str, paths)))

@@ -45,7 +45,7 @@ def compress(
     Args:
         model: of a family with an anatomy, fine-tuned; it is the teacher, and is left as it is.
         dataset: rows to train on, of a `datasets` data set for one: `input_ids`, not padded, and `label` or `labels`
-            (classes or scores); of a causal language model `input_ids` alone.
+            (ids or names of the model's classes, or scores); of a causal language model `input_ids` alone.
         method: a method of `vtrans` or `baselines`, or one with hyper-parameters of your own.
         sparsity: share to remove, in (0, 1), of the encoder's parameters by default; of no effect on methods without a
             size, and on one that is built already.
@@ -143,7 +143,26 @@ def examples_of(dataset: Examples | Iterable[Mapping[str, Any]], model: "nn.Modu
         return Windows(ids, (), torch.zeros(len(ids), dtype=torch.long), pad, [0] * len(ids))
     typed = family_of(config).token_types and "token_type_ids" in rows[0]
     types = [list(map(int, row["token_type_ids"])) for row in rows] if typed else ()
-    return Examples(ids, types, torch.tensor(_column(rows, LABELS)), pad)
+    return Examples(ids, types, torch.tensor(_class_ids(_column(rows, LABELS), config)), pad)
+
+
+def _class_ids(labels: list[Any], config: Any) -> list[Any]:
+    """Labels, names of the model's classes replaced by their ids.
+
+    Raises:
+        SuiteError: a label is no class of the model.
+    """
+    known = {str(name): int(i) for i, name in (getattr(config, "id2label", None) or {}).items()}
+    found = [known.get(label, label) if isinstance(label, str) else label for label in labels]
+    count = len(known)
+    foreign = [
+        each
+        for each in found
+        if isinstance(each, str) or (count > 1 and isinstance(each, int) and not 0 <= each < count)
+    ]
+    if foreign:
+        raise SuiteError(f"the model has no class {foreign[0]!r}", f"its classes: {', '.join(known)}, or their ids")
+    return found
 
 
 def _column(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[Any]:

@@ -1,6 +1,7 @@
 """Compress a user's own model: fine-tune it where it is not, prune it, measure it, write it."""
 
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -21,7 +22,7 @@ from benchmark.grid.rows import (
 )
 from benchmark.grid.suites import Preset, get_preset, suite_of
 from benchmark.records.schema import Outcome
-from benchmark.tasks.registry import get_task
+from benchmark.tasks.registry import Task
 from vtrans.errors import SuiteError
 from vtrans.methods.base import Chain, Method, check_packages, config_of
 from vtrans.methods.dense import Dense
@@ -31,6 +32,7 @@ from vtrans.teaching.teacher import Teacher
 if TYPE_CHECKING:
     from torch import nn
 
+    from benchmark.runs.outcome import Measured
     from benchmark.runs.task_context import TaskContext
     from vtrans.training.loop import Report, RunContext
 
@@ -40,7 +42,7 @@ class CompressRequest:
     """What `vtrans-bench compress` was asked for; see its help."""
 
     model: str
-    task: str
+    task: Task
     method: str
     sparsity: float | None
     out: Path
@@ -49,19 +51,20 @@ class CompressRequest:
     seed: int = 0
     quantity: Quantity = "parameters"
     denominator: Denominator = "encoder"
-
     precision: Precision = "auto"
     settings: tuple[str, ...] = ()
+    length: int = 0
 
     @property
     def suite(self) -> str:
-        """The suite that has the task."""
-        return suite_of(get_task(self.task).name)
+        """The suite that has the task, or its like."""
+        return suite_of(self.task)
 
     @property
     def scale(self) -> Preset:
-        """The preset, of that suite."""
-        return get_preset(self.preset, self.suite)
+        """The preset, of that suite, at the length that was asked for."""
+        found = get_preset(self.preset, self.suite)
+        return replace(found, max_length=self.length) if self.length else found
 
     @property
     def row(self) -> RowSpec:
@@ -80,13 +83,13 @@ class CompressRequest:
     @property
     def finetune(self) -> Schedule | None:
         """Schedule of the teacher, in the precision that is forced."""
-        found, precision = self.scale.schedules(self.task).finetune, self.row.precision
+        found, precision = self.scale.schedules(self.task.name).finetune, self.row.precision
         return replace(found, precision=cast("Precision", precision)) if found and precision else found
 
     @property
     def setting(self) -> Setting:
         """What the method is built for; the model's layers are to come."""
-        return self.scale.setting(self.suite, get_task(self.task), layers=0)
+        return self.scale.setting(self.suite, self.task, layers=0)
 
     def build(self, layers: int = 0) -> Method:
         """The method for a model of so many layers, under the preset's schedules.
@@ -95,7 +98,7 @@ class CompressRequest:
             SuiteError: as of `row`; or an unknown quantity or denominator, or a method that compresses nothing.
         """
         row, length = self.row, self.scale.max_length
-        check_row_fits(row.name, get_task(self.task))
+        check_row_fits(row.name, self.task)
         if row.method == "dense":
             raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-bench list methods`")
         if METHODS[row.method].family:
@@ -111,8 +114,12 @@ class CompressRequest:
         return Chain(build(row.base, setting), method) if row.base else method
 
 
-def compress_model(request: CompressRequest, report: "Report | None" = None) -> str:
+def compress_model(
+    request: CompressRequest, report: "Report | None" = None, tell: Callable[[str], None] = lambda line: None
+) -> str:
     """Run a request; write model, tokenizer and `report.json` to its folder and return a summary.
+
+    Before it trains, `tell` is given what it will take, and what there is to be said of the data.
 
     Checkpoints lie in `OUT/work/KEY` until the end, under a key of everything that the result depends on:
     the same command goes on after a crash, another one starts anew. Nothing else in OUT is touched.
@@ -122,7 +129,6 @@ def compress_model(request: CompressRequest, report: "Report | None" = None) -> 
         RunFailed: the run broke.
         RunCancelled: Ctrl-C.
     """
-    task, preset = get_task(request.task), request.scale
     request.build()  # for its errors: the method proper knows the model's layers
     source = find_model(request.model)
     method = request.build(layers_of(source))
@@ -132,20 +138,21 @@ def compress_model(request: CompressRequest, report: "Report | None" = None) -> 
     from benchmark.runs.runner import explain
     from benchmark.runs.task_context import TaskContext
 
-    context = TaskContext.open(task, source, request.data_dir, "validation", preset.max_length)
-    check_model_class(context.pretrained(request.seed), task)
+    context = TaskContext.open(request.task, source, request.data_dir, "validation", request.scale.max_length)
+    check_model_class(context.pretrained(request.seed), request.task)
+    tell(estimate(request, method, context))
     work = request.out / "work" / request_key(request, method, context)
     try:
-        outcome = _compress(request, method, context, work, report)
+        outcome, scores = _compress(request, method, context, work, report)
     except BaseException as error:
         raise explain(error, work) from None
     discard(work)
-    return summary(outcome, request.out)
+    return summary(outcome, scores, request.out)
 
 
 def _compress(
     request: CompressRequest, method: Method, context: "TaskContext", work: Path, report: "Report | None"
-) -> Outcome:
+) -> "tuple[Outcome, list[str]]":
     from benchmark.records.memory import PeakMemory
     from benchmark.runs.facts import facts
     from benchmark.runs.outcome import measure
@@ -159,13 +166,14 @@ def _compress(
         teacher = make_teacher(context, request, run_context)
         state = CompressionState(Teacher(teacher), context.train, request.seed, run_context)
         small = method.compress(state)
-    outcome = measure(method.target(), teacher, small, context, state, peak).outcome
+    measured = measure(method.target(), teacher, small, context, state, peak)
+    outcome, scores = measured.outcome, compared(teacher, measured, context)
     result = work / "result"
     save_pruned(small, result, facts(method.name, context, outcome))
     context.tokenizer.save_pretrained(result)
     (result / "report.json").write_text(outcome.model_dump_json(indent=1) + "\n")
     publish(result, request.out)
-    return outcome
+    return outcome, scores
 
 
 def discard(work: Path) -> None:
@@ -178,7 +186,8 @@ def discard(work: Path) -> None:
 def request_key(request: CompressRequest, method: Method, context: "TaskContext") -> str:
     """Hash of everything that the result of a request depends on."""
     preset = request.scale
-    config = [preset.max_length, request.task, request.seed, context.data.digest, context.model_digest]
+    task = [request.task.name, list(request.task.labels), list(request.task.metrics)]
+    config = [preset.max_length, *task, request.seed, context.data.digest, context.model_digest]
     return key_of({"request": config, "method": config_of(method), "teacher": config_of(request.finetune)})
 
 
@@ -192,14 +201,60 @@ def make_teacher(context: "TaskContext", request: CompressRequest, run_context: 
     return Dense(request.finetune).compress(CompressionState(Teacher(model), context.train, request.seed, run_context))
 
 
-def summary(outcome: Outcome, out: Path) -> str:
-    """A few lines on what came out."""
-    o, p = outcome, outcome.parameters
-    metrics = ", ".join(f"{name} {value:.1f}" for name, value in o.metrics.items())
-    speed = o.macs.speedup("batch")
-    return (
-        f"{out}: {metrics} on validation; {p.encoder:,} of {p.dense_encoder:,} encoder parameters, "
-        f"{p.all:,} of {p.dense_all:,} in all; {speed:.2f}x fewer MACs, "
-        f"{o.latency[1]['speedup'][1]:.2f}x faster at batch 32\n"
-        f'load it with: vtrans.load_pruned("{out}")'
+def estimate(request: CompressRequest, method: Method, context: "TaskContext") -> str:
+    """What the request will take on this machine, from a few timed steps, and how much of the rows is cut off."""
+    from benchmark.grid.cost import timed_passes
+    from benchmark.runs.progress import duration
+    from benchmark.runs.timing import machine, time_passes
+    from vtrans.forecast import Forecast
+
+    schedules, rows = request.scale.schedules(request.task.name), len(context.train)
+    finetune = None if is_finetuned(context.source, context.task) else request.finetune
+    step, evaluated = time_passes(request.seed, context, finetune or schedules.prune, schedules.finetune is not None)
+    state = Forecast(rows)
+    training = method.forecast(state) + (Dense(finetune).forecast(Forecast(rows)) if finetune else 0)
+    passes = len(context.evaluation) * (1 + state.kept) + timed_passes(context.latency, state.kept)
+    lines = [f"estimate: about {duration(training * step + passes * evaluated)} on {machine()}"]
+    cut = sum(length >= request.scale.max_length for length in context.train.lengths)
+    if not context.kind.running_text and cut > rows // 20:
+        lines.append(f"{cut:,} of {rows:,} sequences are cut to {request.scale.max_length} tokens (--length)")
+    return "\n".join(lines)
+
+
+def compared(dense: "nn.Module", small: "Measured", context: "TaskContext") -> list[str]:
+    """A line a metric: dense, compressed, and the difference, each with its interval over validation examples."""
+    from benchmark.common.device import autocast
+    from benchmark.statistics.intervals import bootstrap
+    from benchmark.statistics.weighted import metric_of
+    from benchmark.tasks.metrics import digits
+
+    with autocast(context.precision):
+        before = context.kind.evaluate(context.task, dense, context.evaluation)
+    small.outcome.report["dense_metrics"] = before.metrics
+    lines = [f"{'':20} {'dense':24} {'compressed':24} difference"]
+    for name, value in before.metrics.items():
+        after = small.outcome.metrics[name]
+        found = [metric_of(name, [p], [v]) for p, v in ((before.predictions, value), (small.predictions, after))]
+        if found[0] is None or found[1] is None:
+            texts = [f"{number:.{digits(name)}f}" for number in (value, after, after - value)]
+        else:
+            count = len(next(iter(small.predictions.values())))
+            pairs = ((found[0], None), (found[1], None), (found[1], found[0]))
+            texts = [bootstrap(a, b, 1, count).text(digits(name), sign=b is not None) for a, b in pairs]
+        lines.append(f"{name:20} {texts[0]:24} {texts[1]:24} {texts[2]}")
+    return lines
+
+
+def summary(outcome: Outcome, scores: Sequence[str], out: Path) -> str:
+    """What came out: scores, size, speed, and what to do next."""
+    p = outcome.parameters
+    times = ", ".join(f"{each['speedup'][1]:.1f} at batch {each['batch']}" for each in outcome.latency)
+    return "\n".join(
+        [
+            *scores,
+            f"parameters: {p.encoder:,} of {p.dense_encoder:,} in the encoder, {p.all:,} of {p.dense_all:,} in all",
+            f"times as fast as dense, measured: {times}; times fewer MACs: {outcome.macs.speedup('batch'):.1f}",
+            f"written: {out}; load it with from_pretrained after `import vtrans`",
+            f"next: vtrans-bench export {out} --out GRAPH --int8",
+        ]
     )

@@ -12,7 +12,7 @@ from benchmark.common.checkpoints import load_tokenizer
 from benchmark.common.files import check_writable, write_atomically
 from benchmark.grid.suites import get_preset, suite_of
 from benchmark.tasks.kind import kind_of
-from benchmark.tasks.registry import get_task
+from benchmark.tasks.registry import Task
 from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class DeployedRequest:
     """What `vtrans-bench deployed` was asked for; see its help."""
 
     models: tuple[str, ...]
-    task: str
+    task: Task
     out: Path
     preset: str = "quick"
     data_dir: Path | None = None
@@ -49,8 +49,8 @@ def measure_deployed(request: DeployedRequest) -> list[Path]:
     check_format("onnx")
     names = names_of(request.models)
     check_writable(request.out.parent)
-    task = get_task(request.task)
-    kind, length = kind_of(task), get_preset(request.preset, suite_of(task.name)).max_length
+    task = request.task
+    kind, length = kind_of(task), get_preset(request.preset, suite_of(task)).max_length
     sources = [find_model(model, pruned=True) for model in request.models]
     data = kind.load(task, request.data_dir, "validation")
     rows, every, examples = list[dict[str, Any]](), dict[str, "nn.Module"](), None
@@ -85,7 +85,7 @@ def names_of(models: Sequence[str]) -> list[str]:
 
 
 def _row(
-    name: str, form: str, module: "nn.Module", model: "nn.Module", task: Any, examples: "Examples", folder: Path
+    name: str, form: str, module: "nn.Module", model: "nn.Module", task: Task, examples: "Examples", folder: Path
 ) -> dict[str, Any]:
     from benchmark.measure.deployed import megabytes
 
@@ -98,7 +98,7 @@ def write(request: DeployedRequest, rows: list[dict[str, Any]], count: int) -> l
     from benchmark.records.provenance import now, provenance
 
     source = provenance(now())
-    found = {"task": request.task, "rows": rows, "n": count, "provenance": source.model_dump(mode="json")}
+    found = {"task": request.task.name, "rows": rows, "n": count, "provenance": source.model_dump(mode="json")}
     paths = [request.out.with_suffix(suffix) for suffix in (".json", ".md")]
     write_atomically(paths[0], json.dumps(found, indent=1) + "\n")
     write_atomically(paths[1], table(found))

@@ -11,7 +11,7 @@ from benchmark.common.device import autocast, device
 from benchmark.grid.suites import get_preset, suite_of
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.multiple_choice.items import load_items, score_items
-from benchmark.tasks.registry import Task, get_task
+from benchmark.tasks.registry import Task
 from vtrans.errors import SuiteError
 from vtrans.settings import Precision
 from vtrans.training.precision import check_precision
@@ -27,7 +27,7 @@ class EvaluateRequest:
     """What `vtrans-bench evaluate` was asked for; see its help."""
 
     model: str
-    task: str
+    task: Task
     preset: str = "quick"
     data_dir: Path | None = None
     length: int = 0
@@ -44,8 +44,7 @@ def evaluate_model(request: EvaluateRequest) -> dict[str, float]:
         SuiteError: bad input, or a model without a head for the task.
     """
     check_precision(request.precision or "auto", device())
-    task = get_task(request.task)
-    preset = get_preset(request.preset, suite_of(task.name))
+    task, preset = request.task, get_preset(request.preset, suite_of(request.task))
     source = find_model(request.model, pruned=True)
     length = request.length or preset.max_length
     check_positions(source, length)

@@ -11,7 +11,7 @@ from benchmark.commands.user_model import check_model_class, check_out, find_mod
 from benchmark.common.checkpoints import load_tokenizer
 from benchmark.grid.suites import get_preset, suite_of
 from benchmark.tasks.kind import kind_of
-from benchmark.tasks.registry import get_task
+from benchmark.tasks.registry import Task
 from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ExportRequest:
     format: str = "onnx"
     int8: bool = False
     check: bool = False
-    task: str = ""
+    task: Task | None = None
     preset: str = "quick"
     data_dir: Path | None = None
     opset: int = 20
@@ -43,6 +43,7 @@ class ExportRequest:
 class Rows:
     """A task's rows, encoded for a model: to calibrate on, and to evaluate on."""
 
+    task: Task
     train: "Examples"
     evaluation: "Examples"
     count: int
@@ -60,11 +61,11 @@ def export_model(request: ExportRequest) -> list[str]:
 
     check_format(request.format, request.int8, request.opset)
     if request.int8 and request.format == "openvino" and not request.task:
-        raise SuiteError("int8 for OpenVINO takes its ranges on rows of a task", "name one with --task")
+        raise SuiteError("int8 for OpenVINO takes its ranges on rows of a task", "name one with --task, or --data")
     source = find_model(request.model, pruned=True)
     check_out(request.out, source)
     tokenizer, model = load_tokenizer(source), load_pruned(source)
-    rows = read_rows(request, source, model, tokenizer) if request.task else None
+    rows = read_rows(request.task, request, source, model, tokenizer) if request.task else None
     with TemporaryDirectory(prefix="vtrans-export-") as part:
         made = write_graph(request, model, Path(part), rows)
         graph = load_deployed(made)
@@ -85,15 +86,14 @@ def parameters(model: "nn.Module") -> float:
     return sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6
 
 
-def read_rows(request: ExportRequest, source: Path, model: "nn.Module", tokenizer: Any) -> Rows:
+def read_rows(task: Task, request: ExportRequest, source: Path, model: "nn.Module", tokenizer: Any) -> Rows:
     """The task's rows, encoded for the model."""
-    task = get_task(request.task)
-    kind, length = kind_of(task), get_preset(request.preset, suite_of(task.name)).max_length
+    kind, length = kind_of(task), get_preset(request.preset, suite_of(task)).max_length
     check_model_class(model, task)
     kind.check_head(task, model.config)
     data = kind.load(task, request.data_dir, "validation")
     train, evaluation = (kind.encode_for(source, task, r, tokenizer, length) for r in (data.train, data.evaluation))
-    return Rows(train, evaluation, kind.count(data.evaluation, evaluation))
+    return Rows(task, train, evaluation, kind.count(data.evaluation, evaluation))
 
 
 def write_graph(request: ExportRequest, model: "nn.Module", folder: Path, rows: Rows | None) -> Path:
@@ -139,9 +139,9 @@ def checked(graph: "Deployed", model: "nn.Module", int8: bool) -> str:
 
 def scores(request: ExportRequest, models: Mapping[str, "nn.Module"], rows: Rows) -> list[str]:
     """The task's metrics of each model, a line each."""
-    task, found = get_task(request.task), list[str]()
+    found = list[str]()
     for name, model in models.items():
-        metrics = kind_of(task).evaluate(task, model, rows.evaluation).metrics
+        metrics = kind_of(rows.task).evaluate(rows.task, model, rows.evaluation).metrics
         text = ", ".join(f"{metric} {value:.1f}" for metric, value in metrics.items())
         found.append(f"{name}{' int8' if request.int8 and name != 'PyTorch' else ''}: {text} (n = {rows.count:,})")
     return found

@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vtrans.errors import SuiteError
+
+if TYPE_CHECKING:
+    from benchmark.tasks.registry import Task
 
 Suite = Annotated[str, typer.Argument(help="suite, see `list suites`")]
 PresetName = Annotated[str, typer.Option("--preset", help="scale, see `list presets`")]
@@ -46,6 +49,47 @@ CacheSize = Annotated[
         "--teacher-cache", min=0, help="GiB that outputs of teachers may take on disk; 0: teachers run in every step"
     ),
 ]
+
+TASK_HELP = "task, see `list tasks`; or give rows of your own with --data"
+OwnRows = Annotated[
+    Path | None,
+    typer.Option("--data", help="your rows: .csv, .tsv, .jsonl, .parquet, .txt, or a folder that datasets saved"),
+]
+OwnEvaluation = Annotated[
+    Path | None, typer.Option("--eval", help="rows to evaluate on; without it a tenth of --data is held out")
+]
+TextColumns = Annotated[str, typer.Option("--text", help="column of the text, or of two: a,b or question,context")]
+LabelColumn = Annotated[str, typer.Option("--label", help="column of the class, the score or the answers")]
+MetricName = Annotated[str, typer.Option("--metric", help="the headline; by default by the kind of labels")]
+Length = Annotated[int, typer.Option(min=0, help="tokens that sequences are cut to; 0: the preset's")]
+
+
+def task_for(
+    task: str,
+    model: str,
+    data: Path | None,
+    evaluation: Path | None = None,
+    text: str = "text",
+    label: str = "",
+    metric: str = "",
+    training: bool = False,
+) -> "Task":
+    """The task of that name, or that of a user's rows for the model.
+
+    Raises:
+        SuiteError: neither is named, or both are, or the rows are not what they are said to be.
+    """
+    from benchmark.commands.user_model import find_model
+    from benchmark.tasks.own import OwnData, own_task
+    from benchmark.tasks.registry import get_task
+
+    if bool(task) == (data is not None):
+        which = "both --task and --data are given" if task else "no rows are named"
+        raise SuiteError(which, "give --task NAME, or --data FILE --text COLUMN --label COLUMN")
+    if data is None:
+        return get_task(task)
+    own = OwnData(data, evaluation, tuple(split_names(text)), label, metric)
+    return own_task(own, find_model(model, pruned=not training), training)
 
 
 def warn_if_emulated(asked: str) -> None:

@@ -45,8 +45,12 @@ def passes(cell: Cell, rows: int, evaluation_rows: int) -> Passes:
         cell.base.method.forecast(start)
     state = Forecast(rows, start.kept)
     training = cell.method.forecast(state)
-    timed = LATENCY_BATCHES * sum(cell.preset.latency) * (1 + state.kept)
-    return Passes(training, evaluation_rows * state.kept + timed)
+    return Passes(training, evaluation_rows * state.kept + timed_passes(cell.preset.latency, state.kept))
+
+
+def timed_passes(latency: Sequence[int], kept: float) -> float:
+    """What measuring latency takes, of the dense model and of one that keeps a share of its MACs."""
+    return LATENCY_BATCHES * sum(latency) * (1 + kept)
 
 
 def sequences(task: Task, max_length: int, rows: int) -> int:

@@ -5,7 +5,8 @@ from typing import Any
 
 from benchmark.grid.presets import glue, llm, lm, mlm, search, squad
 from benchmark.grid.presets.base import Preset
-from vtrans.errors import SuiteError, did_you_mean
+from benchmark.tasks.registry import Task
+from vtrans.errors import did_you_mean
 
 __all__ = ["SUITES", "Preset", "Suite", "get_preset", "get_suite"]
 
@@ -64,6 +65,7 @@ SUITES = {
     "lm": _own("language modelling: perplexity of WikiText, or of IMDB under `quick`", lm),
     "llm": _own("pre-trained language models pruned by their gates alone: perplexity and zero-shot tasks", llm),
 }
+OF_KIND = {"classification": "glue", "question_answering": "squad", "causal_lm": "lm", "masked_lm": "mlm"}
 
 
 def get_suite(name: str) -> Suite:
@@ -89,13 +91,9 @@ def get_preset(name: str, suite: str = "glue") -> Preset:
     return presets[name]
 
 
-def suite_of(task: str) -> str:
-    """The suite that has a task.
-
-    Raises:
-        SuiteError: none has it.
-    """
+def suite_of(task: Task) -> str:
+    """The suite that has a task, or the first one of its kind."""
     for name, suite in SUITES.items():
-        if any(task in (*preset.tasks, *preset.more_tasks) for preset in suite.presets.values()):
+        if any(task.name in (*preset.tasks, *preset.more_tasks) for preset in suite.presets.values()):
             return name
-    raise SuiteError(f"no suite has the task {task!r}", "see `vtrans-bench list suites`")
+    return OF_KIND[task.kind]

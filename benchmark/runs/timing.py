@@ -74,7 +74,7 @@ def estimate(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskContex
         schedules = first.preset.schedules(task)
         schedule = schedules.finetune or schedules.prune
         schedule = replace(schedule, precision=cast("Precision", first.parsed.precision or schedule.precision))
-        step, evaluated = time_passes(first, context, schedule, finetunes=schedules.finetune is not None)
+        step, evaluated = time_passes(first.seed, context, schedule, finetunes=schedules.finetune is not None)
         steps[task] = step * TRAINED * schedule.batch
         for cell in (cell for cell in needed if cell.task == task):
             found = passes(cell, len(context.train), len(context.evaluation))
@@ -93,12 +93,12 @@ def with_missing(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskCo
     return list(found)
 
 
-def time_passes(cell: Cell, context: TaskContext, schedule: Schedule, finetunes: bool) -> tuple[float, float]:
+def time_passes(seed: int, context: TaskContext, schedule: Schedule, finetunes: bool) -> tuple[float, float]:
     """Seconds per forward pass over one sequence, in training and in evaluation.
 
     In training it is a third of a step per row; of a model that no row trains whole, a forward pass alone is timed.
     """
-    model = context.pretrained(cell.seed)
+    model = context.pretrained(seed)
     evaluated = _time_forward(model, context, min(EVALUATION_BATCH, len(context.evaluation)), context.precision)
     if finetunes:
         return _time_steps(model, context, schedule), evaluated

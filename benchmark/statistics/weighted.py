@@ -28,6 +28,20 @@ def _f1(guess: Array, truth: Array, weights: Array) -> Array:
     return np.asarray(200 * tp / np.maximum(2 * tp + fp + fn, 1e-12))
 
 
+def _macro_f1(guess: Array, truth: Array, weights: Array) -> Array:
+    """Mean over the classes that the whole sample has, in truth or in a seed's guesses."""
+    total, known = np.zeros((len(weights), len(guess))), np.zeros(len(guess))
+    for label in np.union1d(truth, guess):
+        present = (guess == label).any(1) | (truth == label).any()
+        total += _f1((guess == label).astype(float), (truth == label).astype(float), weights) * present
+        known += present
+    return total / known
+
+
+def _squared_error(guess: Array, truth: Array, weights: Array) -> Array:
+    return np.asarray(weights @ ((guess - truth) ** 2).T / weights.sum(1, keepdims=True))
+
+
 def _matthews(guess: Array, truth: Array, weights: Array) -> Array:
     tp, fp, fn, tn = _confusion(guess, truth, weights)
     below = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
@@ -54,6 +68,8 @@ def _spearman(guess: Array, truth: Array, weights: Array) -> Array:
 FROM_GUESSES: dict[str, Callable[[Array, Array, Array], Array]] = {
     "accuracy": _accuracy,
     "f1": _f1,
+    "macro_f1": _macro_f1,
+    "mean_squared_error": _squared_error,
     "matthews_correlation": _matthews,
     "pearson": _pearson,
     "spearman": _spearman,

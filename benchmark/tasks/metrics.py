@@ -35,6 +35,18 @@ def _f1(truth: Numbers, guess: Numbers) -> float:
     return float(f1_score(truth, guess, zero_division=0))
 
 
+def _macro_f1(truth: Numbers, guess: Numbers) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(truth, guess, average="macro", zero_division=0))
+
+
+def _squared_error(truth: Numbers, guess: Numbers) -> float:
+    from sklearn.metrics import mean_squared_error
+
+    return float(mean_squared_error(truth, guess))
+
+
 def _matthews(truth: Numbers, guess: Numbers) -> float:
     from sklearn.metrics import matthews_corrcoef
 
@@ -61,9 +73,11 @@ def _vary(truth: Numbers, guess: Numbers) -> bool:
 METRICS = {
     "accuracy": Metric(_accuracy),
     "f1": Metric(_f1),
+    "macro_f1": Metric(_macro_f1),
     "matthews_correlation": Metric(_matthews),
     "pearson": Metric(_pearson),
     "spearman": Metric(_spearman),
+    "mean_squared_error": Metric(_squared_error, percent=False, digits=3, higher_is_better=False),
     "exact_match": Metric(),
     "masked_accuracy": Metric(),
     "perplexity": Metric(percent=False, digits=2, higher_is_better=False),

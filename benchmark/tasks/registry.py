@@ -30,6 +30,7 @@ class Task:
         caveat: what has to be said beside a number.
         joiner: of running text: what stands between its rows.
         abstains: of question answering: whether some questions have no answer.
+        top_score: of a score's scale, which starts at 0; 0 where the scale is not known.
         train_rows, evaluation_rows: size of the official splits, for estimates before data are loaded; of a text its
             words.
         mean_tokens: of a sequence under BERT's tokenizer, likewise; of a text it is the context.
@@ -50,6 +51,7 @@ class Task:
     caveat: str = ""
     joiner: str = ""
     abstains: bool = False
+    top_score: float = 0.0
     train_rows: int = 0
     evaluation_rows: int = 0
     mean_tokens: float = 0.0
@@ -147,6 +149,7 @@ _GLUE = (
         _PAIR,
         (),
         ("pearson", "spearman"),
+        top_score=5,
         fixed_length=SST2_LENGTH,
         train_rows=5_749,
         evaluation_rows=1_500,

@@ -9,6 +9,7 @@ from benchmark.grid.cells import plan
 from benchmark.grid.presets.glue import QUICK_ROWS
 from benchmark.grid.suites import SUITES
 from benchmark.records.store import Store
+from benchmark.tasks.registry import get_task
 
 
 def test_list_names_everything(cli_call):
@@ -138,7 +139,7 @@ def test_compress_with_a_token_method(cli_call, tiny_preset, data_dir, model_dir
 def test_compress_takes_the_size_that_the_method_names(method, sparsity, want, tmp_path):
     from benchmark.commands.compress import CompressRequest
 
-    assert CompressRequest("m", "sst2", method, sparsity, tmp_path).build().target().sparsity == want
+    assert CompressRequest("m", get_task("sst2"), method, sparsity, tmp_path).build().target().sparsity == want
 
 
 def test_sequences_beyond_the_positions_are_refused(cli_call, tiny_preset, data_dir, model_dir, tmp_path):
@@ -414,6 +415,8 @@ def test_a_run_s_own_model_can_be_evaluated(cli_call, tiny_preset, data_dir, tmp
 def test_compress_forces_the_precision_of_the_teacher_too_and_beside_a_setting(tmp_path):
     from benchmark.commands.compress import CompressRequest
 
-    request = CompressRequest("m", "sst2", "CoFi", 0.6, tmp_path, precision="fp32", settings=("CoFi.prune.lr=0.001",))
+    request = CompressRequest(
+        "m", get_task("sst2"), "CoFi", 0.6, tmp_path, precision="fp32", settings=("CoFi.prune.lr=0.001",)
+    )
     method = request.build(6)
     assert (method.prune.precision, method.prune.lr, request.finetune.precision) == ("fp32", 0.001, "fp32")

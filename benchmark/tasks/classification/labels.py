@@ -7,7 +7,6 @@ from benchmark.tasks.registry import Task
 from vtrans.errors import SuiteError
 
 Rows = Sequence[tuple[tuple[str, ...], float]]
-TOP_SCORE = 5  # of STS-B
 
 
 def check_labels(task: Task, rows: Rows) -> str:
@@ -33,11 +32,12 @@ def check_labels(task: Task, rows: Rows) -> str:
 
 
 def _check_scores(task: Task, found: set[float]) -> str:
-    if any(math.isnan(score) for score in found) or min(found) < 0 or not 1 < max(found) <= TOP_SCORE:
-        raise SuiteError(
-            f"scores of {task.name} go from {min(found)} to {max(found)}", f"use the scale 0 to {TOP_SCORE}"
-        )
-    return "range"
+    low, high, top = min(found), max(found), task.top_score
+    if any(math.isnan(score) for score in found) or (top and (low < 0 or not 1 < high <= top)):
+        raise SuiteError(f"scores of {task.name} go from {low} to {high}", f"use the scale 0 to {top:g}")
+    if low == high:
+        raise SuiteError(f"all rows of {task.name} have the score {low}", "give rows with different scores")
+    return "range" if top else "numbers"
 
 
 def _check_order(task: Task, rows: Rows) -> str:
@@ -66,7 +66,12 @@ def check_label_names(task: Task, id2label: dict[int, str] | None) -> None:
     """
     names = [str((id2label or {})[i]).lower() for i in sorted(id2label or {})]
     unnamed = all(name.startswith("label_") for name in names)
-    if task.regression or not names or names == list(task.labels) or (unnamed and len(names) == len(task.labels)):
+    if (
+        task.regression
+        or not names
+        or names == [label.lower() for label in task.labels]
+        or (unnamed and len(names) == len(task.labels))
+    ):
         return
     raise SuiteError(
         f"the model's labels are {', '.join(names)}, {task.name}'s are {', '.join(task.labels)}",

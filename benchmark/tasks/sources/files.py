@@ -68,18 +68,18 @@ class Files(Source):
 
 
 def read_rows(path: Path) -> Rows:
-    """Rows of a file by its suffix: `.jsonl` objects, `.csv` lines under a header, `.txt` lines as column `text`.
+    """Rows of a file by its suffix: `.jsonl` objects, `.csv` and `.tsv` under a header, `.txt` lines as column `text`.
 
     A row may hold any character but a line break: U+2028 and the like end no row.
 
     Raises:
         SuiteError: the file cannot be read, is not UTF-8, or a line is no row.
     """
-    reader = {".jsonl": _json_lines, ".csv": _csv_lines, ".txt": _text_lines}.get(path.suffix)
+    reader = {".jsonl": _json_lines, ".csv": _csv_lines, ".tsv": _csv_lines, ".txt": _text_lines}.get(path.suffix)
     if reader is None:
-        raise SuiteError(f"{path} is of no known format", "write .jsonl, .csv or .txt")
+        raise SuiteError(f"{path} is of no known format", "write .jsonl, .csv, .tsv or .txt")
     try:
-        with path.open(encoding="utf-8-sig", newline="\n" if path.suffix != ".csv" else "") as stream:
+        with path.open(encoding="utf-8-sig", newline="" if path.suffix in (".csv", ".tsv") else "\n") as stream:
             yield from reader(path, stream)
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path} cannot be read ({type(error).__name__})", "write it as UTF-8 text") from None
@@ -95,7 +95,7 @@ def _json_lines(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, Any
 
 
 def _csv_lines(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.DictReader(stream)
+    reader = csv.DictReader(stream, delimiter="\t" if path.suffix == ".tsv" else ",")
     for item in reader:
         if None in item or None in item.values():
             raise SuiteError(f"{path}:{reader.line_num} has another number of columns than the header", "quote commas")

@@ -11,6 +11,7 @@ from tiny import tiny_llama
 from benchmark.commands.evaluate import EvaluateRequest, evaluate_model
 from benchmark.models.pretrain import train_tokenizer
 from benchmark.tasks.language_modeling.perplexity import metrics_of, window_nll
+from benchmark.tasks.registry import get_task
 from vtrans.data.windows import Windows
 from vtrans.errors import SuiteError
 
@@ -26,7 +27,7 @@ def language(tmp_path):
         (data / f"{split}.txt").write_text(TEXT * 30)
     train_tokenizer([TEXT] * 4, 280).save_pretrained(folder)
     tiny_llama(vocab_size=280).save_pretrained(folder)
-    return {"model": str(folder), "task": "wikitext2", "data_dir": tmp_path / "data", "length": 24}
+    return {"model": str(folder), "task": get_task("wikitext2"), "data_dir": tmp_path / "data", "length": 24}
 
 
 def test_a_compressed_model_has_the_metrics_of_its_report(
@@ -79,7 +80,7 @@ def test_bf16_is_near_fp32(language):
         ({"length": 1}, "sequences of 1 tokens hold no text; give --length 2 at least"),
         ({"length": 64}, "longer than the 48 positions"),
         ({"zero_shot": ("piqa",)}, "no zero_shot/piqa.jsonl"),
-        ({"task": "sst2"}, "no head for sst2"),
+        ({"task": get_task("sst2")}, "no head for sst2"),
         ({"model": "nowhere/at-all"}, "is no folder, and cannot be fetched: the Hugging Face hub is out of reach"),
     ],
 )

@@ -1,0 +1,128 @@
+"""`compress` on a user's own rows, with a model that plain transformers fine-tuned: by the command and from Python."""
+
+import csv
+import json
+
+import pytest
+import torch
+from command import call
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import vtrans
+from vtrans.errors import SuiteError
+from vtrans.settings import Schedules
+from vtrans.tokens import token_pruning_encoder
+
+NAMES = ("Praise", "Blame", "Neither")  # in no order that sorting would give
+WORDS = {"Praise": ("good", "great"), "Blame": ("bad", "poor"), "Neither": ("film", "plot")}
+
+
+def rows(start, count):
+    found = []
+    for i in range(start, start + count):
+        name = NAMES[i % 3]
+        found.append((f"the {WORDS[name][i % 2]} is a {'film' if i % 5 else 'plot'} {i}", name))
+    return found
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name, content in (("train.csv", rows(0, 90)), ("test.csv", rows(90, 30))):
+        with (tmp_path / name).open("w", newline="") as stream:
+            csv.writer(stream).writerows([("comment", "kind"), *content])
+    return tmp_path / "train.csv", tmp_path / "test.csv"
+
+
+@pytest.fixture
+def finetuned(model_dir, tmp_path):
+    """A three-class model, trained by transformers and torch alone."""
+    names = dict(enumerate(NAMES))
+    model = AutoModelForSequenceClassification.from_pretrained(
+        model_dir, num_labels=3, id2label=names, label2id={name: i for i, name in names.items()}
+    )
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    batch = tokenizer([text for text, _ in rows(0, 90)], padding=True, return_tensors="pt")
+    labels = torch.tensor([NAMES.index(name) for _, name in rows(0, 90)])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(30):
+        optimizer.zero_grad()
+        model(**batch, labels=labels).loss.backward()
+        optimizer.step()
+    model.save_pretrained(tmp_path / "mine")
+    tokenizer.save_pretrained(tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+def test_a_model_of_three_classes_by_the_command(tiny_preset, finetuned, files, tmp_path, monkeypatch, capsys):
+    own = ["--preset", "tiny", "--text", "comment", "--label", "kind"]
+    out = tmp_path / "small"
+    code, text, err = call(
+        *(monkeypatch, capsys, "compress", "--model", str(finetuned), "--data", str(files[0]), "--eval", str(files[1])),
+        *(*own, "--method", "VTrans", "--sparsity", "0.5", "--out", str(out)),
+    )
+    assert code == 0, err
+    assert text.startswith("estimate: about ") and "difference" in text and "times as fast as dense" in text
+    report = json.loads((out / "report.json").read_text())
+    assert report["report"]["dense_metrics"]["accuracy"] > 90  # the head that came with the model was kept
+    assert report["metrics"].keys() == {"accuracy", "macro_f1"} and report["parameters"]["encoder"] < 8000
+    small = AutoModelForSequenceClassification.from_pretrained(out)
+    assert small.config.id2label == dict(enumerate(NAMES))
+    code, text, err = call(monkeypatch, capsys, "evaluate", "--model", str(out), "--data", str(files[1]), *own)
+    assert code == 0 and text.split()[:2] == [
+        "accuracy",
+        f"{report['metrics']['accuracy']:,.4f}".rstrip("0").rstrip("."),
+    ]
+
+
+def test_a_model_without_a_head_and_rows_to_hold_out(tiny_preset, model_dir, files, tmp_path, monkeypatch, capsys):
+    code, text, err = call(
+        *(monkeypatch, capsys, "compress", "--model", str(model_dir), "--data", str(files[0]), "--preset", "tiny"),
+        *("--text", "comment", "--label", "kind", "--method", "Transkimmer", "--out", str(tmp_path / "small")),
+        *("--metric", "macro_f1", "--length", "6"),
+    )
+    assert code == 0, err
+    assert "90 sequences are cut to 6 tokens" in text or "of 8" in text
+    assert text.index("macro_f1") < text.index("accuracy")
+    small = AutoModelForSequenceClassification.from_pretrained(tmp_path / "small")
+    assert token_pruning_encoder(small) is not None and sorted(small.config.label2id) == sorted(NAMES)
+
+
+def test_the_same_from_python(tiny_preset, finetuned, files):
+    from datasets import load_dataset
+
+    model = AutoModelForSequenceClassification.from_pretrained(finetuned)
+    tokenizer = AutoTokenizer.from_pretrained(finetuned)
+    data = load_dataset("csv", data_files=str(files[0]), split="train").rename_column("kind", "label")
+    data = data.map(lambda row: tokenizer(row["comment"]))
+    schedules: Schedules = tiny_preset.schedules("own")
+    small = vtrans.compress(model, data, vtrans.VTrans, 0.5, schedules=schedules)
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in model.parameters())
+    ids = [row | {"label": NAMES.index(row["label"])} for row in data]
+    same = vtrans.compress(model, ids, vtrans.VTrans, 0.5, schedules=schedules)
+    assert all(torch.equal(a, b) for a, b in zip(small.parameters(), same.parameters(), strict=True))
+    with pytest.raises(SuiteError, match="no class 'Rant'; its classes: Praise, Blame, Neither, or their ids"):
+        vtrans.compress(model, data.map(lambda row: {"label": "Rant"}), schedules=schedules)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "no rows are named; give --task NAME, or --data FILE"),
+        (("--task", "sst2", "--data", "x.csv"), "both --task and --data are given"),
+        (("--data", "gone.csv", "--label", "kind"), "there is no gone.csv"),
+    ],
+)
+def test_which_rows_has_to_be_said(options, message, finetuned, tmp_path, monkeypatch, capsys):
+    base = [
+        "compress",
+        "--model",
+        str(finetuned),
+        "--method",
+        "VTrans",
+        "--sparsity",
+        "0.5",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    code, _, err = call(monkeypatch, capsys, *base, *options)
+    assert code == 2 and message in err and err.count("\n") == 1
