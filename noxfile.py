@@ -22,7 +22,7 @@ def install(session: nox.Session, extras: str = "embedded") -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     # lint is for `types` in CI, which needs no third install.
-    install(session, "embedded,test,browser,peers,harness,deepspeed,deploy,lint")
+    install(session, "embedded,test,browser,peers,harness,deepspeed,deploy,docs,lint")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 
@@ -116,6 +116,13 @@ def ablations(session: nox.Session) -> None:
     given = dict(pairwise(part for argument in session.posargs for part in argument.split("=", 1)))
     shared = [part for name in ("--preset", "--results") if name in given for part in (name, given[name])]
     session.run("vtrans-bench", "paper", "infor-coef", *shared)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site of the documentation, to `site`; a broken link is an error."""
+    install(session, "docs")
+    session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session

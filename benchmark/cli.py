@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="vtrans-bench",
     help="A reproducible benchmark suite for compressing Transformers.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -69,11 +68,29 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+START = """\
+vtrans-bench compresses Transformers, and measures what that costs and brings.
+
+  vtrans-bench run glue              the quick table: fine-tune, prune, measure; minutes on two cores, no hub, no GPU
+  vtrans-bench compress --model MODEL --data rows.csv --text text --label label \\
+      --method VTrans --sparsity 0.8 --out small
+                                     a model and rows of yours in, a smaller model out
+  vtrans-bench export small --out graph --int8
+                                     the same as an ONNX or OpenVINO graph
+  vtrans-bench report                one page of all that was measured
+  vtrans-bench list                  methods, tasks, models, presets, suites, ablation axes
+  vtrans-bench --help                all commands
+"""
+
+
+@app.callback(invoke_without_command=True)
 def options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
 ) -> None:
     """A reproducible benchmark suite for compressing Transformers."""
+    if context.invoked_subcommand is None:
+        echo(START.rstrip())
 
 
 class Listing(StrEnum):

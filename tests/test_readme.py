@@ -12,7 +12,7 @@ from benchmark.reports import tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-GUIDE = (ROOT / "docs" / "guide.md").read_text()
+GUIDE = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/table.md"))
 
 

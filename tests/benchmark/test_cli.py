@@ -420,3 +420,8 @@ def test_compress_forces_the_precision_of_the_teacher_too_and_beside_a_setting(t
     )
     method = request.build(6)
     assert (method.prune.precision, method.prune.lr, request.finetune.precision) == ("fp32", 0.001, "fp32")
+
+
+def test_without_arguments_it_says_where_to_start(cli_call):
+    code, out, err = cli_call()
+    assert (code, err) == (0, "") and "vtrans-bench run glue" in out and "--data rows.csv" in out
