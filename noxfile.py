@@ -1,8 +1,12 @@
 """Sessions: thin wrappers over `vtrans-bench`, pytest, ruff and mypy. `nox -s glue` regenerates the tables."""
 
+import os
 from itertools import pairwise
 
 import nox
+
+# Without kept bytecode each of the tests' many processes compiles torch and transformers anew, in 20 seconds of a core.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.default_venv_backend = "venv"

@@ -1,5 +1,6 @@
 """Fixtures: tiny models and folders, made here."""
 
+import gc
 import json
 import os
 
@@ -20,17 +21,16 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
+gc.collect()
+gc.freeze()  # what is imported by now is no garbage: a collection, which each stage ends with, need not look at it
+
 WORDS = ["good", "great", "fine", "nice", "bad", "poor", "dull", "weak", "film", "plot", "a", "the", "is"]
-FORKING = ("test_jobs.py",)
 LONG = ("test_sharded.py", "test_methods_matrix.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First those that fork, as a fork of a process that has loaded OpenVINO crashes; then the long ones.
-
-    A long test at the end would keep one core alone.
-    """
-    items.sort(key=lambda item: (item.path.name not in FORKING, item.path.name not in LONG))
+    """Long tests first, so that none of them keeps one core alone at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 from command import call
 
 from benchmark.grid import suites as presets
+from benchmark.measure import latency
 from benchmark.models import prepare
 from benchmark.models import registry as models
 from vtrans.settings import Schedule, Schedules
@@ -54,6 +55,7 @@ def tiny_preset(monkeypatch, model_dir):
         models.MODELS, "tiny", models.ModelSpec("tiny", models.Shape(2, 24, 32, 18, 300), note="made in a test")
     )
     monkeypatch.setattr(prepare, "locate", lambda spec: model_dir)
+    monkeypatch.setattr(latency, "TIMED", 4)
     return preset
 
 

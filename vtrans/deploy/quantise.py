@@ -9,6 +9,7 @@ import torch
 from vtrans.data.examples import Examples, unlabelled
 from vtrans.deploy.export import quiet
 from vtrans.deploy.runtime import load_deployed
+from vtrans.deploy.signal_stack import signal_stack_kept
 
 CALIBRATION, BATCH = 256, 8  # rows that ranges are taken on, and how many go at once
 
@@ -33,7 +34,7 @@ def quantise_openvino(source: Path, path: Path, rows: Iterable[Mapping[str, Any]
     import nncf
     import openvino
 
-    with quiet():
+    with quiet(), signal_stack_kept():
         graph = openvino.Core().read_model(str(source))
         small = nncf.quantize(graph, nncf.Dataset(list(rows)), model_type=nncf.ModelType.TRANSFORMER)
         openvino.save_model(small, str(path), compress_to_fp16=False)

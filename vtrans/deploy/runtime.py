@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vtrans.deploy.export import FILES
+from vtrans.deploy.signal_stack import signal_stack_kept
 from vtrans.errors import SuiteError
 
 Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]
@@ -74,7 +75,8 @@ def _onnx(path: Path, threads: int) -> Deployed:
 def _openvino(path: Path, threads: int) -> Deployed:
     import openvino
 
-    model = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1})
+    with signal_stack_kept():
+        model = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1})
     request = model.create_infer_request()
     inputs, outputs = ([each.any_name for each in part] for part in (model.inputs, model.outputs))
 

@@ -46,7 +46,7 @@ def check_record(record, work) -> None:
     assert set(outcome.metrics) == {"accuracy"}
     assert record.data.evaluation_rows == 20
     assert [entry["batch"] for entry in outcome.latency] == [1, 32]
-    assert all(entry["timed"] >= 30 for entry in outcome.latency)
+    assert all(entry["timed"] == 4 for entry in outcome.latency)
     if METHODS[parse_row(record.row).method].selector:
         assert len(outcome.tokens) == 2 and all(0 < share <= 1 for share in outcome.tokens)
         assert outcome.macs.compressed["batch"] == outcome.macs.compressed["sequence"]

@@ -1,5 +1,8 @@
 """Exported graphs give what PyTorch gives, at any batch and length, tokens dropped or not, int8 nearly."""
 
+import gc
+import signal
+
 import pytest
 import torch
 from tiny import DECODERS, FAMILIES, inputs, random_decision
@@ -67,6 +70,22 @@ def test_openvino_is_quantised_on_rows(tmp_path):
     small = load_deployed(quantise_openvino(graph, tmp_path / "int8.xml", [{n: r[n] for n in names} for r in rows]))
     with torch.no_grad():
         assert 0 < gap(small, model, (3, 9)) < model(**inputs()).logits.std().item()
+
+
+def test_a_signal_arrives_after_graphs_are_gone(tmp_path):
+    path = export_onnx(model_of("static"), tmp_path / "m.onnx")
+    graph = to_openvino(path, tmp_path / "m.xml")
+    first, second, got = load_deployed(graph), load_deployed(graph), []
+    before = signal.signal(signal.SIGINT, lambda *_: got.append(True))
+    try:
+        del first
+        gc.collect()
+        del second
+        gc.collect()
+        signal.raise_signal(signal.SIGINT)  # a stack that is gone would end the process here
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert got
 
 
 def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
