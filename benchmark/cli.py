@@ -149,10 +149,17 @@ def plan(
     split: Split = "validation",
     settings: SetOption = None,
     tflops: Annotated[float, typer.Option(min=0, help="throughput of the estimate; 0: the preset's")] = 0.0,
+    axis: AxisName = "",
 ) -> None:
     """Show every cell with its state (done, missing, stale, failed, cancelled) and what those to run would take."""
-    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split, settings=settings)
-    states = [store.state(cell) for cell in cells]
+    if axis and (methods or settings or split != "validation"):
+        raise SuiteError("--axis says what is run", "give it with --preset, --tasks and --seeds alone")
+    if axis:
+        found = _axis_cells(axis, suite, preset, tasks, seeds, results)
+    else:
+        found = [_cells(suite, preset, methods, tasks, seeds, results, split, settings=settings)]
+    cells = [cell for _, each in found for cell in each]
+    states = [store.state(cell) for store, each in found for cell in each]
     for cell, state in zip(cells, states, strict=True):
         echo(f"{state:9} {cell.key} {cell.name}")
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
@@ -216,14 +223,8 @@ def _run_axis(
     timed: bool,
 ) -> None:
     """Run the rows of an ablation axis, those that are as their method is first, and write its table and figure."""
-    from benchmark.grid.axes import get_axis
-
-    if suite != "ablations":
-        raise SuiteError("--axis names rows of the suite ablations", f"vtrans-bench run ablations --axis {axis}")
-    found = get_axis(axis)
     failures = []
-    for home, plain in (("glue", True), (suite, False)):
-        store, cells = _cells(home, preset, ",".join(found.rows(plain)), tasks, seeds, results, "validation")
+    for store, cells in _axis_cells(axis, suite, preset, tasks, seeds, results):
         store.cache_gib = teacher_cache
         try:
             _run([cell for cell in cells if store.state(cell) != "done"], store, data_dir, jobs, timed)
@@ -235,6 +236,18 @@ def _run_axis(
         raise failures[0] if failures else error from None
     if failures:
         raise failures[0]
+
+
+def _axis_cells(
+    axis: str, suite: str, preset: str, tasks: str | None, seeds: str | None, results: Path
+) -> list[tuple["Store", list["Cell"]]]:
+    """Cells of an axis: those that are as their method is, which the suite glue has, and the others."""
+    from benchmark.grid.axes import get_axis
+
+    if suite != "ablations":
+        raise SuiteError("--axis names rows of the suite ablations", f"vtrans-bench run ablations --axis {axis}")
+    rows = {home: ",".join(get_axis(axis).rows(home == "glue")) for home in ("glue", suite)}
+    return [_cells(home, preset, names, tasks, seeds, results, "validation") for home, names in rows.items()]
 
 
 def _axis(name: str, preset: str, results: Path) -> None:

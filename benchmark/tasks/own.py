@@ -18,6 +18,7 @@ CLASSES = ("accuracy", "macro_f1")
 TWO_CLASSES = ("accuracy", "f1", "macro_f1", "matthews_correlation")
 METRICS_OF = {"question_answering": ("exact_match", "f1"), "causal_lm": ("perplexity", "bits_per_byte")}
 SPLITS = ("train", "validation")
+TEXTS = ("text", "second_text")  # columns of classification
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,14 @@ def own_task(own: OwnData, model: Path, training: bool = True) -> Task:
         check_labels_given(own, each)
     if kind == "question_answering":
         return _questions(own, splits)
+    if len(own.texts) > len(TEXTS):
+        raise SuiteError(f"{len(own.texts)} text columns are named", "name one or two with --text")
+    texts = TEXTS[: len(own.texts)]
     if _is_score(own, rows, head):
-        return _task(own, kind, [_relabelled(own, each, ()) for each in splits], own.texts, known=SCORES)
+        return _task(own, kind, [_relabelled(own, each, ()) for each in splits], texts, known=SCORES)
     classes = classes_of(own, splits, head)
     known = TWO_CLASSES if len(classes) == 2 else CLASSES
-    return _task(own, kind, [_relabelled(own, each, classes) for each in splits], own.texts, known, classes)
+    return _task(own, kind, [_relabelled(own, each, classes) for each in splits], texts, known, classes)
 
 
 def _task(
@@ -135,6 +139,8 @@ def _metrics(own: OwnData, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _kind(own: OwnData, rows: Sequence[Row], head: Head) -> str:
+    if head.generates and own.label:
+        raise SuiteError("the model is a decoder, which is trained on running text", "leave out --label")
     if not own.label:
         if head.generates:
             return "causal_lm"
@@ -165,6 +171,9 @@ def check_labels_given(own: OwnData, rows: Sequence[Row]) -> None:
     missing = [where for where, row in rows if _value(row.get(own.label)) is None]
     if missing:
         raise SuiteError(f"{len(missing)} rows have no label, {missing[0]} first", "fill them in, or leave them out")
+    several = [where for where, row in rows if isinstance(row[own.label], list)]
+    if several:
+        raise SuiteError(f"{several[0]} has a list of labels", "write one class or score a row")
 
 
 def _value(label: Any) -> Any:
@@ -219,7 +228,7 @@ def classes_of(own: OwnData, splits: Sequence[Sequence[Row]], head: Head) -> tup
 
 
 def _relabelled(own: OwnData, rows: Sequence[Row], classes: tuple[str, ...]) -> list[Row]:
-    """Rows in the columns of classification: texts, and `label` as a class id or a score.
+    """Rows under `TEXTS`, and `label` as a class id or a score.
 
     Raises:
         SuiteError: a score is no number.
@@ -231,7 +240,7 @@ def _relabelled(own: OwnData, rows: Sequence[Row], classes: tuple[str, ...]) -> 
             raise SuiteError(f"{where} has the score {label!r}", "write numbers")
         if classes:
             label = classes.index(str(label)) if str(label) in classes else label
-        found.append((where, {name: row[name] for name in own.texts} | {"label": label}))
+        found.append((where, {new: row[old] for new, old in zip(TEXTS, own.texts, strict=False)} | {"label": label}))
     return found
 
 

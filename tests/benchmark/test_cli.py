@@ -425,3 +425,13 @@ def test_compress_forces_the_precision_of_the_teacher_too_and_beside_a_setting(t
 def test_without_arguments_it_says_where_to_start(cli_call):
     code, out, err = cli_call()
     assert (code, err) == (0, "") and "vtrans-bench run glue" in out and "--data rows.csv" in out
+
+
+def test_an_axis_can_be_planned(cli_call):
+    code, out, err = cli_call("plan", "ablations", "--axis", "distillation", "--preset", "quick")
+    assert code == 0 and "16 cells: 16 missing" in out and "machine-hours" in out, err
+    assert cli_call("plan", "glue", "--axis", "distillation")[2] == (
+        "error: --axis names rows of the suite ablations; vtrans-bench run ablations --axis distillation\n"
+    )
+    code, _, err = cli_call("plan", "ablations", "--axis", "distillation", "--methods", "VTrans-s60")
+    assert code == 2 and "--axis says what is run" in err

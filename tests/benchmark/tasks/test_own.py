@@ -105,10 +105,12 @@ def test_evaluation_reads_all_rows(tmp_path):
         (ROWS, {"metric": "pearson"}, "has the score 'good'; write numbers"),
         (ROWS[:2], {}, "too few rows to hold a tenth out; name a file with --eval"),
         ([], {}, "has no rows"),
+        ([(*row, "b", "c") for row in ROWS], {"texts": ("text", "b", "c")}, "3 text columns are named; name one or two"),
     ],
 )
 def test_bad_rows_are_named(tmp_path, rows, change, message):
-    own = OwnData(write_csv(tmp_path / "rows.csv", rows), **({"label": "y"} | change))
+    header = ("text", "y", "b", "c")[: len(rows[0]) if rows else 2]
+    own = OwnData(write_csv(tmp_path / "rows.csv", rows, header), **({"label": "y"} | change))
     with pytest.raises(SuiteError, match=message):
         load(own, model(tmp_path / "m", ["bad", "dull", "good"]))
 
@@ -141,3 +143,12 @@ def test_files_that_cannot_be_read_are_named(tmp_path, name, content, message):
         path.write_bytes(content)
     with pytest.raises(SuiteError, match=message):
         load(OwnData(path.parent if name == "empty/x" else path, label="y"), model(tmp_path / "m"))
+
+
+def test_lists_of_labels_and_labels_for_a_decoder_are_refused(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"text": f"a {i}", "y": [0, 1]}) for i in range(40)))
+    own = OwnData(tmp_path / "rows.jsonl", label="y")
+    with pytest.raises(SuiteError, match="has a list of labels; write one class or score a row"):
+        load(own, model(tmp_path / "m"))
+    with pytest.raises(SuiteError, match="the model is a decoder, .*; leave out --label"):
+        load(own, model(tmp_path / "gpt", kind="gpt2"))
