@@ -483,7 +483,7 @@ def compress(
     warn_if_emulated(precision)
     request = CompressRequest(
         model=model,
-        task=task_for(task, model, data, evaluation, text, label, metric, training=True),
+        task=task_for(task, model, data, evaluation, text, label, metric, pruned=False),
         method=method,
         sparsity=sparsity,
         out=out,
@@ -523,7 +523,7 @@ def evaluate(
     warn_if_emulated(precision)
     request = EvaluateRequest(
         model=model,
-        task=task_for(task, model, data, None, text, label, metric),
+        task=task_for(task, model, data, None, text, label, metric, whole=True),
         preset=preset,
         data_dir=data_dir,
         length=length,
@@ -548,17 +548,20 @@ def export(
     check: Annotated[bool, typer.Option("--check", help="compare its outputs with PyTorch's")] = False,
     task: Annotated[str, typer.Option(help="task to evaluate it on, and to take ranges on")] = "",
     data: OwnRows = None,
+    evaluation: OwnEvaluation = None,
     text: TextColumns = "text",
     label: LabelColumn = "",
     preset: PresetName = "quick",
     data_dir: DataDir = None,
     opset: Annotated[int, typer.Option(help="version of ONNX's operators")] = 20,
+    length: Length = 0,
 ) -> None:
     """Export a model, pruned or dropping tokens, as an ONNX or OpenVINO graph of any batch and length."""
     from benchmark.commands.export import ExportRequest, export_model
 
-    rows = task_for(task, model, data, None, text, label) if task or data else None
-    echo("\n".join(export_model(ExportRequest(model, out, format_, int8, check, rows, preset, data_dir, opset))))
+    rows = task_for(task, model, data, evaluation, text, label) if task or data or evaluation or label else None
+    request = ExportRequest(model, out, format_, int8, check, rows, preset, data_dir, opset, length)
+    echo("\n".join(export_model(request)))
 
 
 @app.command()
@@ -567,17 +570,19 @@ def deployed(
     out: Annotated[Path, typer.Option(help="where to write, without suffix: OUT.json and OUT.md")],
     task: Annotated[str, typer.Option(help=TASK_HELP)] = "",
     data: OwnRows = None,
+    evaluation: OwnEvaluation = None,
     text: TextColumns = "text",
     label: LabelColumn = "",
     preset: PresetName = "quick",
     data_dir: DataDir = None,
+    length: Length = 0,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="with torch.compile")] = True,
 ) -> None:
     """Time and evaluate models in PyTorch, ONNX Runtime and OpenVINO, fp32 and int8; nothing else should run."""
     from benchmark.commands.deployed import DeployedRequest, measure_deployed
 
-    rows = task_for(task, str(models[0]), data, None, text, label)
-    request = DeployedRequest(tuple(map(str, models)), rows, out, preset, data_dir, compiled)
+    rows = task_for(task, str(models[0]), data, evaluation, text, label)
+    request = DeployedRequest(tuple(map(str, models)), rows, out, preset, data_dir, compiled, length)
     paths = measure_deployed(request)
     echo(paths[1].read_text(encoding="utf-8"))
     echo("written: " + ", ".join(map(str, paths)))

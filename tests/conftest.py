@@ -17,7 +17,7 @@ from vtrans.data.examples import Examples
 
 logging.disable_progress_bar()  # the bars of save_pretrained would stand among the errors that tests read
 settings.register_profile(
-    "suite", deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    "suite", deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("suite")
 

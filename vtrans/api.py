@@ -8,6 +8,7 @@ import torch
 
 from vtrans.anatomy import anatomy_of, family_of
 from vtrans.data.examples import Examples
+from vtrans.data.labels import class_ids
 from vtrans.data.windows import Windows
 from vtrans.errors import SuiteError
 from vtrans.methods.base import CompressionState, Method, check_packages
@@ -147,22 +148,17 @@ def examples_of(dataset: Examples | Iterable[Mapping[str, Any]], model: "nn.Modu
 
 
 def _class_ids(labels: list[Any], config: Any) -> list[Any]:
-    """Labels, names of the model's classes replaced by their ids.
+    """Labels as ids of the model's classes; scores as they are.
 
     Raises:
         SuiteError: a label is no class of the model.
     """
-    known = {str(name): int(i) for i, name in (getattr(config, "id2label", None) or {}).items()}
-    found = [known.get(label, label) if isinstance(label, str) else label for label in labels]
-    count = len(known)
-    foreign = [
-        each
-        for each in found
-        if isinstance(each, str) or (count > 1 and isinstance(each, int) and not 0 <= each < count)
-    ]
-    if foreign:
-        raise SuiteError(f"the model has no class {foreign[0]!r}", f"its classes: {', '.join(known)}, or their ids")
-    return found
+    known = getattr(config, "id2label", None) or {}
+    names = [str(known[i]) for i in sorted(known)]
+    scores = any(isinstance(label, float) and not label.is_integer() for label in labels)
+    if len(names) < 2 or scores or getattr(config, "problem_type", None) == "regression":
+        return labels
+    return class_ids(labels, names)
 
 
 def _column(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[Any]:

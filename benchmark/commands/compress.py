@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from benchmark.commands.evaluate import check_room
 from benchmark.commands.user_model import check_model_class, check_out, find_model, is_finetuned, layers_of, publish
 from benchmark.common.digests import key_of
 from benchmark.grid.cells import check_row_fits
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from benchmark.runs.outcome import Measured
     from benchmark.runs.task_context import TaskContext
     from vtrans.training.loop import Report, RunContext
+
+PARTS = ("dense", "compressed", "difference")
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ def compress_model(
     from benchmark.runs.task_context import TaskContext
 
     context = TaskContext.open(request.task, source, request.data_dir, "validation", request.scale.max_length)
+    check_room(request.scale.max_length, request.task, context.tokenizer)
+    context = replace(context, precision=request.scale.evaluation_precision)
     check_model_class(context.pretrained(request.seed), request.task)
     tell(estimate(request, method, context))
     work = request.out / "work" / request_key(request, method, context)
@@ -215,9 +220,11 @@ def estimate(request: CompressRequest, method: Method, context: "TaskContext") -
     training = method.forecast(state) + (Dense(finetune).forecast(Forecast(rows)) if finetune else 0)
     passes = len(context.evaluation) * (1 + state.kept) + timed_passes(context.latency, state.kept)
     lines = [f"estimate: about {duration(training * step + passes * evaluated)} on {machine()}"]
-    cut = sum(length >= request.scale.max_length for length in context.train.lengths)
-    if not context.kind.running_text and cut > rows // 20:
-        lines.append(f"{cut:,} of {rows:,} sequences are cut to {request.scale.max_length} tokens (--length)")
+    full = sum(length >= request.scale.max_length for length in context.train.lengths)
+    if remark := context.kind.remark(context.train):
+        lines.append(remark)
+    elif not context.kind.running_text and full > rows // 20:
+        lines.append(f"{full:,} of {rows:,} rows fill all {request.scale.max_length} tokens; --length for longer ones")
     return "\n".join(lines)
 
 
@@ -230,17 +237,21 @@ def compared(dense: "nn.Module", small: "Measured", context: "TaskContext") -> l
 
     with autocast(context.precision):
         before = context.kind.evaluate(context.task, dense, context.evaluation)
-    small.outcome.report["dense_metrics"] = before.metrics
+    small.outcome.report |= {"dense_metrics": before.metrics, "intervals": {}}
     lines = [f"{'':20} {'dense':24} {'compressed':24} difference"]
     for name, value in before.metrics.items():
         after = small.outcome.metrics[name]
         found = [metric_of(name, [p], [v]) for p, v in ((before.predictions, value), (small.predictions, after))]
         if found[0] is None or found[1] is None:
-            texts = [f"{number:.{digits(name)}f}" for number in (value, after, after - value)]
+            known = f".{digits(name)}f"
+            texts = [f"{value:{known}}", f"{after:{known}}", f"{after - value:+{known}}"]
         else:
             count = len(next(iter(small.predictions.values())))
             pairs = ((found[0], None), (found[1], None), (found[1], found[0]))
-            texts = [bootstrap(a, b, 1, count).text(digits(name), sign=b is not None) for a, b in pairs]
+            intervals = [bootstrap(a, b, 1, count) for a, b in pairs]
+            texts = [each.text(digits(name), sign=each is intervals[-1]) for each in intervals]
+            kept = {part: [each.value, each.low, each.high] for part, each in zip(PARTS, intervals, strict=True)}
+            small.outcome.report["intervals"][name] = kept
         lines.append(f"{name:20} {texts[0]:24} {texts[1]:24} {texts[2]}")
     return lines
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmark.commands.user_model import check_model_class, find_model
-from benchmark.common.checkpoints import load_tokenizer
+from benchmark.commands.user_model import check_finetuned, find_model
+from benchmark.common.checkpoints import check_positions, load_tokenizer
 from benchmark.common.files import check_writable, write_atomically
 from benchmark.grid.suites import get_preset, suite_of
 from benchmark.tasks.kind import kind_of
+from benchmark.tasks.metrics import digits
 from benchmark.tasks.registry import Task
 from vtrans.errors import SuiteError
 
@@ -33,6 +34,7 @@ class DeployedRequest:
     preset: str = "quick"
     data_dir: Path | None = None
     compiled: bool = True
+    length: int = 0
 
 
 def measure_deployed(request: DeployedRequest) -> list[Path]:
@@ -50,15 +52,15 @@ def measure_deployed(request: DeployedRequest) -> list[Path]:
     names = names_of(request.models)
     check_writable(request.out.parent)
     task = request.task
-    kind, length = kind_of(task), get_preset(request.preset, suite_of(task)).max_length
+    kind, length = kind_of(task), request.length or get_preset(request.preset, suite_of(task)).max_length
     sources = [find_model(model, pruned=True) for model in request.models]
     data = kind.load(task, request.data_dir, "validation")
     rows, every, examples = list[dict[str, Any]](), dict[str, "nn.Module"](), None
     with TemporaryDirectory(prefix="vtrans-deployed-") as folder:
         for name, source in zip(names, sources, strict=True):
             model, tokenizer = load_pruned(source), load_tokenizer(source)
-            check_model_class(model, task)
-            kind.check_head(task, model.config)
+            check_finetuned(source, task, model)
+            check_positions(source, length)
             train = kind.encode_for(source, task, data.train, tokenizer, length)
             examples = kind.encode_for(source, task, data.evaluation, tokenizer, length)
             found = forms(model, Path(folder) / name, train, request.compiled)
@@ -114,7 +116,7 @@ def table(found: Mapping[str, Any]) -> str:
     heads = ["model", "form", "MB", metric, *(f"batch {each['batch']}: ms" for each in first["latency"])]
     heads += [f"batch {each['batch']}: ×" for each in first["latency"]]
     lines = [
-        [row["model"], row["form"], f"{row['megabytes']:.1f}", f"{row['metrics'][metric]:.1f}"]
+        [row["model"], row["form"], f"{row['megabytes']:.1f}", f"{row['metrics'][metric]:.{digits(metric)}f}"]
         + [f"{each['ms'][1]:.2f}" for each in row["latency"]]
         + ["{1:.1f} [{0:.1f}, {2:.1f}]".format(*each["speedup"]) for each in row["latency"]]
         for row in rows

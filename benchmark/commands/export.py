@@ -7,10 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
-from benchmark.commands.user_model import check_model_class, check_out, find_model
-from benchmark.common.checkpoints import load_tokenizer
+from benchmark.commands.user_model import check_finetuned, check_out, find_model
+from benchmark.common.checkpoints import check_positions, load_tokenizer
 from benchmark.grid.suites import get_preset, suite_of
 from benchmark.tasks.kind import kind_of
+from benchmark.tasks.metrics import digits
 from benchmark.tasks.registry import Task
 from vtrans.errors import SuiteError
 
@@ -37,6 +38,7 @@ class ExportRequest:
     preset: str = "quick"
     data_dir: Path | None = None
     opset: int = 20
+    length: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,9 @@ def parameters(model: "nn.Module") -> float:
 
 def read_rows(task: Task, request: ExportRequest, source: Path, model: "nn.Module", tokenizer: Any) -> Rows:
     """The task's rows, encoded for the model."""
-    kind, length = kind_of(task), get_preset(request.preset, suite_of(task)).max_length
-    check_model_class(model, task)
-    kind.check_head(task, model.config)
+    kind, length = kind_of(task), request.length or get_preset(request.preset, suite_of(task)).max_length
+    check_finetuned(source, task, model)
+    check_positions(source, length)
     data = kind.load(task, request.data_dir, "validation")
     train, evaluation = (kind.encode_for(source, task, r, tokenizer, length) for r in (data.train, data.evaluation))
     return Rows(task, train, evaluation, kind.count(data.evaluation, evaluation))
@@ -142,6 +144,6 @@ def scores(request: ExportRequest, models: Mapping[str, "nn.Module"], rows: Rows
     found = list[str]()
     for name, model in models.items():
         metrics = kind_of(rows.task).evaluate(rows.task, model, rows.evaluation).metrics
-        text = ", ".join(f"{metric} {value:.1f}" for metric, value in metrics.items())
+        text = ", ".join(f"{metric} {value:.{digits(metric)}f}" for metric, value in metrics.items())
         found.append(f"{name}{' int8' if request.int8 and name != 'PyTorch' else ''}: {text} (n = {rows.count:,})")
     return found

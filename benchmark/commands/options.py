@@ -72,9 +72,18 @@ def task_for(
     text: str = "text",
     label: str = "",
     metric: str = "",
-    training: bool = False,
+    *,
+    pruned: bool = True,
+    whole: bool = False,
 ) -> "Task":
     """The task of that name, or that of a user's rows for the model.
+
+    Args:
+        task: a name, or empty.
+        model: folder or name, which may be `pruned`.
+        data, evaluation, text, label, metric: as of `OwnData`, columns between commas.
+        pruned: whether the model may be pruned.
+        whole: whether all of `data` is evaluated, and nothing trained or calibrated on.
 
     Raises:
         SuiteError: neither is named, or both are, or the rows are not what they are said to be.
@@ -87,9 +96,13 @@ def task_for(
         which = "both --task and --data are given" if task else "no rows are named"
         raise SuiteError(which, "give --task NAME, or --data FILE --text COLUMN --label COLUMN")
     if data is None:
+        if evaluation or label or metric or text != "text":
+            raise SuiteError(
+                "--eval, --text, --label and --metric are for rows of --data", "leave them out with --task"
+            )
         return get_task(task)
     own = OwnData(data, evaluation, tuple(split_names(text)), label, metric)
-    return own_task(own, find_model(model, pruned=not training), training)
+    return own_task(own, find_model(model, pruned), whole)
 
 
 def warn_if_emulated(asked: str) -> None:

@@ -105,6 +105,14 @@ def is_finetuned(source: Path, task: Task, kind: str = "") -> bool:
     return kind_of(task).has_head(names, outputs, task)
 
 
+def check_finetuned(source: Path, task: Task, model: "nn.Module") -> None:
+    """Raise `SuiteError` where a model of a folder has no head for a task, or one whose outputs mean something else."""
+    if not is_finetuned(source, task, type(model).__name__):
+        raise SuiteError(f"{source} has no head for {task.name}", "`compress` fine-tunes it, or name its own task")
+    check_model_class(model, task)
+    kind_of(task).check_head(task, model.config)
+
+
 def publish(result: Path, out: Path) -> None:
     """Move the files of a finished result to `out`, weights last.
 

@@ -14,7 +14,9 @@ def facts(method: str, context: TaskContext, outcome: Outcome) -> "Facts":
     from vtrans.saving.card import Facts
 
     p, rows = outcome.parameters, context.kind.count(context.data.evaluation, context.evaluation)
+    before = ", ".join(f"{name} {value:.4g}" for name, value in outcome.report.get("dense_metrics", {}).items())
     lines = [
+        *([f"The model that it was made from has {before} on them."] if before else []),
         f"It has {p.all:,} of {p.dense_all:,} parameters, {p.encoder:,} of {p.dense_encoder:,} in the encoder, "
         f"and takes {outcome.macs.speedup('unpadded'):.1f} times fewer MACs without padding.",
         *(

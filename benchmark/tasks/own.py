@@ -1,7 +1,6 @@
 """A user's own rows as a task: what their columns are, which classes they have, how they are scored."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,14 +9,15 @@ from typing import Any
 
 from benchmark.tasks.registry import Task
 from benchmark.tasks.sources.package import text_bucket
-from benchmark.tasks.sources.table import Row, Table, read_table
+from benchmark.tasks.sources.table import Row, Table, read_table, saved_splits
+from vtrans.data.labels import class_ids, is_whole, label_text
 from vtrans.errors import SuiteError
 
 SCORES = ("pearson", "spearman", "mean_squared_error")
 CLASSES = ("accuracy", "macro_f1")
 TWO_CLASSES = ("accuracy", "f1", "macro_f1", "matthews_correlation")
 METRICS_OF = {"question_answering": ("exact_match", "f1"), "causal_lm": ("perplexity", "bits_per_byte")}
-SPLITS = ("train", "validation")
+SPLITS = ("train", "validation", "test")
 TEXTS = ("text", "second_text")  # columns of classification
 
 
@@ -27,7 +27,8 @@ class OwnData:
 
     Attributes:
         data: rows to train on: `.csv`, `.tsv`, `.jsonl`, `.parquet`, `.txt`, or a folder that datasets saved.
-        evaluation: rows to evaluate on; without it a tenth of `data` is held out, by the hash of its texts.
+        evaluation: rows to evaluate on; without it the split `validation` or `test` of a saved folder, or a tenth of
+            `data`: by the hash of its texts (of passages, for questions), the last tenth of running text.
         texts: the column of the text, or the two of a pair; question and context, for question answering.
         label: column of the class, the score or the answers; empty for running text.
         metric: the headline; empty for the usual one.
@@ -67,44 +68,37 @@ class Head:
         named = ordered if classifies and not scores else ()
         return cls(named, scores, family_of(SimpleNamespace(**config)).causal)
 
-    @property
-    def nameless(self) -> bool:
-        """Whether its classes have the names that transformers gives where nobody has."""
-        return all(name.startswith("LABEL_") for name in self.names)
 
-
-def own_task(own: OwnData, model: Path, training: bool = True) -> Task:
+def own_task(own: OwnData, model: Path, whole: bool = False) -> Task:
     """A user's rows as a task for the model in a folder, the classes in the model's order.
 
     Args:
         own: files and columns.
-        model: folder of the model that is compressed or evaluated.
-        training: whether rows are trained on; else all of `own.data` are evaluated.
+        model: folder of the model that is compressed, evaluated or exported.
+        whole: whether all of `own.data` is evaluated, and nothing trained on.
 
     Raises:
         SuiteError: a file or column is missing, texts are empty, or labels are not what the model knows.
     """
+    if not own.texts or len(own.texts) > len(TEXTS):
+        raise SuiteError(f"{len(own.texts)} text columns are named", "name one or two with --text")
     head = Head.of(model)
-    rows = read_table(own.data, "train")
+    rows = read_table(own.data, SPLITS[1:] if whole else SPLITS)
     check_columns(own, rows)
     kind = _kind(own, rows, head)
-    splits = _split(own, rows, kind, training)
-    for each in splits:
-        check_texts(own, each)
+    splits = (rows, rows) if whole else _split(own, rows, kind)
     if kind == "causal_lm":
-        return _task(own, kind, [_renamed(each, {own.texts[0]: "text"}) for each in splits], ("text",))
+        return _running_text(own, splits)
     for each in splits:
-        check_labels_given(own, each)
+        check_rows(own, each, kind)
     if kind == "question_answering":
         return _questions(own, splits)
-    if len(own.texts) > len(TEXTS):
-        raise SuiteError(f"{len(own.texts)} text columns are named", "name one or two with --text")
     texts = TEXTS[: len(own.texts)]
     if _is_score(own, rows, head):
-        return _task(own, kind, [_relabelled(own, each, ()) for each in splits], texts, known=SCORES)
+        return _task(own, kind, [_scored(own, each) for each in splits], texts, known=SCORES)
     classes = classes_of(own, splits, head)
     known = TWO_CLASSES if len(classes) == 2 else CLASSES
-    return _task(own, kind, [_relabelled(own, each, classes) for each in splits], texts, known, classes)
+    return _task(own, kind, [_classified(own, each, classes) for each in splits], texts, known, classes)
 
 
 def _task(
@@ -116,10 +110,11 @@ def _task(
     labels: tuple[str, ...] = (),
 ) -> Task:
     """The task of rows that are in its columns, with some of the metrics that are known for them."""
-    held = f"and {own.evaluation.name}" if own.evaluation else "a tenth of it held out by hash"
+    name = f"{own.data.name}/" if own.data.is_dir() else own.data.name  # no name of a task that the suite has
+    held = f"and {own.evaluation.name}" if own.evaluation else "rows held out of it"
     return Task(
-        own.data.name,
-        Table(splits[0], splits[1], f"{own.data.name}, {held}"),
+        name,
+        Table(splits[0], splits[1], f"{name}, {held}"),
         _metrics(own, known or METRICS_OF[kind]),
         kind,
         texts=texts,
@@ -159,89 +154,101 @@ def check_columns(own: OwnData, rows: Sequence[Row]) -> None:
             )
 
 
-def check_texts(own: OwnData, rows: Sequence[Row]) -> None:
-    """Raise `SuiteError` where rows have no text; lines of running text may be empty."""
+def check_rows(own: OwnData, rows: Sequence[Row], kind: str) -> None:
+    """Raise `SuiteError` where rows have no text, no label, or a label of another shape than their kind has."""
     empty = [where for where, row in rows if not all(str(row.get(name) or "").strip() for name in own.texts)]
-    if empty and own.label:
+    if empty:
         raise SuiteError(f"{len(empty)} rows have an empty text, {empty[0]} first", "fill them in, or leave them out")
+    if kind == "question_answering":
+        odd = [where for where, row in rows if not _is_answer(row[own.label])]
+        remedy = "write answers as SQuAD has them: lists `text` and `answer_start` in one object"
+        problem = "has no answers in the form of SQuAD"
+    else:
+        missing = [where for where, row in rows if not label_text(row[own.label])]
+        if missing:
+            raise SuiteError(
+                f"{len(missing)} rows have no label, {missing[0]} first", "fill them in, or leave them out"
+            )
+        odd = [where for where, row in rows if isinstance(row[own.label], list | tuple | dict)]
+        problem, remedy = "has a list of labels", "write one class or score a row"
+    if odd:
+        raise SuiteError(f"{odd[0]} {problem}", remedy)
 
 
-def check_labels_given(own: OwnData, rows: Sequence[Row]) -> None:
-    """Raise `SuiteError` where rows have no label."""
-    missing = [where for where, row in rows if _value(row.get(own.label)) is None]
-    if missing:
-        raise SuiteError(f"{len(missing)} rows have no label, {missing[0]} first", "fill them in, or leave them out")
-    several = [where for where, row in rows if isinstance(row[own.label], list)]
-    if several:
-        raise SuiteError(f"{several[0]} has a list of labels", "write one class or score a row")
-
-
-def _value(label: Any) -> Any:
-    """A label as a number where its text is one; None for nothing, and for what is not a number (NaN)."""
-    if isinstance(label, str):
-        label = label.strip()
-        for kind in (int, float):
-            try:
-                label = kind(label)
-                break
-            except ValueError:
-                continue
-    if isinstance(label, float) and not math.isfinite(label):
-        return None
-    if isinstance(label, float) and label.is_integer():
-        return int(label)
-    return None if label == "" else label
+def _is_answer(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(value.get(k), list) for k in ("text", "answer_start"))
 
 
 def _is_score(own: OwnData, rows: Sequence[Row], head: Head) -> bool:
-    """Whether labels are scores: by the metric, by the model's head, or as they are no whole numbers."""
-    if own.metric:
-        return own.metric in SCORES
-    return head.scores or any(isinstance(_value(row[own.label]), float) for _, row in rows)
+    """Whether labels are scores: by the metric, by the model's head, or as they are numbers, and not all whole ones.
+
+    Raises:
+        SuiteError: they are, and the model is a classifier.
+    """
+    numbers = [_number(row[own.label]) for _, row in rows]
+    fractions = all(n is not None for n in numbers) and any(n is not None and not n.is_integer() for n in numbers)
+    found = own.metric in SCORES if own.metric else head.scores or fractions
+    if found and head.names:
+        which = f"the metric {own.metric}" if own.metric else "scores"
+        raise SuiteError(
+            f"{which} is not for a model with classes", "give class labels, or a model without a classifier"
+        )
+    return found
+
+
+def _number(label: Any) -> float | None:
+    try:
+        return float(label_text(label))
+    except ValueError:
+        return None
 
 
 def classes_of(own: OwnData, splits: Sequence[Sequence[Row]], head: Head) -> tuple[str, ...]:
     """Names of the classes in the order of the model's outputs; of the rows, sorted, where it has no classifier.
 
     Raises:
-        SuiteError: rows have classes that the model does not know, or one class alone.
+        SuiteError: there is one class alone, or one that no training row has.
     """
-    found = {_value(row[own.label]) for rows in splits for _, row in rows}
-    numbers = sorted(label for label in found if isinstance(label, int) and not isinstance(label, bool))
-    names = sorted(str(label) for label in found.difference(numbers))
-    shown = ", ".join([*map(str, numbers), *names][:8])
-    if len(found) < 2:
-        raise SuiteError(f"all rows of {own.data} have the label {shown}", "give rows of every class")
-    if not head.names:
-        new = {_value(row[own.label]) for _, row in splits[1]} - {_value(row[own.label]) for _, row in splits[0]}
-        if new:
-            raise SuiteError(f"no training row has the label {new.pop()!r}", "leave its rows out, or train on some")
-        return (*map(str, numbers), *names)
-    ids = not names and set(numbers) <= set(range(len(head.names)))
-    if ids or set(map(str, found)) <= set(head.names):
+    train, evaluation = ({label_text(row[own.label]) for _, row in rows} for rows in splits)
+    if len(train | evaluation) < 2:
+        raise SuiteError(f"all rows of {own.data} have the label {train.pop()}", "give rows of every class")
+    if head.names:
         return head.names
-    if head.nameless:
-        remedy = "write class ids, or name the classes in id2label of the model's config.json"
-    else:
-        remedy = "write the model's names, or give a model without a classifier"
-    raise SuiteError(f"the rows have the classes {shown}; the model's are {', '.join(head.names)}", remedy)
+    if new := evaluation - train:
+        raise SuiteError(f"no training row has the label {new.pop()!r}", "leave its rows out, or train on some")
+    return tuple(sorted(train, key=int if all(map(is_whole, train)) else None))
 
 
-def _relabelled(own: OwnData, rows: Sequence[Row], classes: tuple[str, ...]) -> list[Row]:
-    """Rows under `TEXTS`, and `label` as a class id or a score.
+def _classified(own: OwnData, rows: Sequence[Row], classes: tuple[str, ...]) -> list[Row]:
+    """Rows in the columns of classification, with class ids."""
+    ids = class_ids([row[own.label] for _, row in rows], classes)
+    return [(where, _texts(own, row) | {"label": label}) for (where, row), label in zip(rows, ids, strict=True)]
+
+
+def _scored(own: OwnData, rows: Sequence[Row]) -> list[Row]:
+    """Rows in the columns of classification, with scores.
 
     Raises:
         SuiteError: a score is no number.
     """
-    found = list[Row]()
     for where, row in rows:
-        label = _value(row[own.label])
-        if not classes and not isinstance(label, int | float):
-            raise SuiteError(f"{where} has the score {label!r}", "write numbers")
-        if classes:
-            label = classes.index(str(label)) if str(label) in classes else label
-        found.append((where, {new: row[old] for new, old in zip(TEXTS, own.texts, strict=False)} | {"label": label}))
-    return found
+        if _number(row[own.label]) is None:
+            raise SuiteError(f"{where} has the score {row[own.label]!r}", "write numbers")
+    return [(where, _texts(own, row) | {"label": _number(row[own.label])}) for where, row in rows]
+
+
+def _texts(own: OwnData, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {new: row[old] for new, old in zip(TEXTS, own.texts, strict=False)}
+
+
+def _running_text(own: OwnData, splits: Sequence[Sequence[Row]]) -> Task:
+    """Lines of text, of which one break each is left to the joiner."""
+    if len(own.texts) > 1:
+        raise SuiteError("running text is one column", "name it with --text")
+    lines = [
+        [(where, {"text": str(row[own.texts[0]] or "").removesuffix("\n")}) for where, row in each] for each in splits
+    ]
+    return _task(own, "causal_lm", lines, ("text",))
 
 
 def _questions(own: OwnData, splits: Sequence[list[Row]]) -> Task:
@@ -261,17 +268,16 @@ def _renamed(rows: Sequence[Row], names: Mapping[str, str], keep: Sequence[str] 
     return [(where, {new: row[old] for old, new in every.items() if old in row}) for where, row in rows]
 
 
-def _split(own: OwnData, rows: list[Row], kind: str, training: bool) -> tuple[list[Row], list[Row]]:
-    """Rows to train and to evaluate on.
+def _split(own: OwnData, rows: list[Row], kind: str) -> tuple[list[Row], list[Row]]:
+    """Rows to train and to evaluate on: those of another file or split, or a tenth that is held out.
 
     Raises:
         SuiteError: too few to hold some out.
     """
-    if not training:
-        return rows, rows
-    if own.evaluation:
-        evaluation = read_table(own.evaluation, SPLITS[1])
-        check_columns(replace(own, data=own.evaluation), evaluation)
+    other = own.evaluation or (own.data if set(SPLITS[1:]) & set(saved_splits(own.data)) else None)
+    if other:
+        evaluation = read_table(other, SPLITS[1:])
+        check_columns(replace(own, data=other), evaluation)
         return rows, evaluation
     if kind == "causal_lm":
         cut = len(rows) - len(rows) // 10

@@ -96,7 +96,7 @@ def _text(model: nn.Module, facts: Facts, licence: str | None) -> list[str]:
     if encoder is not None:
         lines.append(f"It drops tokens between its layers (`{encoder.selector.spec.kind}`).")
     if facts.metrics:
-        scores = ", ".join(f"{name} {value:.1f}" for name, value in facts.metrics.items())
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in facts.metrics.items())
         lines.append(f"On {facts.task}, {facts.rows:,} validation rows: {scores}.")
     lines += [*facts.lines, "", "## Loading", ""]
     if is_pruned(config):

@@ -67,10 +67,11 @@ class Files(Source):
         raise SuiteError(f"{self.root} has no {name}", f"put it there, columns {place.columns}")
 
 
-def read_rows(path: Path) -> Rows:
+def read_rows(path: Path, typed: bool = True) -> Rows:
     """Rows of a file by its suffix: `.jsonl` objects, `.csv` and `.tsv` under a header, `.txt` lines as column `text`.
 
-    A row may hold any character but a line break: U+2028 and the like end no row.
+    Labels of CSV are numbers where they can be; with `typed=False` they are text, like all cells. A row may hold any
+    character but a line break: U+2028 and the like end no row.
 
     Raises:
         SuiteError: the file cannot be read, is not UTF-8, or a line is no row.
@@ -80,7 +81,10 @@ def read_rows(path: Path) -> Rows:
         raise SuiteError(f"{path} is of no known format", "write .jsonl, .csv, .tsv or .txt")
     try:
         with path.open(encoding="utf-8-sig", newline="" if path.suffix in (".csv", ".tsv") else "\n") as stream:
-            yield from reader(path, stream)
+            for where, item in reader(path, stream):
+                yield where, _typed(item) if typed and path.suffix in (".csv", ".tsv") else item
+    except csv.Error as error:
+        raise SuiteError(f"{path} is no CSV ({error})", "close its quotes, or write .jsonl") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path} cannot be read ({type(error).__name__})", "write it as UTF-8 text") from None
 
@@ -95,12 +99,19 @@ def _json_lines(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, Any
 
 
 def _csv_lines(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.DictReader(stream, delimiter="\t" if path.suffix == ".tsv" else ",")
+    csv.field_size_limit(2**31 - 1)
+    tabs = path.suffix == ".tsv"  # in which quotes are characters like others
+    reader = csv.DictReader(
+        stream, delimiter="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
+    )
     for item in reader:
         if None in item or None in item.values():
             raise SuiteError(f"{path}:{reader.line_num} has another number of columns than the header", "quote commas")
-        label = {"label": _number(item["label"])} if "label" in item else {}
-        yield f"{path}:{reader.line_num}", item | label
+        yield f"{path}:{reader.line_num}", item
+
+
+def _typed(item: dict[str, Any]) -> dict[str, Any]:
+    return item | ({"label": _number(item["label"])} if "label" in item else {})
 
 
 def _number(value: str) -> Any:

@@ -41,12 +41,12 @@ class Table(Source):
         return self
 
 
-def read_table(path: Path, split: str) -> list[Row]:
-    """All rows of a file (`.csv`, `.tsv`, `.jsonl`, `.parquet`, `.txt`), or of one split of a saved folder.
+def read_table(path: Path, splits: Sequence[str]) -> list[Row]:
+    """All rows of a file (`.csv`, `.tsv`, `.jsonl`, `.parquet`, `.txt`), cells as they stand, or of a saved folder.
 
     Args:
         path: of the file or folder.
-        split: which split of a folder that has several.
+        splits: of a folder that has several, the first of these that it has.
 
     Raises:
         SuiteError: there is no such file or split, it cannot be read, or it is separated by something else.
@@ -54,15 +54,21 @@ def read_table(path: Path, split: str) -> list[Row]:
     if not path.exists():
         raise SuiteError(f"there is no {path}", "name a file of rows, or a folder that datasets saved")
     if path.is_dir():
-        found = list(_saved(path, split))
+        found = list(_saved(path, splits))
     elif path.suffix == ".parquet":
         found = list(_parquet(path))
     else:
         _check_delimiter(path)
-        found = list(read_rows(path))
+        found = list(read_rows(path, typed=False))
     if not found:
         raise SuiteError(f"{path} has no rows", "put at least one there")
     return found
+
+
+def saved_splits(path: Path) -> list[str]:
+    """Names of the splits of a saved folder; none where it has no splits, or is a file."""
+    data = _load(path) if path.is_dir() else None
+    return list(data) if isinstance(data, dict) else []
 
 
 def _check_delimiter(path: Path) -> None:
@@ -86,17 +92,22 @@ def _parquet(path: Path) -> Iterator[Row]:
     return ((f"{path}:{number}", row) for number, row in enumerate(rows, 1))
 
 
-def _saved(path: Path, split: str) -> Iterator[Row]:
-    """Rows of a saved data set; classes by name where it names them."""
-    from datasets import DatasetDict, load_from_disk
+def _load(path: Path) -> Any:
+    from datasets import load_from_disk
 
     try:
-        data = load_from_disk(str(path))
+        return load_from_disk(str(path))
     except Exception as error:  # pyarrow's own kinds, OSError, ValueError
         raise SuiteError(f"{path} cannot be read ({type(error).__name__})", "save it with save_to_disk") from None
-    if isinstance(data, DatasetDict):
-        if split not in data:
-            raise SuiteError(f"{path} has no split {split!r}", f"it has {', '.join(data)}: save the one you mean")
+
+
+def _saved(path: Path, splits: Sequence[str]) -> Iterator[Row]:
+    """Rows of a saved data set; classes by name where it names them."""
+    data = _load(path)
+    if isinstance(data, dict):
+        split = next((name for name in splits if name in data), None)
+        if split is None:
+            raise SuiteError(f"{path} has the splits {', '.join(data)}", f"save one as {splits[0]!r}")
         data = data[split]
     names = {column: feature.names for column, feature in data.features.items() if hasattr(feature, "names")}
     for number, row in enumerate(data, 1):

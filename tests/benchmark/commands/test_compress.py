@@ -65,6 +65,7 @@ def test_a_model_of_three_classes_by_the_command(tiny_preset, finetuned, files, 
     report = json.loads((out / "report.json").read_text())
     assert report["report"]["dense_metrics"]["accuracy"] > 90  # the head that came with the model was kept
     assert report["metrics"].keys() == {"accuracy", "macro_f1"} and report["parameters"]["encoder"] < 8000
+    assert report["report"]["intervals"]["accuracy"].keys() == {"dense", "compressed", "difference"}
     small = AutoModelForSequenceClassification.from_pretrained(out)
     assert small.config.id2label == dict(enumerate(NAMES))
     code, text, err = call(monkeypatch, capsys, "evaluate", "--model", str(out), "--data", str(files[1]), *own)
@@ -81,7 +82,7 @@ def test_a_model_without_a_head_and_rows_to_hold_out(tiny_preset, model_dir, fil
         *("--metric", "macro_f1", "--length", "6"),
     )
     assert code == 0, err
-    assert "90 sequences are cut to 6 tokens" in text or "of 8" in text
+    assert "rows fill all 6 tokens; --length for longer ones" in text
     assert text.index("macro_f1") < text.index("accuracy")
     small = AutoModelForSequenceClassification.from_pretrained(tmp_path / "small")
     assert token_pruning_encoder(small) is not None and sorted(small.config.label2id) == sorted(NAMES)
@@ -100,7 +101,7 @@ def test_the_same_from_python(tiny_preset, finetuned, files):
     ids = [row | {"label": NAMES.index(row["label"])} for row in data]
     same = vtrans.compress(model, ids, vtrans.VTrans, 0.5, schedules=schedules)
     assert all(torch.equal(a, b) for a, b in zip(small.parameters(), same.parameters(), strict=True))
-    with pytest.raises(SuiteError, match="no class 'Rant'; its classes: Praise, Blame, Neither, or their ids"):
+    with pytest.raises(SuiteError, match="classes Rant; the model's are Praise, Blame, Neither; write these names"):
         vtrans.compress(model, data.map(lambda row: {"label": "Rant"}), schedules=schedules)
 
 
@@ -109,6 +110,7 @@ def test_the_same_from_python(tiny_preset, finetuned, files):
     [
         ((), "no rows are named; give --task NAME, or --data FILE"),
         (("--task", "sst2", "--data", "x.csv"), "both --task and --data are given"),
+        (("--task", "sst2", "--label", "y"), "are for rows of --data; leave them out with --task"),
         (("--data", "gone.csv", "--label", "kind"), "there is no gone.csv"),
     ],
 )

@@ -4,36 +4,36 @@ import json
 
 import pytest
 from command import call
+from tiny import random_decision
 from transformers import BertForSequenceClassification
 
 from benchmark.commands.deployed import table
+from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import save_pruned
-from vtrans.tokens import Retention, attach
 
 for package in ("onnxruntime", "openvino", "nncf"):
     pytest.importorskip(package, reason="needs the extra `deploy`")
 
 
 def test_all_forms_are_timed_and_evaluated(tiny_preset, data_dir, model_dir, tmp_path, monkeypatch, capsys):
-    dropping = tmp_path / "dropping"
+    pruned = tmp_path / "pruned"
     model = BertForSequenceClassification.from_pretrained(model_dir, id2label={0: "negative", 1: "positive"})
     model.save_pretrained(model_dir)
-    attach(model, Retention([8, 4]))
-    save_pruned(model, dropping)
+    save_pruned(materialise(model, random_decision(model, 1, 0.5)), pruned)
     for path in model_dir.glob("token*"):
-        (dropping / path.name).write_bytes(path.read_bytes())
+        (pruned / path.name).write_bytes(path.read_bytes())
     base = ["--task", "sst2", "--preset", "tiny", "--data-dir", str(data_dir), "--no-compile"]
     out = tmp_path / "out" / "sst2"
-    code, text, err = call(monkeypatch, capsys, "deployed", str(model_dir), str(dropping), *base, "--out", str(out))
+    code, text, err = call(monkeypatch, capsys, "deployed", str(model_dir), str(pruned), *base, "--out", str(out))
     assert code == 0, err
     found = json.loads(out.with_suffix(".json").read_text())
     rows = {(row["model"], row["form"]): row for row in found["rows"]}
     assert len(rows) == 10 and found["n"] == 20
-    for name in (model_dir.name, "dropping"):
+    for name in (model_dir.name, "pruned"):
         exact = [rows[name, form]["metrics"] for form in ("PyTorch", "ONNX Runtime", "OpenVINO")]
         assert exact[0] == exact[1] == exact[2]
     assert rows[model_dir.name, "PyTorch"]["latency"][0]["speedup"] == [1, 1, 1]
     assert out.with_suffix(".md").read_text() == table(found)
-    assert text.count("| dropping ") == 5 and "n = 20" in text
-    code, _, err = call(monkeypatch, capsys, "deployed", str(dropping), str(dropping), *base, "--out", str(out))
-    assert code == 2 and "two of the models are called dropping" in err
+    assert text.count("| pruned ") == 5 and "n = 20" in text
+    code, _, err = call(monkeypatch, capsys, "deployed", str(pruned), str(pruned), *base, "--out", str(out))
+    assert code == 2 and "two of the models are called pruned" in err

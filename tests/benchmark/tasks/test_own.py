@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmark.grid.suites import suite_of
 from benchmark.tasks.kind import kind_of
+from benchmark.tasks.language_modeling.text import joined
 from benchmark.tasks.own import OwnData, own_task
 from vtrans.errors import SuiteError
 
@@ -27,8 +29,8 @@ def model(folder, names=None, kind="bert", **more):
     return folder
 
 
-def load(own, source, training=True):
-    task = own_task(own, source, training)
+def load(own, source, whole=False):
+    task = own_task(own, source, whole)
     return task, kind_of(task).load(task)
 
 
@@ -51,7 +53,7 @@ def test_every_format_says_the_same(tmp_path):
     rows.to_parquet(tmp_path / "rows.parquet")
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"text": t, "y": y}) for t, y in ROWS))
     write_csv(tmp_path / "rows.csv", ROWS)
-    write_csv(tmp_path / "rows.tsv", ROWS, delimiter="\t")
+    write_csv(tmp_path / "rows.tsv", ROWS, delimiter="\t", quoting=csv.QUOTE_NONE)
     source = model(tmp_path / "m", list(ids))
     found = [load(OwnData(tmp_path / name, label="y"), source)[1] for name in ("rows.csv", "saved")]
     for name in ("rows.tsv", "rows.jsonl", "rows.parquet"):
@@ -86,9 +88,7 @@ def test_pairs_questions_and_running_text(tmp_path):
 
 def test_evaluation_reads_all_rows(tmp_path):
     path = write_csv(tmp_path / "rows.csv", ROWS)
-    assert (
-        len(load(OwnData(path, label="y"), model(tmp_path / "m", ["bad", "dull", "good"]), False)[1].evaluation) == 60
-    )
+    assert len(load(OwnData(path, label="y"), model(tmp_path / "m", ["bad", "dull", "good"]), True)[1].evaluation) == 60
 
 
 @pytest.mark.parametrize(
@@ -97,15 +97,20 @@ def test_evaluation_reads_all_rows(tmp_path):
         (ROWS, {"label": "label"}, "has no column 'label'; name one with --label; its columns: text, y"),
         (ROWS, {"texts": ("body",)}, "has no column 'body'; name one with --text"),
         (ROWS, {"label": ""}, "named as the label; name it with --label"),
-        ([(t, "new") for t, _ in ROWS[:9]] + ROWS, {}, "classes bad, dull, good, new; the model's are bad, dull, good"),
+        ([(t, "new") for t, _ in ROWS[:9]] + ROWS, {}, "classes new; the model's are bad, dull, good"),
         ([("", "bad"), *ROWS, (" ", "bad")], {}, r"2 rows have an empty text, .*rows.csv:2 first"),
         ([(f"a {i}", "good") for i in range(30)], {}, "have the label good; give rows of every class"),
         ([*ROWS, ("a", ""), ("b", "nan")], {}, r"2 rows have no label, .*rows.csv:62 first"),
         (ROWS, {"metric": "f1"}, "metric 'f1' is not for these rows; choose one of: accuracy, macro_f1"),
-        (ROWS, {"metric": "pearson"}, "has the score 'good'; write numbers"),
+        (ROWS, {"metric": "pearson"}, "the metric pearson is not for a model with classes"),
+        (ROWS, {"texts": ()}, "0 text columns are named"),
         (ROWS[:2], {}, "too few rows to hold a tenth out; name a file with --eval"),
         ([], {}, "has no rows"),
-        ([(*row, "b", "c") for row in ROWS], {"texts": ("text", "b", "c")}, "3 text columns are named; name one or two"),
+        (
+            [(*row, "b", "c") for row in ROWS],
+            {"texts": ("text", "b", "c")},
+            "3 text columns are named; name one or two",
+        ),
     ],
 )
 def test_bad_rows_are_named(tmp_path, rows, change, message):
@@ -117,7 +122,7 @@ def test_bad_rows_are_named(tmp_path, rows, change, message):
 
 def test_classes_without_names_and_foreign_rows_are_named(tmp_path):
     path = write_csv(tmp_path / "rows.csv", ROWS)
-    with pytest.raises(SuiteError, match="LABEL_0, LABEL_1, LABEL_2; write class ids, or name the classes in id2label"):
+    with pytest.raises(SuiteError, match="LABEL_0, LABEL_1, LABEL_2; write class ids, or name"):
         load(OwnData(path, label="y"), model(tmp_path / "m", ["LABEL_0", "LABEL_1", "LABEL_2"]))
     test = write_csv(tmp_path / "test.csv", [("a", "new"), ("b", "bad")])
     with pytest.raises(SuiteError, match="no training row has the label 'new'"):
@@ -152,3 +157,47 @@ def test_lists_of_labels_and_labels_for_a_decoder_are_refused(tmp_path):
         load(own, model(tmp_path / "m"))
     with pytest.raises(SuiteError, match="the model is a decoder, .*; leave out --label"):
         load(own, model(tmp_path / "gpt", kind="gpt2"))
+
+
+def test_whole_numbers_are_names_where_the_names_are_numbers(tmp_path):
+    path = write_csv(tmp_path / "rows.csv", [(f"text {i}", i % 3 + 1) for i in range(60)])
+    _, data = load(OwnData(path, label="y"), model(tmp_path / "m", ["1", "2", "3"]))
+    assert {label for _, label in data.train} == {0, 1, 2}
+    ids = write_csv(tmp_path / "ids.csv", [(f"text {i}", i % 3) for i in range(60)])
+    with pytest.raises(SuiteError, match="the rows have the classes 0; the model's are 1, 2, 3; write these names"):
+        load(OwnData(ids, label="y"), model(tmp_path / "m", ["1", "2", "3"]))
+    _, data = load(OwnData(ids, label="y"), model(tmp_path / "m", ["LABEL_0", "LABEL_1", "LABEL_2"]))
+    assert {label for _, label in data.train} == {0, 1, 2}
+    codes = write_csv(
+        tmp_path / "codes.csv", [(f"text {i}", ("007", "07")[i % 2]) for i in range(60)], ("text", "label")
+    )
+    assert load(OwnData(codes, label="label"), model(tmp_path / "n"))[0].labels == ("007", "07")
+
+
+def test_a_saved_folder_is_evaluated_on_its_own_split(tmp_path):
+    from datasets import Dataset, DatasetDict
+
+    parts = {"train": ROWS, "test": [("unseen film", "bad"), ("unseen plot", "good")]}
+    columns = {name: {"text": [t for t, _ in rows], "y": [y for _, y in rows]} for name, rows in parts.items()}
+    DatasetDict({name: Dataset.from_dict(each) for name, each in columns.items()}).save_to_disk(tmp_path / "imdb")
+    task, data = load(OwnData(tmp_path / "imdb", label="y"), model(tmp_path / "m", ["bad", "dull", "good"]))
+    assert len(data.train) == 60 and data.evaluation == [(("unseen film",), 0), (("unseen plot",), 2)]
+    assert suite_of(task) == "glue"  # whatever task of the suite bears the folder's name
+    whole = load(OwnData(tmp_path / "imdb", label="y"), model(tmp_path / "m", ["bad", "dull", "good"]), True)[1]
+    assert whole.evaluation == data.evaluation
+
+
+def test_quotes_are_characters_where_tabs_separate_and_lines_are_joined_as_they_were(tmp_path):
+    (tmp_path / "rows.tsv").write_text('text\ty\n"one\tbad\n' + "".join(f"text {i} end\tgood\n" for i in range(30)))
+    assert len(load(OwnData(tmp_path / "rows.tsv", label="y"), model(tmp_path / "m"), True)[1].train) == 31
+    text = "first\n\nsecond\n" * 10
+    (tmp_path / "text.txt").write_text(text)
+    task, data = load(OwnData(tmp_path / "text.txt"), model(tmp_path / "gpt", kind="gpt2"), True)
+    assert joined(task, data.train) + "\n" == text
+
+
+def test_answers_of_another_shape_are_named(tmp_path):
+    rows = [{"q": "who?", "c": f"it was Ann {i}", "a": {"answer": "Ann"}} for i in range(40)]
+    (tmp_path / "qa.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(SuiteError, match="qa.jsonl:1 has no answers in the form of SQuAD"):
+        load(OwnData(tmp_path / "qa.jsonl", texts=("q", "c"), label="a"), model(tmp_path / "m"))
