@@ -16,6 +16,7 @@ ORDER = {
         "heap",
         "locks",
         "hooks",
+        "dropping",
         "settings",
         "selectors",
         "overrides",

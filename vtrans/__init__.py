@@ -8,6 +8,7 @@ Names are imported when they are first used, so that the command line starts wit
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vtrans.dropping import install
 from vtrans.hooks import after_import
 
 if TYPE_CHECKING:
@@ -49,14 +50,10 @@ def _install_llama(module: Any) -> None:
     import_module("vtrans.saving.build").install_llama(module)
 
 
-def _install_token_models(module: Any) -> None:
-    import_module("vtrans.tokens.model").install(module)
-
-
 # From here on, transformers loads what this package saves.
 after_import("transformers.modeling_utils", _install_models)
 after_import("transformers.models.llama.configuration_llama", _install_llama)
-after_import("transformers.models.auto.modeling_auto", _install_token_models)
+after_import("transformers.models.auto.configuration_auto", install)
 
 
 def __getattr__(name: str) -> Any:

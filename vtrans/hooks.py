@@ -18,20 +18,31 @@ def after_import(name: str, do: Callable[[Any], None]) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds one module, once, as the other finders do, and has its loader call a function at the end."""
+    """Finds one module as the other finders do, and has its loader call a function at the end, once.
+
+    It may be asked for the module by somebody who does not import it then, so that it stays until the module is run.
+    """
 
     def __init__(self, name: str, do: Callable[[Any], None]) -> None:
-        self.name, self.do = name, do
+        self.name, self.do, self.asking = name, do, False
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """The spec of that module alone."""
-        if name != self.name:
+        if name != self.name or self.asking:
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
+        self.asking = True
+        try:
+            spec = find_spec(name)
+        finally:
+            self.asking = False
         if spec and spec.loader:
-            spec.loader = _Loader(spec.loader, self.do)
+            spec.loader = _Loader(spec.loader, self._done)
         return spec
+
+    def _done(self, module: Any) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+            self.do(module)
 
 
 class _Loader(Loader):

@@ -54,7 +54,7 @@ def check_model(folder: Path, pruned: bool = False) -> Path:
 
 def is_pruned_folder(folder: Path) -> bool:
     """Whether a folder's config is of a model with pruned units or dropped tokens."""
-    from vtrans.anatomy.base import DROPPING
+    from vtrans.dropping import DROPPING
 
     content = json.loads((folder / "config.json").read_text())
     return "per_layer_config" in content or content["model_type"].endswith(DROPPING)
@@ -63,7 +63,7 @@ def is_pruned_folder(folder: Path) -> bool:
 def check_family(config: Path) -> None:
     """Raise `SuiteError` where a config is damaged or of a family without an anatomy."""
     from vtrans.anatomy import families, no_anatomy
-    from vtrans.anatomy.base import DROPPING
+    from vtrans.dropping import DROPPING
 
     try:
         content = json.loads(config.read_text())

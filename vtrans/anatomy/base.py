@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from vtrans.dropping import DROPPING
 from vtrans.errors import SuiteError
 
 DECODERS = ("gpt_neo", "gpt_neox", "gptj", "opt", "phi", "gemma", "falcon")  # without an anatomy
@@ -116,7 +117,6 @@ class Anatomy:
 
 
 Reader = Callable[[Any], Anatomy]
-DROPPING = "-dropping-tokens"  # end of the `model_type` of a family's models that drop tokens
 
 
 @dataclass(frozen=True)

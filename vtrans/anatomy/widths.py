@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from torch import nn
 
-from vtrans.anatomy.base import DROPPING, Fields, anatomy_of, families, family_name, family_of
+from vtrans.anatomy.base import Fields, anatomy_of, families, family_name, family_of
+from vtrans.dropping import DROPPING
 
 ATTENTION, FFN = "attention", "mlp"  # transformers' names for sub-layers that are skipped
 UNPRUNED = "unpruned_hidden_size"

@@ -1,7 +1,4 @@
-"""Models that drop tokens as classes of transformers' own kind, with a config that says how they choose.
-
-Their `model_type` is not the family's, so that transformers alone does not take the files for those of a dense model.
-"""
+"""Models that drop tokens as classes of transformers' own kind, with a config that says how they choose."""
 
 from functools import cache
 from typing import Any, cast
@@ -9,14 +6,12 @@ from typing import Any, cast
 from torch import nn
 
 from vtrans.anatomy import anatomy_of, describe
-from vtrans.anatomy.base import DROPPING, family_name
+from vtrans.anatomy.base import family_name
+from vtrans.dropping import FAMILIES, FIELD, NAMED, config_class, register_models
 from vtrans.errors import SuiteError
 from vtrans.tokens import attention as token_attention
 from vtrans.tokens.encoder import Selector, TokenPruningEncoder, selector_of, token_pruning_encoder
 
-FAMILIES = ("bert", "roberta")
-NAMED = "TokenDropping"  # start of the names of these classes
-FIELD = "token_selector"  # of the config: the selector's kind and settings
 _AUTO = (
     "AutoModel",
     "AutoModelForMaskedLM",
@@ -25,12 +20,6 @@ _AUTO = (
     "AutoModelForSequenceClassification",
     "AutoModelForTokenClassification",
 )
-
-
-@cache
-def config_class(stock: Any) -> Any:
-    """The config of a family's models that drop tokens, from that of its stock models."""
-    return type(NAMED + stock.__name__, (stock,), {"model_type": stock.model_type + DROPPING, FIELD: None})
 
 
 @cache
@@ -109,18 +98,16 @@ def _mark(model: nn.Module, selector: dict[str, Any]) -> None:
         vars(config).pop("model_type", None)  # a config that was read from a file has its own
         model.__class__ = model_class(stock)
     setattr(config, FIELD, selector)
+    register_models()
     describe(model)
 
 
 def install(module: Any) -> None:
-    """Register the classes with transformers' auto classes; `module` is `transformers.models.auto.modeling_auto`."""
-    import transformers
-    from transformers import AutoConfig
+    """Register the classes with the auto classes; `module` is `transformers.models.auto.modeling_auto`."""
+    from transformers import CONFIG_MAPPING
 
     for family in FAMILIES:
-        stock = transformers.CONFIG_MAPPING[family]
-        config = config_class(stock)
-        AutoConfig.register(config.model_type, config)
+        stock = CONFIG_MAPPING[family]
         for name in _AUTO:
             auto = getattr(module, name)
-            auto.register(config, model_class(auto._model_mapping[stock]))
+            auto.register(config_class(stock), model_class(auto._model_mapping[stock]))

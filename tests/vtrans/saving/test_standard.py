@@ -221,3 +221,20 @@ def test_a_damaged_selector_is_named(tmp_path):
     with pytest.raises(Exception, match="unheard"):
         load_pruned(folder)
     assert AutoConfig.from_pretrained(folder).token_selector["selector"] == "unheard"
+
+
+AUTO = "from transformers import AutoModelForSequenceClassification as Auto\n"
+ORDERS = {
+    "load_pruned": "from vtrans.saving.pruned import load_pruned as load",
+    "tokenizer": f"import vtrans\nfrom transformers import AutoTokenizer\n{AUTO}load = Auto.from_pretrained",
+    "transformers": f"{AUTO}import vtrans\nload = Auto.from_pretrained",
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_model_that_drops_tokens_is_loaded_whatever_was_imported_first(order, tmp_path):
+    model = TOKEN_FAMILIES["bert"]()
+    attach(model, Retention([6, 4, 2]))
+    save_pruned(model, tmp_path / "a")
+    text = f"{ORDERS[order]}\nimport sys\nprint(type(load(sys.argv[1])).__name__)"
+    assert python(text, tmp_path / "a") == ["TokenDroppingBertForSequenceClassification"]
