@@ -3,7 +3,7 @@
 Their `model_type` is not the family's, so that transformers alone does not take the files for those of a dense model.
 """
 
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
 from typing import Any
 
@@ -15,28 +15,35 @@ FIELD = "token_selector"  # of the config: the selector's kind and settings
 
 @cache
 def config_class(stock: Any) -> Any:
-    """The config of a family's models that drop tokens, from that of its stock models.
-
-    One that is read registers the model classes: transformers imports its auto classes and the families' configs from
-    each other, so that nothing can be registered with both while they are imported.
-    """
-
-    def from_dict(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        register_models()
-        return stock.from_dict.__func__(cls, *args, **kwargs)
-
-    fields = {"model_type": stock.model_type + DROPPING, FIELD: None, "from_dict": classmethod(from_dict)}
-    return type(NAMED + stock.__name__, (stock,), fields)
+    """The config of a family's models that drop tokens, from that of its stock models."""
+    return type(NAMED + stock.__name__, (stock,), {"model_type": stock.model_type + DROPPING, FIELD: None})
 
 
 def install(module: Any) -> None:
-    """Register the configs with `AutoConfig`; `module` is `transformers.models.auto.configuration_auto`."""
-    for family in FAMILIES:
-        config = config_class(module.CONFIG_MAPPING[family])
-        module.AutoConfig.register(config.model_type, config)
+    """Have `AutoConfig` register the classes before it reads a config.
+
+    transformers imports its auto classes and the configs of families from each other, so that nothing can be registered
+    while they are imported.
+
+    Args:
+        module: `transformers.models.auto.configuration_auto`.
+    """
+    stock = module.AutoConfig.from_pretrained.__func__
+
+    @wraps(stock)
+    def from_pretrained(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        register()
+        return stock(cls, *args, **kwargs)
+
+    module.AutoConfig.from_pretrained = classmethod(from_pretrained)
 
 
 @cache
-def register_models() -> None:
-    """Register the model classes with transformers' auto classes, once."""
+def register() -> None:
+    """Register configs and models that drop tokens with transformers' auto classes, once."""
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    for family in FAMILIES:
+        config = config_class(CONFIG_MAPPING[family])
+        AutoConfig.register(config.model_type, config)
     import_module("vtrans.tokens.model").install(import_module("transformers.models.auto.modeling_auto"))

@@ -237,7 +237,7 @@ def compared(dense: "nn.Module", small: "Measured", context: "TaskContext") -> l
 
     with autocast(context.precision):
         before = context.kind.evaluate(context.task, dense, context.evaluation)
-    small.outcome.report |= {"dense_metrics": before.metrics, "intervals": {}}
+    small.outcome.report.update(dense_metrics=before.metrics, intervals={})
     lines = [f"{'':20} {'dense':24} {'compressed':24} difference"]
     for name, value in before.metrics.items():
         after = small.outcome.metrics[name]

@@ -7,7 +7,7 @@ from torch import nn
 
 from vtrans.anatomy import anatomy_of, describe
 from vtrans.anatomy.base import family_name
-from vtrans.dropping import FAMILIES, FIELD, NAMED, config_class, register_models
+from vtrans.dropping import FAMILIES, FIELD, NAMED, config_class, register
 from vtrans.errors import SuiteError
 from vtrans.tokens import attention as token_attention
 from vtrans.tokens.encoder import Selector, TokenPruningEncoder, selector_of, token_pruning_encoder
@@ -98,7 +98,7 @@ def _mark(model: nn.Module, selector: dict[str, Any]) -> None:
         vars(config).pop("model_type", None)  # a config that was read from a file has its own
         model.__class__ = model_class(stock)
     setattr(config, FIELD, selector)
-    register_models()
+    register()
     describe(model)
 
 
