@@ -83,7 +83,7 @@ def own_task(own: OwnData, model: Path, whole: bool = False) -> Task:
     if not own.texts or len(own.texts) > len(TEXTS):
         raise SuiteError(f"{len(own.texts)} text columns are named", "name one or two with --text")
     head = Head.of(model)
-    rows = read_table(own.data, SPLITS[1:] if whole else SPLITS)
+    rows = read_table(own.data, (*SPLITS[1:], SPLITS[0]) if whole else SPLITS[:1])
     check_columns(own, rows)
     kind = _kind(own, rows, head)
     splits = (rows, rows) if whole else _split(own, rows, kind)
@@ -160,11 +160,11 @@ def check_rows(own: OwnData, rows: Sequence[Row], kind: str) -> None:
     if empty:
         raise SuiteError(f"{len(empty)} rows have an empty text, {empty[0]} first", "fill them in, or leave them out")
     if kind == "question_answering":
-        odd = [where for where, row in rows if not _is_answer(row[own.label])]
+        odd = [where for where, row in rows if not _is_answer(row.get(own.label))]
         remedy = "write answers as SQuAD has them: lists `text` and `answer_start` in one object"
         problem = "has no answers in the form of SQuAD"
     else:
-        missing = [where for where, row in rows if not label_text(row[own.label])]
+        missing = [where for where, row in rows if not label_text(row.get(own.label))]
         if missing:
             raise SuiteError(
                 f"{len(missing)} rows have no label, {missing[0]} first", "fill them in, or leave them out"
@@ -246,7 +246,8 @@ def _running_text(own: OwnData, splits: Sequence[Sequence[Row]]) -> Task:
     if len(own.texts) > 1:
         raise SuiteError("running text is one column", "name it with --text")
     lines = [
-        [(where, {"text": str(row[own.texts[0]] or "").removesuffix("\n")}) for where, row in each] for each in splits
+        [(where, {"text": str(row.get(own.texts[0]) or "").removesuffix("\n")}) for where, row in each]
+        for each in splits
     ]
     return _task(own, "causal_lm", lines, ("text",))
 

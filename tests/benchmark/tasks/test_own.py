@@ -185,6 +185,16 @@ def test_a_saved_folder_is_evaluated_on_its_own_split(tmp_path):
     assert suite_of(task) == "glue"  # whatever task of the suite bears the folder's name
     whole = load(OwnData(tmp_path / "imdb", label="y"), model(tmp_path / "m", ["bad", "dull", "good"]), True)[1]
     assert whole.evaluation == data.evaluation
+    DatasetDict({"test": Dataset.from_dict(columns["test"])}).save_to_disk(tmp_path / "only")
+    with pytest.raises(SuiteError, match="has the splits test; save one as 'train'"):  # not trained on what is scored
+        load(OwnData(tmp_path / "only", label="y"), model(tmp_path / "m", ["bad", "dull", "good"]))
+
+
+def test_rows_without_the_columns_of_the_first_are_named(tmp_path):
+    rows = [{"text": f"a {i}", "y": i % 2} for i in range(40)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, [*rows, {"text": "b"}])))
+    with pytest.raises(SuiteError, match="1 rows have no label, .*rows.jsonl:41 first"):
+        load(OwnData(tmp_path / "rows.jsonl", label="y"), model(tmp_path / "m"))
 
 
 def test_quotes_are_characters_where_tabs_separate_and_lines_are_joined_as_they_were(tmp_path):
