@@ -27,6 +27,7 @@ from benchmark.commands.options import (
     OwnEvaluation,
     OwnRows,
     PresetName,
+    RankCount,
     Results,
     Seeds,
     SetOption,
@@ -37,18 +38,14 @@ from benchmark.commands.options import (
     TextColumns,
     Timed,
     echo,
-    is_seed,
-    selected,
     split_names,
     task_for,
     warn_if_emulated,
 )
-from vtrans.errors import RunFailed, SuiteError
+from vtrans import ranks
+from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
-    from benchmark.grid.cells import Cell
-    from benchmark.records.store import Store
-    from benchmark.runs.timing import Estimate
     from vtrans.settings import Denominator, Precision, Quantity
 
 app = typer.Typer(
@@ -152,12 +149,10 @@ def plan(
     axis: AxisName = "",
 ) -> None:
     """Show every cell with its state (done, missing, stale, failed, cancelled) and what those to run would take."""
-    if axis and (methods or settings or split != "validation"):
-        raise SuiteError("--axis says what is run", "give it with --preset, --tasks and --seeds alone")
-    if axis:
-        found = _axis_cells(axis, suite, preset, tasks, seeds, results)
-    else:
-        found = [_cells(suite, preset, methods, tasks, seeds, results, split, settings=settings)]
+    from benchmark.commands.selection import Selection
+
+    chosen = Selection(suite, preset, results, methods, tasks, seeds, split, settings=settings or (), axis=axis)
+    found = chosen.grids()
     cells = [cell for _, each in found for cell in each]
     states = [store.state(cell) for store, each in found for cell in each]
     for cell, state in zip(cells, states, strict=True):
@@ -188,97 +183,20 @@ def run(
     jobs: Jobs = 1,
     timed: Timed = True,
     axis: AxisName = "",
+    ranks: RankCount = 1,
+    stage: Stage = 0,
+    offload: Offload = "",
+    checkpointing: Checkpointing = False,
 ) -> None:
     """Run the cells that have no complete record, then write and print the table."""
+    from benchmark.commands import run as command
+    from benchmark.commands.selection import Selection
+
     warn_if_emulated(precision)
-    if axis:
-        if methods or settings or split != "validation" or precision != "auto":
-            raise SuiteError("--axis says what is run", "give it with --preset, --tasks, --seeds and --jobs alone")
-        _run_axis(axis, suite, preset, tasks, seeds, data_dir, results, teacher_cache, jobs, timed)
-        return
-    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split, precision, settings)
-    store.cache_gib = teacher_cache
-    todo = [cell for cell in cells if store.state(cell) != "done"]
-    if not todo:
-        echo(f"all {len(cells)} cells are done; nothing to train")
-    try:
-        _run(todo, store, data_dir, jobs, timed)
-    except SuiteError:
-        if store.complete(cells):  # what is done is shown, whatever became of the rest
-            _tables(store, suite, preset, split)
-        raise
-    _tables(store, suite, preset, split)
-
-
-def _run_axis(
-    axis: str,
-    suite: str,
-    preset: str,
-    tasks: str | None,
-    seeds: str | None,
-    data_dir: Path | None,
-    results: Path,
-    teacher_cache: float,
-    jobs: int,
-    timed: bool,
-) -> None:
-    """Run the rows of an ablation axis, those that are as their method is first, and write its table and figure."""
-    failures = []
-    for store, cells in _axis_cells(axis, suite, preset, tasks, seeds, results):
-        store.cache_gib = teacher_cache
-        try:
-            _run([cell for cell in cells if store.state(cell) != "done"], store, data_dir, jobs, timed)
-        except RunFailed as error:  # the other cells are shown, as those of a grid are
-            failures.append(error)
-    try:
-        _axis(axis, preset, results)
-    except SuiteError as error:  # nothing to show: why stands in the first failure
-        raise failures[0] if failures else error from None
-    if failures:
-        raise failures[0]
-
-
-def _axis_cells(
-    axis: str, suite: str, preset: str, tasks: str | None, seeds: str | None, results: Path
-) -> list[tuple["Store", list["Cell"]]]:
-    """Cells of an axis: those that are as their method is, which the suite glue has, and the others."""
-    from benchmark.grid.axes import get_axis
-
-    if suite != "ablations":
-        raise SuiteError("--axis names rows of the suite ablations", f"vtrans-bench run ablations --axis {axis}")
-    rows = {home: ",".join(get_axis(axis).rows(home == "glue")) for home in ("glue", suite)}
-    return [_cells(home, preset, names, tasks, seeds, results, "validation") for home, names in rows.items()]
-
-
-def _axis(name: str, preset: str, results: Path) -> None:
-    from benchmark.reports import axes
-
-    paths = axes.write(name, results, preset)
-    echo(paths[0].read_text(encoding="utf-8"))
-    echo("written: " + ", ".join(map(str, paths)))
-
-
-def _run(todo: list["Cell"], store: "Store", data_dir: Path | None, jobs: int, timed: bool) -> None:
-    from benchmark.common.files import check_writable
-    from benchmark.runs.jobs import check_jobs, run_grid
-    from benchmark.runs.progress import GridProgress
-
-    check_jobs(jobs)
-    if not todo:
-        return
-    echo(f"{len(todo)} cells to run; records go to {store.runs}")
-    check_writable(store.runs)
-    watch = GridProgress([cell.name for cell in todo], work=store.folder / "work")
-
-    def announce(found: "Estimate") -> None:
-        """Print what the grid will take, before it trains."""
-        echo("\n".join(found.lines()))
-        watch.expect({cell.name: seconds for cell, seconds in found.cells.items()})
-
-    run_grid(todo, store, data_dir, jobs, watch, announce, timed)
-    held = len(todo) - len(store.complete(todo))
-    if held:
-        echo(f"{held} cells are being run by another process")
+    how = command.How(data_dir, teacher_cache, jobs, timed, ranks, stage, offload, checkpointing)
+    chosen = Selection(suite, preset, results, methods, tasks, seeds, split, precision, settings or (), axis)
+    if code := command.run(chosen, how):
+        raise typer.Exit(code)
 
 
 @app.command(name="time")
@@ -293,18 +211,20 @@ def time_(
     split: Split = "validation",
 ) -> None:
     """Measure here the latency of records that were made with --no-latency; nothing else should run meanwhile."""
+    from benchmark.commands.selection import Selection
     from benchmark.reports.tables import recorded_cells
     from benchmark.runs.later import time_records, to_be_timed
     from benchmark.runs.progress import GridProgress
 
-    store, cells = _cells(suite, preset, methods, tasks, seeds, results, split)
+    chosen = Selection(suite, preset, results, methods, tasks, seeds, split)
+    store, cells = chosen.grid()
     if not (methods or tasks or seeds):
         cells = recorded_cells(store, suite, preset, split)
     todo = to_be_timed(cells, store)
     echo(f"{len(todo)} records to be timed")
     if todo:
         time_records(cells, store, data_dir, GridProgress([cell.name for cell in todo]))
-        _tables(store, suite, preset, split)
+        chosen.show()
 
 
 @app.command()
@@ -337,19 +257,11 @@ def tables(
     axis: AxisName = "",
 ) -> None:
     """Build the tables from the complete records: markdown, CSV and LaTeX; or those of an ablation axis."""
-    if axis:
-        _axis(axis, preset, results)
-        return
-    store, _ = _cells(suite, preset, None, None, None, results, split)
-    _tables(store, suite, preset, split)
+    from benchmark.commands.selection import Selection
 
-
-def _tables(store: "Store", suite: str, preset: str, split: str) -> None:
-    from benchmark.reports import tables
-
-    paths = tables.write(store, preset, tables.recorded_cells(store, suite, preset, split))
-    echo(paths[0].read_text(encoding="utf-8"))
-    echo("written: " + ", ".join(map(str, paths)))
+    chosen = Selection(suite, preset, results, split=split, axis=axis)
+    chosen.grids()  # which raises for what there is not
+    chosen.show()
 
 
 @app.command()
@@ -595,7 +507,7 @@ def shard(
     sparsity: Annotated[float, typer.Option(help="share of the layers' parameters to remove, in (0, 1)")],
     out: Annotated[Path, typer.Option(help="folder to write masks and the smaller model to")],
     stage: Stage = 3,
-    offload: Offload = False,
+    offload: Offload = "",
     checkpointing: Checkpointing = False,
     preset: PresetName = "quick",
     data_dir: DataDir = None,
@@ -630,13 +542,13 @@ def memory(
     model: Annotated[str, typer.Option(help="folder or hub id of a language model, or llama-2-7b")],
     ranks: Annotated[int, typer.Option(min=1, help="GPUs")] = 1,
     stage: Stage = 3,
-    offload: Offload = False,
+    offload: Offload = "",
     checkpointing: Checkpointing = False,
     batch: Annotated[int, typer.Option(min=1, help="sequences per GPU")] = 1,
     length: Annotated[int, typer.Option(min=1, help="tokens per sequence")] = 512,
 ) -> None:
     """Estimate the memory a GPU needs to train gates on a model in shards; nothing is loaded."""
-    from benchmark.commands.memory import config_of_model, estimate
+    from benchmark.runs.memory import config_of_model, estimate
     from vtrans.training.engine import Sharding
 
     sharding = Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
@@ -644,33 +556,21 @@ def memory(
     echo("\n".join(need.lines()))
 
 
-def _cells(
-    suite: str,
-    preset: str,
-    methods: str | None,
-    tasks: str | None,
-    seeds: str | None,
-    results: Path,
-    split: str,
-    precision: str = "auto",
-    settings: list[str] | None = None,
-) -> tuple["Store", list["Cell"]]:
-    from benchmark.grid import cells
-    from benchmark.grid.rows import parse_settings
-    from benchmark.records.store import Store
-
-    rows, names = selected("methods", methods), selected("tasks", tasks)
-    leaves = parse_settings(settings or ())
-    numbers = [int(seed) for seed in dict.fromkeys(selected("seeds", seeds)) if is_seed(seed)]
-    planned = cells.plan(suite, preset, rows, names, numbers, split, precision, leaves)
-    return Store(results, suite, preset), planned
-
-
 def main() -> None:
     """Entry point: errors of the suite become one line and their exit code."""
     try:
         app()
     except SuiteError as error:
-        sys.stdout.flush()
+        end(error)
+    except RuntimeError as error:
+        if not ranks.is_lost(error):
+            raise
+        end(ranks.lost())
+
+
+def end(error: SuiteError) -> None:
+    """End with the error as one line; of several ranks, the first one writes it."""
+    sys.stdout.flush()
+    if ranks.number() == 0:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+    sys.exit(error.exit_code)

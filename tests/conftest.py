@@ -25,7 +25,7 @@ gc.collect()
 gc.freeze()  # what is imported by now is no garbage: a collection, which each stage ends with, need not look at it
 
 WORDS = ["good", "great", "fine", "nice", "bad", "poor", "dull", "weak", "film", "plot", "a", "the", "is"]
-LONG = ("test_sharded.py", "test_methods_matrix.py")
+LONG = ("test_ranks.py", "test_methods_matrix.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,6 +15,7 @@ ORDER = {
         "errors",
         "heap",
         "locks",
+        "ranks",
         "hooks",
         "dropping",
         "settings",

@@ -5,12 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vtrans import ranks
 from vtrans.pruning.gates import Gate
 
 LOW, HIGH = -0.1, 1.1  # the stretch of the concrete distribution
 TEMPERATURE = 2 / 3
 SHARPNESS = 0.8  # of the deterministic gate at evaluation
 BOUND = 4.6051702  # log(100): CoFi clamps log alpha after every step
+
+
+def _uniform(*shape: int, device: torch.device) -> Tensor:
+    return torch.empty(*shape, device=device).uniform_(1e-6, 1 - 1e-6)
 
 
 class HardConcreteGate(Gate):
@@ -28,7 +33,7 @@ class HardConcreteGate(Gate):
 
     def sample(self, *lead: int) -> Tensor:
         """`clamp(s (high - low) + low, 0, 1)` with concrete s, `(*lead, n)`."""
-        u = torch.empty(*lead, self.n, device=self.loga.device).uniform_(1e-6, 1 - 1e-6)
+        u = ranks.drawn(_uniform, lead, self.n, device=self.loga.device)
         s = torch.sigmoid((u.log() - (-u).log1p() + self.loga) / TEMPERATURE)
         return (s * (HIGH - LOW) + LOW).clamp(0, 1)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vtrans import ranks
 from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ ForcedPrecision = Annotated[
     str, typer.Option("--precision", help="auto: bf16 where the device has units for it, else fp32; or one of them")
 ]
 Split = Annotated[str, typer.Option(help="validation to report; dev, held out of train, to select")]
-Stage = Annotated[int, typer.Option(help="of ZeRO: 3 shards the weights, 2 does not")]
-Offload = Annotated[bool, typer.Option("--offload", help="keep the shards in the host's memory")]
+RANKS_HELP = "processes that train each model together, one GPU each; torchrun and the deepspeed launcher do the same"
+RankCount = Annotated[int, typer.Option("--ranks", min=1, help=RANKS_HELP)]
+Stage = Annotated[int, typer.Option(help="of ZeRO: 3 shards the weights, 2 does not; 0: ranks hold models whole")]
+Offload = Annotated[str, typer.Option(help="where shards wait: cpu, the host's memory, or a folder on an NVMe disk")]
 Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute activations in the backward pass")]
 
 
@@ -139,5 +142,7 @@ def is_seed(text: str) -> bool:
 
 
 def echo(text: str) -> None:
-    """Print a line to standard output."""
+    """Print a line to standard output; of several ranks, the first one does."""
+    if ranks.number():
+        return
     sys.stdout.write(text + "\n")

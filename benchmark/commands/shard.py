@@ -3,29 +3,25 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmark.commands.memory import available, check_memory_fits, estimate, read_config
 from benchmark.commands.user_model import check_out, find_model, publish
 from benchmark.common.digests import key_of, weights_digest
 from benchmark.grid.rows import build, sized_setting
 from benchmark.grid.suites import Preset, get_preset
+from benchmark.runs.memory import available, check_memory_fits, estimate, read_config
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import Task, get_task
+from vtrans import ranks
 from vtrans.errors import SuiteError
-from vtrans.methods.adapters import RecoverLora
-from vtrans.methods.base import CompressionState, config_of, run_stages
+from vtrans.methods.base import CompressionState, config_of
 from vtrans.methods.decoder import FasterVTransLLM
-from vtrans.teaching.teacher import Teacher
+from vtrans.methods.files import MERGED, PRUNED, place
 from vtrans.training.engine import Sharding
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from vtrans.training.engine import ShardedEngine
+    from vtrans.training.engine import Engine
     from vtrans.training.loop import Report
-
-MASKS = "masks.safetensors"
 
 
 @dataclass(frozen=True)
@@ -68,26 +64,20 @@ def shard_model(request: ShardRequest, report: "Report | None" = None) -> str:
         RunFailed, RunCancelled: as `vtrans.training.loop.fit`.
     """
     from vtrans.saving.layerwise import check_files
-    from vtrans.training.engine import ShardedEngine
+    from vtrans.training.zero import ShardedEngine
 
     task, method = get_task(request.task), request.method()
     if not kind_of(task).decodes:
         raise SuiteError(f"{task.name} is no causal language modelling", "choose wikitext2-raw or imdb")
     source = find_model(request.model)
     engine = ShardedEngine(request.sharding)
-    if engine.rank == 0:
+    if ranks.rank() == 0:
         check_out(request.out, source)
         check_files(source)
-    check_memory(request, source, engine.ranks)
+    check_memory(request, source, ranks.count())
     state = train(request, method, task, source, engine, report)
-    assert state.run_context.folder is not None
-    result = pruned = state.run_context.folder / "pruned"
-    if engine.rank == 0:
-        cut(state, source, pruned)
-    if method.lora:
-        result = state.run_context.folder / "merged"
-        recover(method.lora, state, engine, pruned, result)
-    return _finish(request, state, source, result) if engine.rank == 0 else ""
+    result = place(state, MERGED if method.lora else PRUNED)
+    return _finish(request, state, source, result) if ranks.rank() == 0 else ""
 
 
 def check_memory(request: ShardRequest, source: Path, ranks: int) -> None:
@@ -107,27 +97,24 @@ def train(
     method: FasterVTransLLM,
     task: Task,
     source: Path,
-    engine: "ShardedEngine",
+    engine: "Engine",
     report: "Report | None" = None,
 ) -> CompressionState:
-    """Train the gates up to the decision."""
+    """Compress the model; what it becomes lies in files beside the checkpoints."""
     from benchmark.common.checkpoints import load_tokenizer
+    from benchmark.runs.runner import in_files
     from vtrans.training.loop import RunContext
 
     data, tokenizer = kind_of(task).load(task, request.data_dir), load_tokenizer(source)
     windows = kind_of(task).encode_for(source, task, data.train, tokenizer, request.scale.max_length)
-    model = load(source, request.sharding, engine)
     work = request.out / "work" / request_key(request, source, data.digest)
-    run_context = RunContext(folder=work, report=report if engine.rank == 0 else None, engine=engine)
-    state = CompressionState(Teacher(model), windows, request.seed, run_context)
-    state.model = model  # itself: of one in shards there is no copy
-    run_stages(state, method.gate_stages())
+    run_context = RunContext(work, report if ranks.rank() == 0 else None, engine=engine)
+    state = CompressionState(in_files(source, engine), windows, request.seed, run_context)
+    method.compress(state)
     seconds = state.report["seconds"] = {name: round(value, 3) for name, value in state.report["seconds"].items()}
     state.report |= {"method": config_of(method), "sharding": config_of(request.sharding), "data": data.source}
-    state.report |= {
-        "ranks": engine.ranks,
-        "tokens_per_second": round(_tokens(method, windows) / sum(seconds.values())),
-    }
+    trained = sum(run_context.tokens.values()) / sum(seconds.values())
+    state.report |= {"ranks": ranks.count(), "tokens_per_second": round(trained)}
     return state
 
 
@@ -136,65 +123,6 @@ def request_key(request: ShardRequest, source: Path, data: str) -> str:
     method = config_of(request.method())
     config = [request.task, request.seed, request.scale.max_length, weights_digest(source), data]
     return key_of({"request": config, "method": method, "sharding": config_of(request.sharding)})
-
-
-def _tokens(method: FasterVTransLLM, windows: Any) -> int:
-    steps = [s.total(len(windows)) * s.batch for s in (method.prune, method.recover)]
-    found: int = sum(steps) * max(windows.lengths)
-    return found
-
-
-def load(source: Path, sharding: Sharding, engine: "ShardedEngine") -> "nn.Module":
-    """The model, under stage 3 cut into shards while it is read, so that no rank ever holds all of it."""
-    import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.integrations import HfDeepSpeedConfig
-
-    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    kept = HfDeepSpeedConfig(sharding.config(1)) if sharding.stage == 3 else None
-    model = AutoModelForCausalLM.from_pretrained(source, local_files_only=True, dtype=dtype)
-    del kept  # transformers looks at it through a weak reference while it reads
-    found: nn.Module = model if sharding.stage == 3 else model.to(engine.device(model))
-    return found
-
-
-def cut(state: CompressionState, source: Path, out: Path) -> None:
-    """Cut the model's files to the decision."""
-    from vtrans.saving.layerwise import materialise_files, save_decision
-
-    assert state.decision is not None
-    out.mkdir(parents=True, exist_ok=True)
-    save_decision(state.decision, out / MASKS)
-    materialise_files(source, state.decision, out)
-
-
-def recover(settings: RecoverLora, state: CompressionState, engine: "ShardedEngine", pruned: Path, out: Path) -> None:
-    """Train adapters beside the smaller model, in shards too, and write it with them merged in.
-
-    The text alone is the target: a teacher would be a second model in shards.
-    """
-    import torch
-
-    from vtrans.methods.adapters import projections
-    from vtrans.objectives.lora_sharded import LowRank, LowRankObjective, merge_files
-    from vtrans.saving.pruned import load_pruned
-    from vtrans.training.loop import fit
-
-    engine.release()
-    torch.distributed.barrier()  # the first rank has cut the files
-    model = load_pruned(pruned).to(engine.device(state.model))
-    state.model, state.teacher = model, Teacher(model)  # so that the dense one is let go
-    state.stage += 1
-    torch.manual_seed(state.stage_seed)
-    adapters = LowRank(model, projections(model), settings.rank, settings.alpha, settings.dropout)
-    objective = LowRankObjective(model, adapters.to(engine.device(model)))
-    name = f"{state.stage}-recoverlora"
-    with adapters.beside(model):
-        fit(objective, state.train, settings.schedule, state.stage_seed, name, state.run_context)
-    state.report["seconds"][name] = round(state.run_context.elapsed[name], 3)
-    if engine.rank == 0:
-        merge_files(pruned, adapters, model, out)
-        (out / MASKS).write_bytes((pruned / MASKS).read_bytes())
 
 
 def _finish(request: ShardRequest, state: CompressionState, source: Path, result: Path) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from vtrans import ranks
 from vtrans.data.examples import Examples, unlabelled
 from vtrans.heap import trim
 from vtrans.tokens import record_tokens
@@ -35,22 +36,24 @@ def predict(model: nn.Module, examples: Examples) -> Predicted:
     model.eval()
     device = next(model.parameters()).device
     order = sorted(range(len(examples)), key=examples.lengths.__getitem__)
-    logits: list[torch.Tensor] = []
-    lengths = []
     with record_tokens(model) as record:
-        for start in range(0, len(order), BATCH):
+
+        def run(start: int) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+            """Logits of a batch, and the counts of its tokens."""
             if start % (TRIM * BATCH) == 0:
                 trim()
             rows = order[start : start + BATCH]
             batch = unlabelled(examples.batch(rows))
             found = logits_of(model(**{k: v.to(device) for k, v in batch.items()})).float().cpu()
             whole = found.ndim == 2  # one set of logits per sequence
-            logits += [found[i] if whole else found[i, : len(examples.ids[r])].clone() for i, r in enumerate(rows)]
-            lengths.append(record.lengths)
+            each = [found[i] if whole else found[i, : len(examples.ids[r])].clone() for i, r in enumerate(rows)]
+            return each, None if record.lengths is None else record.lengths.cpu()
+
+        parts = ranks.spread(range(0, len(order), BATCH), run)
+    logits = [each for part, _ in parts for each in part]
     back = torch.tensor(order).argsort()
-    kept = [part for part in lengths if part is not None]
-    counts = torch.cat(kept)[back.to(kept[0].device)].cpu().numpy() if kept else None
-    return Predicted([logits[i] for i in back.tolist()], counts)
+    kept = [lengths for _, lengths in parts if lengths is not None]
+    return Predicted([logits[i] for i in back.tolist()], torch.cat(kept)[back].numpy() if kept else None)
 
 
 def logits_of(outputs: Any) -> torch.Tensor:

@@ -4,7 +4,15 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 REGIMES = ("unpadded", "batch", "sequence")  # of padding
 
@@ -69,6 +77,26 @@ class Predictions(_Strict):
     arrays: dict[str, tuple[str, int]]
 
 
+class Ranks(_Strict):
+    """How several processes trained a model together.
+
+    Attributes:
+        count: of the processes.
+        stage: of ZeRO; 0 where each held the model whole.
+        offload: where shards waited: empty for the device, `cpu` or `nvme`.
+        checkpointing: whether activations were computed again in the backward pass.
+        peak_memory_bytes: of each, on its GPU, or of its host memory where it has none; None where nobody can tell.
+        tokens_per_second: trained on by all together, padding included; None where nothing trained.
+    """
+
+    count: int
+    stage: int
+    offload: str
+    checkpointing: bool
+    peak_memory_bytes: list[int | None]
+    tokens_per_second: int | None = None
+
+
 class Compute(_Strict):
     """What a run was computed with.
 
@@ -81,6 +109,7 @@ class Compute(_Strict):
         utilisation: share of that rate that training reached, over its wall-clock.
         peak_memory_bytes: of the host's memory during this run alone; None where the system cannot tell.
         peak_device_bytes: likewise of the GPU's.
+        ranks: of several processes, how they trained; None, and left out of the file, for one.
     """
 
     precision: dict[str, str]
@@ -91,6 +120,14 @@ class Compute(_Strict):
     utilisation: float | None = None
     peak_memory_bytes: int | None = None
     peak_device_bytes: int | None = None
+    ranks: Ranks | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_ranks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = handler(self)
+        if self.ranks is None:  # so that records from before there were any keep their digests
+            del found["ranks"]
+        return found
 
 
 class Provenance(_Strict):

@@ -70,7 +70,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_grid(
+def run_here(
     cells: list[Cell],
     store: Store,
     folder: Path | None,

@@ -8,11 +8,12 @@ import numpy as np
 
 from benchmark.common.device import autocast, device
 from benchmark.records.memory import PeakMemory
-from benchmark.records.schema import Compute, Macs, Outcome, Parameters, Sparsity
+from benchmark.records.schema import Compute, Macs, Outcome, Parameters, Ranks, Sparsity
 from benchmark.runs.task_context import TaskContext
 from benchmark.tasks import sentences
 from benchmark.tasks.kind import Scored
 from benchmark.tasks.registry import also_name
+from vtrans import ranks
 from vtrans.errors import SuiteError
 from vtrans.settings import Budget
 
@@ -57,7 +58,9 @@ def measure(
     seconds = report.pop("seconds", {})
     if context.zero_shot:
         report["zero_shot_rows"] = {name: len(items) for name, items in context.zero_shot.items()}
-    latency = [compare(dense.eval(), small.eval(), context.evaluation, batch) for batch in context.latency]
+    latency = ranks.alone(
+        lambda: [compare(dense.eval(), small.eval(), context.evaluation, batch) for batch in context.latency]
+    )
     with autocast(context.precision):
         scored = context.kind.evaluate(context.task, small, context.evaluation)
         words = dropped_words(small, context)
@@ -85,7 +88,8 @@ def compute_of(run: "RunContext", context: TaskContext, peak: PeakMemory) -> Com
     flops = {name: value for name, value in run.flops.items() if value}
     used = {name: run.precisions[name].split(" and ")[-1] for name in flops}
     rates = {name: matmul_rate(device().type, cast("Used", name)) for name in sorted(set(used.values()))}
-    ideal, taken = sum(flops[name] / rates[used[name]] for name in flops), sum(run.elapsed[name] for name in flops)
+    taken = sum(run.elapsed[name] for name in flops)
+    ideal = sum(flops[name] / rates[used[name]] for name in flops) / ranks.count()
     return Compute(
         precision=dict(run.precisions),
         evaluation_precision=resolve(context.precision, device()),
@@ -95,6 +99,23 @@ def compute_of(run: "RunContext", context: TaskContext, peak: PeakMemory) -> Com
         utilisation=round(ideal / taken, 4) if taken else None,
         peak_memory_bytes=peak.host(),
         peak_device_bytes=peak.device(),
+        ranks=ranks_of(run, peak),
+    )
+
+
+def ranks_of(run: "RunContext", peak: PeakMemory) -> Ranks | None:
+    """How several processes trained together; None for one."""
+    sharding, taken = run.engine.sharding, sum(run.elapsed.values())
+    if sharding is None:
+        return None
+    offload = sharding.offload if sharding.offload in ("", "cpu") else "nvme"
+    return Ranks(
+        count=ranks.count(),
+        stage=sharding.stage,
+        offload=offload,
+        checkpointing=sharding.checkpointing,
+        peak_memory_bytes=ranks.gathered(peak.device() or peak.host()),
+        tokens_per_second=round(sum(run.tokens.values()) / taken) if taken else None,
     )
 
 

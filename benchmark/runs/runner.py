@@ -1,9 +1,11 @@
 """Run cells: teacher, method, measurement, record; whatever becomes of a cell, its record says it."""
 
 import json
+import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from benchmark.runs.outcome import Measured, measure
 from benchmark.runs.task_context import Contexts, TaskContext, Watch, no_watch
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import get_task
+from vtrans import ranks
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.locks import locked
 from vtrans.methods.agnostic import move_encoder
@@ -36,7 +39,9 @@ PRUNING = ("0-prune",)  # stages that a family of sizes shares
 if TYPE_CHECKING:
     from torch import nn
 
+    from benchmark.records.schema import Predictions
     from benchmark.runs.timing import Estimate
+    from vtrans.training.engine import Engine
     from vtrans.training.loop import Report
 
 
@@ -52,37 +57,56 @@ def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | N
     try:
         measured = _run(cell, store, context, report)
         outcome = measured.outcome
-        if measured.predictions and not store.complete([cell]):  # a record that stays keeps its own
-            kept = write_predictions(store.path(cell), measured.predictions)
+        if measured.predictions:
+            kept = ranks.alone(lambda: _keep(measured, cell, store))
             outcome = outcome.model_copy(update={"predictions": kept})
     except BaseException as error:
         failure = explain(error, store.work(cell))
         status = "cancelled" if isinstance(failure, RunCancelled) else "failed"
-        store.write(cell, _record(cell, context, started, status=status, error=str(failure)))
+        _write(cell, store, _record(cell, context, started, status=status, error=str(failure)))
         raise failure from None
     record = _record(cell, context, started, status="complete", outcome=outcome)
-    store.write(cell, record)
-    for checkpoint in store.work(cell).glob("*.ckpt"):
-        checkpoint.unlink()
+    _write(cell, store, record)
     return record
+
+
+def _write(cell: Cell, store: Store, record: Record) -> None:
+    """Write a record as the first rank; after a complete one, checkpoints have done their duty."""
+    if ranks.rank():
+        return
+    store.write(cell, record)
+    if record.status == "complete":
+        for checkpoint in store.work(cell).glob("*.ckpt"):
+            checkpoint.unlink()
+
+
+def _keep(measured: Measured, cell: Cell, store: Store) -> "Predictions | None":
+    if store.complete([cell]):  # a record that stays keeps its own
+        return None
+    return write_predictions(store.path(cell), measured.predictions)
 
 
 def explain(error: BaseException, work: Path) -> SuiteError:
     """The error of a broken run as one line; the traceback of an unforeseen one goes to `WORK/traceback.txt`."""
     if isinstance(error, (RunFailed, RunCancelled)):
         return error
+    if ranks.is_lost(error):
+        return ranks.lost()
     if isinstance(error, KeyboardInterrupt):
         return RunCancelled("interrupted", "run the same command to go on")
     if isinstance(error, SuiteError):
         return RunFailed(*error.parts)
     first = str(error).splitlines()[0] if str(error) else ""
     cause = f"{type(error).__name__}: {first}"
+    name = f"traceback-rank-{ranks.rank()}.txt" if ranks.rank() else "traceback.txt"
+    if ranks.rank():  # the first one will only see that this one is gone
+        sys.stderr.write(f"rank {ranks.rank()}: {cause}; see {work / name}\n")
     try:
         work.mkdir(parents=True, exist_ok=True)
-        (work / "traceback.txt").write_text("".join(traceback.format_exception(error)))
+        (work / name).write_text("".join(traceback.format_exception(error)))
     except OSError as full:
         return RunFailed(cause, f"free some space: its traceback could not be written ({full.strerror})")
-    return RunFailed(cause, f"see {work / 'traceback.txt'}")
+    return RunFailed(cause, f"see {work / name}")
 
 
 def _record(cell: Cell, context: TaskContext, started: str, **fields: Any) -> Record:
@@ -113,13 +137,14 @@ def _record(cell: Cell, context: TaskContext, started: str, **fields: Any) -> Re
 
 def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Measured:
     from vtrans.saving.card import write_card
-    from vtrans.saving.pruned import save_pruned
+    from vtrans.training.engine import LocalEngine
     from vtrans.training.loop import RunContext, stop_on_interrupt
 
     check_packages(cell.method)
     peak = PeakMemory()
-    curves = Curves(cell.name, report, live_file(store.folder / "work"))
-    run_context = RunContext(folder=store.work(cell), report=curves, teacher_cache=store.teacher_cache)
+    first, engine = ranks.rank() == 0, context.engine or LocalEngine()
+    curves = Curves(cell.name, report, live_file(store.folder / "work") if first else None)
+    run_context = RunContext(store.work(cell), curves, teacher_cache=store.teacher_cache, engine=engine)
     with stop_on_interrupt(run_context), curves.shown():
         teacher = starting_point(cell, store, context, report)
         state = CompressionState(teacher, context.train, cell.seed, run_context)
@@ -127,15 +152,23 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
             ensure(cell.below, store, context, report, holds=f"{HANDOVER}/{FACTS}")
             state.handover = store.work(cell.below) / HANDOVER
         small = cell.method.compress(state)
-    save_pruned(small, store.work(cell) / "model")
-    context.tokenizer.save_pretrained(store.work(cell) / "model")  # so that `evaluate` and users can load it
+    ranks.alone(lambda: save(small, context.tokenizer, store.work(cell) / "model"))
     state.report |= {"curves": curves.series, "seconds": state.report["seconds"] | seconds_of_base(cell, store)}
     budget = cell.method.target() if cell.starts_dense else cell.base.method.target() or cell.method.target()
     teacher.release()
     dense = small if cell.is_dense else obtain(cell.teacher, store, context, report)
     measured = measure(budget, dense, small, context, state, peak)
-    write_card(small, store.work(cell) / "model", facts(cell.row, context, measured.outcome))
+    if first:
+        write_card(small, store.work(cell) / "model", facts(cell.row, context, measured.outcome))
     return measured
+
+
+def save(model: "nn.Module", tokenizer: Any, folder: Path) -> None:
+    """Write a model, with its tokenizer so that `evaluate` and users can load it."""
+    from vtrans.saving.pruned import save_pruned
+
+    save_pruned(model, folder)
+    tokenizer.save_pretrained(folder)
 
 
 def starting_point(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Teacher:
@@ -144,9 +177,18 @@ def starting_point(cell: Cell, store: Store, context: TaskContext, report: "Repo
         return Teacher(load=lambda: context.pretrained(cell.seed))
     ensure(cell.teacher, store, context, report)
     ensure(cell.base, store, context, report)
+    if context.engine and context.engine.in_shards:
+        return in_files(ensure(cell.base, store, context, report), context.engine)
     if cell.base.task == cell.task:
         return Teacher(load=lambda: obtain(cell.base, store, context, report))
     return Teacher(move_encoder(obtain(cell.base, store, context, report), context.pretrained(cell.seed)))  # from text
+
+
+def in_files(folder: Path, engine: "Engine") -> Teacher:
+    """The model of a folder, as an engine holds it."""
+    from vtrans.saving.pruned import load_pruned
+
+    return Teacher(load=lambda: engine.load(folder, load_pruned), folder=folder)
 
 
 def seconds_of_base(cell: Cell, store: Store) -> dict[str, float]:
@@ -181,13 +223,23 @@ def ensure(
     """The folder of such a model, trained where it is not there: where the working folder does not hold a file."""
     store = store.of(cell)
     folder = store.work(cell) / "model"
-    with locked(store.work(cell)):
-        if not (store.work(cell) / holds).exists():
+    with held(store.work(cell)):
+        if not ranks.alone((store.work(cell) / holds).exists):
             if cell.task != context.task.name:
                 data = context.folder if get_task(cell.task).source.takes_folder else None
                 context = TaskContext.load(cell, data, store.folder / "work", report)
             run_cell(cell, store, context, report)
     return folder
+
+
+@contextmanager
+def held(folder: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold a folder as the first rank, for all of them; see `vtrans.locks.locked`."""
+    if ranks.rank():
+        yield ranks.agreed(False)
+        return
+    with locked(folder, wait) as mine:
+        yield ranks.agreed(mine)
 
 
 def check_inputs(cell: Cell, store: Store, context: TaskContext) -> None:
@@ -209,7 +261,8 @@ def check_inputs(cell: Cell, store: Store, context: TaskContext) -> None:
                 f"{each.name} in {store.folder} was made from other data or another model",
                 "give the same --data-dir, or another --results folder",
             )
-    write_atomically(store.work(cell) / "inputs.json", json.dumps(digests) + "\n")
+    if ranks.rank() == 0:
+        write_atomically(store.work(cell) / "inputs.json", json.dumps(digests) + "\n")
 
 
 def run_cells(

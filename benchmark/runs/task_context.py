@@ -16,12 +16,14 @@ from benchmark.models.registry import get_model
 from benchmark.tasks.kind import Kind, TaskData, kind_of
 from benchmark.tasks.multiple_choice.items import Item, load_items
 from benchmark.tasks.registry import Task, get_task
+from vtrans import ranks
 
 if TYPE_CHECKING:
     from torch import nn
 
     from vtrans.data.examples import Examples
     from vtrans.settings import Precision
+    from vtrans.training.engine import Engine
     from vtrans.training.loop import Report
 
 
@@ -42,12 +44,14 @@ class TaskContext:
     precision: "Precision" = "fp32"
     zero_shot: dict[str, list[Item]] = field(default_factory=dict)
     folder: Path | None = None
+    engine: "Engine | None" = None
 
     @classmethod
     def load(cls, cell: Cell, folder: Path | None, cache: Path, report: "Report | None" = None) -> "TaskContext":
         """Load what a cell needs; a model that the suite pre-trains itself is kept in `cache`."""
         task, spec = get_task(cell.task), get_model(cell.preset.model)
-        source = prepare(spec, cache, report)
+        with ranks.first_then_others():
+            source = prepare(spec, cache, report)
         context = cls.open(task, source, folder, cell.split, cell.preset.max_length)
         return context.scoped(cell.preset, folder)
 
@@ -108,10 +112,18 @@ class Contexts:
         cache: for models that the suite makes itself.
         watch: opens, for the name of such a model, the function that its steps are reported to.
         timed: whether latency is measured.
+        engine: where training steps run; None for this process alone.
     """
 
-    def __init__(self, folder: Path | None, cache: Path, watch: Watch = no_watch, timed: bool = True) -> None:
-        self.folder, self.cache, self.watch, self.timed = folder, cache, watch, timed
+    def __init__(
+        self,
+        folder: Path | None,
+        cache: Path,
+        watch: Watch = no_watch,
+        timed: bool = True,
+        engine: "Engine | None" = None,
+    ) -> None:
+        self.folder, self.cache, self.watch, self.timed, self.engine = folder, cache, watch, timed, engine
         self._loaded: dict[str, TaskContext] = {}
 
     def of(self, cell: Cell) -> TaskContext:
@@ -120,5 +132,6 @@ class Contexts:
             made = get_model(cell.preset.model).prepared
             with self.watch(cell.preset.model) if made else nullcontext() as report:
                 found = TaskContext.load(cell, self.folder, self.cache, report)
-            self._loaded[cell.task] = found if self.timed else replace(found, latency=())
+            found = found if self.timed else replace(found, latency=())
+            self._loaded[cell.task] = replace(found, engine=self.engine)
         return self._loaded[cell.task]

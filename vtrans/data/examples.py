@@ -31,6 +31,15 @@ class Rows(Protocol):
         """Model inputs `(rows, longest)` of the given rows, padded to the longest or to `length`."""
         ...
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a row has the same inputs each time it is drawn."""
+        ...
+
+    def count(self, rows: Sequence[int]) -> int:
+        """How many things a loss is the mean over, of a batch of the given rows."""
+        ...
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -54,6 +63,10 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def count(self, rows: Sequence[int]) -> int:
+        """The rows: a loss is their mean."""
+        return len(rows)
 
     @property
     def repeats(self) -> bool:

@@ -51,7 +51,11 @@ class Windows(Examples):
     @property
     def scored(self) -> int:
         """Tokens that are predicted: all but each window's context, and the first, which has nothing before it."""
-        return sum(len(ids) - max(1, skip) for ids, skip in zip(self.ids, self.context, strict=True))
+        return self.count(range(len(self)))
+
+    def count(self, rows: Sequence[int]) -> int:
+        """Tokens that are predicted in the given windows."""
+        return sum(len(self.ids[r]) - max(1, self.context[r]) for r in rows)
 
     def take(self, rows: Sequence[int]) -> "Windows":
         """The given windows, in the given order."""

@@ -1,11 +1,14 @@
-"""Recovery by low-rank adapters, which are merged into the weights at the end (peft)."""
+"""Recovery by low-rank adapters, which are merged into the weights at the end."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vtrans.forecast import FROZEN, Forecast
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.settings import Distillation, Schedule
+
+if TYPE_CHECKING:
+    from vtrans.objectives.adapters import LowRank
 
 
 @dataclass(frozen=True)
@@ -27,20 +30,25 @@ class RecoverLora(Stage):
     def run(self, state: CompressionState) -> None:
         """Fine-tune `state.model` through adapters."""
         import torch
-        from peft import LoraConfig, get_peft_model
 
         from vtrans.methods.lessons import prepare
-        from vtrans.objectives.base import AdapterObjective
+        from vtrans.objectives.adapters import LowRank, LowRankObjective
 
+        model, device = state.model, state.run_context.engine.device(state.model)
         lesson = prepare(state, self, self.distillation, self.schedule)
         torch.manual_seed(state.stage_seed)  # after the teacher, which may have to be loaded or not
-        settings = LoraConfig(
-            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=projections(state.model)
-        )
-        adapted: Any = get_peft_model(state.model, settings)
-        objective = AdapterObjective(adapted, lesson.distiller)
-        state.fit(self, objective, self.schedule, lesson.rows)
-        state.model = adapted.merge_and_unload()
+        adapters = LowRank(model, projections(model), self.rank, self.alpha, self.dropout).to(device)
+        with adapters.beside(model):
+            state.fit(self, LowRankObjective(model, adapters, lesson.distiller), self.schedule, lesson.rows)
+        self._merge(state, adapters)
+
+    def _merge(self, state: CompressionState, adapters: "LowRank") -> None:
+        from vtrans.methods.files import merge
+
+        if state.run_context.engine.in_shards:
+            state.model = merge(state, adapters)
+        else:
+            adapters.merge_into(state.model)
 
     def forecast(self, outlook: Forecast) -> float:
         """Passes of the model, its weights frozen but for the adapters, and its teacher."""

@@ -65,6 +65,13 @@ class CompressionState:
         """Go on with another model."""
         self._model = model
 
+    def let_go(self) -> None:
+        """Let go of the model and of the teacher, and of what an engine holds of them: another model is to follow."""
+        self._model = None
+        self.teacher.release()
+        self.run_context.engine.release()
+        trim()
+
     @property
     def stage_seed(self) -> int:
         """Seed of the running stage, the same however often the run was interrupted."""
@@ -112,6 +119,7 @@ class Method(ABC):
             static method, as in `CoFi-s60+Infor-Coef`; None for the others.
         scalable: whether a loss scale makes it drop more or fewer tokens, as in `Transkimmer@2`.
         decodes: whether it is for decoders alone.
+        in_shards: whether it leaves weights as they are, so that the model may lie in shards.
         family: sparsities of the methods that go through several in one run, ascending: a row of one of them goes on
             from the row of the one below.
         text_method: method that prunes the encoder on text beforehand; empty for all that start from the dense model.
@@ -123,6 +131,7 @@ class Method(ABC):
     selector: ClassVar[SelectorSpec | None] = None
     scalable: ClassVar[bool] = False
     decodes: ClassVar[bool] = False
+    in_shards: ClassVar[bool] = False
     family: ClassVar[tuple[float, ...]] = ()
     text_method: ClassVar[str] = ""
 

@@ -27,6 +27,7 @@ class FasterVTransLLM(FasterVTrans):
     name = "Faster-VTrans-LLM"
     summary = "only gates trained, on the text alone: for language models"
     decodes = True
+    in_shards = True
 
     distillation: Distillation = Distillation(prediction=0.0, layer=0.0, task=1.0)
     sites: tuple[str, ...] = ("hidden", "heads", "ffn")
@@ -43,10 +44,6 @@ class FasterVTransLLM(FasterVTrans):
         gates = VariationalGates(information=tva_information(setting.layers))
         fraction = method.fraction if setting.scale == "quick" else 1.0
         return replace(method, gates=gates, fraction=fraction, multiple=128 if setting.scale == "paper" else 1)
-
-    def packages(self) -> tuple[str, ...]:
-        """Peft, where adapters recover."""
-        return ("peft",) if self.lora else ()
 
     def gate_stages(self) -> tuple[Stage, ...]:
         """What leads to the decision: all that a model in shards goes through."""

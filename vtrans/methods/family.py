@@ -7,6 +7,7 @@ left the computation when pruning goes on to the next one.
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from vtrans import ranks
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.forecast import Forecast
 from vtrans.methods.base import CompressionState, Stage
@@ -57,7 +58,8 @@ class PruneOn(Prune):
         if state.run_context.folder:
             assert state.gates is not None and state.decision is not None, "pruning has set them"
             found = Handover.of(state.model, state.gates, state.decision, state.transform, dense)
-            found.write(state.run_context.folder / HANDOVER)
+            folder = state.run_context.folder / HANDOVER
+            ranks.alone(lambda: found.write(folder))
 
     def prune(self, state: CompressionState) -> None:
         """Prune, by a budget that counts from the state's model."""

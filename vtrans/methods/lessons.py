@@ -8,6 +8,7 @@ from functools import cached_property, partial
 
 import torch
 
+from vtrans import ranks
 from vtrans.data.examples import Batches, Rows
 from vtrans.errors import RunCancelled
 from vtrans.heap import trim
@@ -64,7 +65,7 @@ def lecturer(
         keep: False where the stage needs what no cache keeps.
     """
     running, cache = _Running(state, layers, schedule), state.run_context.teacher_cache
-    if not keep or cache is None or state.run_context.engine.ranks > 1 or not state.train.repeats:
+    if not keep or cache is None or ranks.count() > 1 or not state.train.repeats:
         return running.teacher, state.train
     rows = Batches(state.train.lengths, schedule.batch, state.stage_seed).rows(schedule.total(len(state.train)))
     wanted = Wanted(state.teacher.digest, state.train, rows, layers, running.precision)
@@ -93,7 +94,9 @@ class _Running:
     @cached_property
     def teacher(self) -> RunningTeacher:
         """It, in bf16 where the stage trains in that."""
-        model = self._state.teacher.model
+        model, engine = self._state.teacher.model, self._state.run_context.engine
+        if engine.in_shards:
+            return RunningTeacher(engine.hold(model), self._layers)
         return RunningTeacher(copy.deepcopy(model).bfloat16() if self.precision == "bf16" else model, self._layers)
 
     def __call__(self, batch: Batch) -> TeacherOutputs:

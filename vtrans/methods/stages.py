@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from vtrans import ranks
 from vtrans.errors import SuiteError
 from vtrans.forecast import FROZEN, TRAINED, Forecast
 from vtrans.methods.base import CompressionState, Stage
@@ -241,11 +242,13 @@ class Materialise(Stage):
 
     def run(self, state: CompressionState) -> None:
         """Replace `state.model` by the smaller one."""
+        from vtrans.methods.files import cut
         from vtrans.pruning.surgery import materialise
 
         assert state.decision is not None, "Materialise follows a decision"
         survivors = state.decision.hidden.detach() != 0
-        state.model = materialise(state.model, state.decision)
+        in_shards = state.run_context.engine.in_shards
+        state.model = cut(state) if in_shards else materialise(state.model, state.decision)
         if state.transform is not None:
             state.transform = state.transform[:, survivors.to(state.transform.device)]
 
@@ -283,22 +286,27 @@ def size_for(state: CompressionState, budget: Budget) -> "Size":
     """Size of the state's model in what a budget counts; of latency, by a table measured here and kept with the run."""
     from dataclasses import replace
 
-    from vtrans.pruning.latency_table import LatencyTable, measure_table
     from vtrans.pruning.size import Size
 
     size = Size.of(state.model)
     if budget.quantity not in LATENCY_BATCH:
         return size
-    path = state.run_context.folder / "latency.json" if state.run_context.folder else None
-    if path and path.exists():
-        table = LatencyTable.read(path)
-    else:
-        table = measure_table(state.model, LATENCY_BATCH[budget.quantity], budget.length)
-        if path:
-            table.write(path)
+    table = ranks.alone(lambda: _latency_table(state, budget))
     state.report["latency_table"] = table.summary()
     check_reach(table, size, budget)
     return replace(size, latency=table)
+
+
+def _latency_table(state: CompressionState, budget: Budget) -> "LatencyTable":
+    from vtrans.pruning.latency_table import LatencyTable, measure_table
+
+    path = state.run_context.folder / "latency.json" if state.run_context.folder else None
+    if path and path.exists():
+        return LatencyTable.read(path)
+    table = measure_table(state.model, LATENCY_BATCH[budget.quantity], budget.length)
+    if path:
+        table.write(path)
+    return table
 
 
 def check_reach(table: "LatencyTable", size: "Size", budget: Budget) -> None:

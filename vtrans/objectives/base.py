@@ -87,15 +87,6 @@ class RecoveryObjective(TaskObjective):
         return self.distiller.losses(training(self.modules["model"]), batch)
 
 
-class AdapterObjective(RecoveryObjective):
-    """The same through adapters: only they train."""
-
-    def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
-        """One for the adapters, which their library has marked as trainable."""
-        self.distiller.requires_grad_(False)
-        return {"weights": weight_optimizer({"model": self.modules["model"]}, schedule)}
-
-
 class PruningObjective:
     """Gates, Lagrange multipliers and (unless frozen) weights, trained together.
 

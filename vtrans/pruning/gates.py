@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vtrans import ranks
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
 from vtrans.pruning.counts import Counts
@@ -100,7 +101,7 @@ class VariationalGate(Gate):
 
     def sample(self, *lead: int) -> Tensor:
         """Draw `mu + sigma * eps`, `(*lead, n)`."""
-        noise = torch.randn(*lead, self.n, device=self.scale.device)
+        noise = ranks.drawn(torch.randn, lead, self.n, device=self.scale.device)
         return self.mean + self.deviation * noise
 
     def expected(self) -> Tensor:

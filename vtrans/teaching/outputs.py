@@ -73,8 +73,10 @@ class RunningTeacher:
     def __init__(self, model: nn.Module, layers: tuple[int, ...]) -> None:
         from vtrans.anatomy import anatomy_of
 
-        self.model, self.layers = model.eval().requires_grad_(False), layers
-        anatomy = anatomy_of(model)
+        model.eval()
+        model.requires_grad_(False)
+        self.model, self.layers = model, layers
+        anatomy = anatomy_of(getattr(model, "module", model))  # which an engine is around
         self.width, self.depth = anatomy.hidden, len(anatomy.blocks)
 
     @torch.no_grad()

@@ -225,6 +225,15 @@ class TaughtExamples:
         """Tokens of each row."""
         return self.examples.lengths
 
+    @property
+    def repeats(self) -> bool:
+        """Yes: else their outputs could not be kept."""
+        return True
+
+    def count(self, rows: Sequence[int]) -> int:
+        """As of the rows."""
+        return self.examples.count(rows)
+
     def batch(self, rows: Sequence[int], length: int = 0) -> Batch:
         """Model inputs and teacher outputs of rows that are stored, padded to the longest or to `length`."""
         return self.examples.batch(rows, length) | self.stored.of(rows, length)

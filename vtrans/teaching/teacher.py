@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,15 +20,21 @@ class Teacher:
     Args:
         model: it, where it is in memory.
         load: how to load it, where it lies in a folder: it is then let go of as soon as nobody computes with it.
+        folder: the folder, where stages may read its files.
 
     Raises:
         ValueError: neither is given.
     """
 
-    def __init__(self, model: "nn.Module | None" = None, load: "Callable[[], nn.Module] | None" = None) -> None:
+    def __init__(
+        self,
+        model: "nn.Module | None" = None,
+        load: "Callable[[], nn.Module] | None" = None,
+        folder: Path | None = None,
+    ) -> None:
         if model is None and load is None:
             raise ValueError("a teacher needs a model or a way to load one")
-        self._model, self._load = model, load
+        self._model, self._load, self.folder = model, load, folder
 
     @property
     def model(self) -> "nn.Module":
@@ -48,9 +55,14 @@ class Teacher:
 
     @cached_property
     def shape(self) -> tuple[int, int]:
-        """Hidden width and number of layers."""
+        """Hidden width and number of layers; of one that may be in shards, by its config."""
         from vtrans.anatomy import anatomy_of
 
+        if self.folder:
+            from transformers import AutoConfig
+
+            config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
+            return config.hidden_size, config.num_hidden_layers
         anatomy = anatomy_of(self.model)
         return anatomy.hidden, len(anatomy.blocks)
 

@@ -1,32 +1,93 @@
-"""Where a training step runs: in this process, or in several with the backbone in shards (DeepSpeed ZeRO).
+"""Where a training step runs: in this process, in several that each hold the model, or in several that hold shards.
 
-The backbone is frozen under DeepSpeed. What trains, gates and Lagrange multipliers, is small: every rank holds it
-whole, and its gradients are summed over ranks, outside the shards. So every rank makes the same step.
+Of several, each computes its part of a batch; gradients of what trains are summed, so that all make the same step.
 """
 
-import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdRef
 
+from vtrans import ranks
 from vtrans.errors import SuiteError
+
+BUCKET = 2**23  # elements of gradients that are summed at a time
+STAGES = (0, 2, 3)
+ATTENTION_DROPOUT = ("attention_dropout", "attn_pdrop", "attention_probs_dropout_prob")
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """How several processes hold a model.
+
+    Attributes:
+        stage: of ZeRO: 0, the model is whole on each rank, and its weights may train; under 2 and 3 it is frozen, and
+            DeepSpeed holds it: whole under 2, in shards under 3.
+        offload: where the shards of stage 3 wait: empty for the device itself, `cpu` for the host's memory, or a
+            folder on an NVMe disk.
+        checkpointing: recompute activations in the backward pass instead of keeping them.
+    """
+
+    stage: Literal[0, 2, 3] = 3
+    offload: str = ""
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise SuiteError(f"ZeRO stage {self.stage} is not known here", "give 0, 2 or 3")
+        if self.offload and self.stage != 3:
+            raise SuiteError(f"stage {self.stage} keeps the weights on the device", "offload under stage 3")
+
+    def config(self, batch: int) -> dict[str, Any]:
+        """DeepSpeed's configuration for `batch` sequences per rank."""
+        zero: dict[str, Any] = {"stage": self.stage}
+        if self.stage == 3:
+            zero |= {"stage3_param_persistence_threshold": 0} | self._offloading()
+        return {
+            "train_micro_batch_size_per_gpu": batch,
+            "zero_optimization": zero,
+            "zero_allow_untested_optimizer": True,
+        }
+
+    def _offloading(self) -> dict[str, Any]:
+        if not self.offload:
+            return {}
+        to = {"device": "cpu"} if self.offload == "cpu" else {"device": "nvme", "nvme_path": self.offload}
+        return {"offload_param": to | {"pin_memory": torch.cuda.is_available()}}
 
 
 class Engine(Protocol):
-    """What the training loop asks for."""
+    """What the training loop and the stages ask for."""
 
-    rank: int
-    ranks: int
+    sharding: Sharding | None
+
+    @property
+    def in_shards(self) -> bool:
+        """Whether no process holds a frozen model by itself, so that it is cut and merged in its files."""
+        ...
 
     def device(self, model: nn.Module) -> torch.device:
         """Where a model computes, whatever memory its weights wait in."""
         ...
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The module to run in place of `model`."""
+        """The module to run in place of a model that trains, or that what trains is beside."""
+        ...
+
+    def hold(self, model: nn.Module) -> nn.Module:
+        """The module to run in place of a teacher."""
+        ...
+
+    def load(self, folder: Path, load: Callable[[Path], nn.Module]) -> nn.Module:
+        """A frozen model from its folder, by `load` where this process holds it whole."""
+        ...
+
+    def release(self) -> None:
+        """Let go of what is held of all models."""
         ...
 
     def backward(self, loss: Tensor) -> None:
@@ -41,7 +102,8 @@ class Engine(Protocol):
 class LocalEngine:
     """One process, the model as it is."""
 
-    rank, ranks = 0, 1
+    sharding: Sharding | None = None
+    in_shards = False
 
     def device(self, model: nn.Module) -> torch.device:
         """The device of its weights."""
@@ -51,6 +113,17 @@ class LocalEngine:
         """The model."""
         return model
 
+    def hold(self, model: nn.Module) -> nn.Module:
+        """The model."""
+        return model
+
+    def load(self, folder: Path, load: Callable[[Path], nn.Module]) -> nn.Module:
+        """The model, whole."""
+        return load(folder)
+
+    def release(self) -> None:
+        """Nothing is held."""
+
     def backward(self, loss: Tensor) -> None:
         """Autograd."""
         loss.backward()
@@ -59,115 +132,92 @@ class LocalEngine:
         """Nothing to sum."""
 
 
-@dataclass(frozen=True)
-class Sharding:
-    """How DeepSpeed holds the backbone.
-
-    Attributes:
-        stage: of ZeRO: 3 shards the weights over ranks; 2 leaves them whole on each, and shards what trains in it.
-        offload: keep the shards in the host's memory (stage 3).
-        checkpointing: recompute activations in the backward pass instead of keeping them.
-    """
-
-    stage: Literal[2, 3] = 3
-    offload: bool = False
-    checkpointing: bool = False
-
-    def __post_init__(self) -> None:
-        if self.stage not in (2, 3):
-            raise SuiteError(f"ZeRO stage {self.stage} is not known here", "give 2 or 3")
-        if self.offload and self.stage == 2:
-            raise SuiteError("stage 2 keeps the weights on the device", "offload under stage 3")
-
-    def config(self, batch: int) -> dict[str, Any]:
-        """DeepSpeed's configuration for `batch` sequences per rank."""
-        zero: dict[str, Any] = {"stage": self.stage}
-        if self.stage == 3:
-            zero |= {"stage3_param_persistence_threshold": 0}
-            zero |= (
-                {"offload_param": {"device": "cpu", "pin_memory": torch.cuda.is_available()}} if self.offload else {}
-            )
-        return {
-            "train_micro_batch_size_per_gpu": batch,
-            "zero_optimization": zero,
-            "zero_allow_untested_optimizer": True,
-        }
-
-
-class ShardedEngine:
-    """Several processes, started by torchrun or the deepspeed launcher; one GPU each, or CPUs with gloo.
-
-    DeepSpeed wants something to train in the model it is given. It gets one parameter, `anchor`, with a gradient
-    of 0: all that really trains lies outside.
-
-    Raises:
-        SuiteError: deepspeed is not installed, or no launcher has set the ranks.
-    """
+class ReplicatedEngine(LocalEngine):
+    """Several processes, the model whole in each: weights may train."""
 
     def __init__(self, sharding: Sharding) -> None:
         self.sharding = sharding
-        self.deepspeed = connect()
-        self.rank, self.ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        self._engines: dict[int, Any] = {}
-        self._current: Any = None
-
-    def device(self, model: nn.Module) -> torch.device:
-        """The rank's GPU, or the CPU."""
-        cuda = torch.cuda.is_available()
-        return torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+        self._hooked = set[WeakIdRef]()
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """DeepSpeed's engine around the frozen model, made once per model."""
-        if id(model) not in self._engines:
-            self._engines[id(model)] = self._initialise(model)
-        self._current = self._engines[id(model)]
-        self._current.module.anchor.requires_grad_(True)  # which freezing the model took from it
-        found: nn.Module = self._current
-        return found
-
-    def release(self) -> None:
-        """Let go of all models, so that another one has their memory."""
-        for engine in self._engines.values():
-            engine.destroy()
-        self._engines, self._current = {}, None
-
-    def _initialise(self, model: Any) -> Any:
-        model.requires_grad_(False)
-        if self.sharding.checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        model.register_parameter("anchor", nn.Parameter(torch.zeros(1, device=self.device(model))))
-        optimizer = torch.optim.SGD([model.anchor], lr=0.0)
-        engine, *_ = self.deepspeed.initialize(model=model, optimizer=optimizer, config=self.sharding.config(1))
-        return engine
-
-    def backward(self, loss: Tensor) -> None:
-        """DeepSpeed's backward pass, which brings the shards together layer by layer."""
-        anchor = self._current.module.anchor
-        self._current.backward(loss + 0.0 * anchor.sum() if self.sharding.stage == 2 else loss)
+        """The model, with dropout of its own on each rank."""
+        if (known := WeakIdRef(model)) not in self._hooked and drops(model):
+            self._hooked.add(known)
+            own_dropout(model)
+        if self.sharding and self.sharding.checkpointing:
+            checkpoint(model)
+        return model
 
     def reduce(self, parameters: Iterable[nn.Parameter]) -> None:
         """All-reduce."""
-        for parameter in parameters:
-            if parameter.grad is not None:
-                torch.distributed.all_reduce(parameter.grad)
+        sum_gradients([p for p in parameters if p.requires_grad])
 
 
-def connect() -> Any:
-    """Import deepspeed and join the process group that the launcher has set up.
+def checkpoint(model: Any) -> None:
+    """Let a model recompute its activations in the backward pass."""
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
-    Raises:
-        SuiteError: it is not installed, or no launcher has set the ranks.
+
+@torch.no_grad()
+def sum_gradients(parameters: list[nn.Parameter]) -> None:
+    """Sum gradients over ranks, many at a time: one that no rank has stays None, one that some lack counts as 0."""
+    if not parameters:
+        return
+    has = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32, device=parameters[0].device)
+    torch.distributed.all_reduce(has)
+    found = [p for p, n in zip(parameters, has.tolist(), strict=True) if n]
+    for parameter in found:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    for bucket in buckets(found):
+        flat = torch.cat([p.grad.flatten() for p in bucket if p.grad is not None])
+        torch.distributed.all_reduce(flat)
+        parts = flat.split([p.numel() for p in bucket])
+        for parameter, part in zip(bucket, parts, strict=True):
+            assert parameter.grad is not None
+            parameter.grad.copy_(part.view_as(parameter))
+
+
+def buckets(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Parameters in groups of one type and of about `BUCKET` elements."""
+    found: list[list[nn.Parameter]] = []
+    size = 0
+    for parameter in parameters:
+        if not found or size + parameter.numel() > BUCKET or found[-1][0].dtype != parameter.dtype:
+            found.append([])
+            size = 0
+        found[-1].append(parameter)
+        size += parameter.numel()
+    return found
+
+
+def drops(model: nn.Module) -> bool:
+    """Whether a model has dropout that is not 0, of its attention or elsewhere."""
+    modules = any(isinstance(module, nn.Dropout) and module.p for module in model.modules())
+    config = getattr(model, "config", None)
+    return modules or any(getattr(config, name, 0) for name in ATTENTION_DROPOUT)
+
+
+def own_dropout(model: nn.Module) -> None:
+    """Let each rank draw other numbers inside the model, while generators stay in step outside of it.
+
+    Noise of gates, which is drawn outside, is then the same on all ranks, and dropout is not the same for the first
+    sequence of each.
     """
-    if "WORLD_SIZE" not in os.environ:
-        raise SuiteError("no ranks are set", "start with torchrun --nproc-per-node N -m benchmark ...")
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    try:
-        import deepspeed
-    except ImportError:
-        raise SuiteError("package deepspeed is not installed", "run `pip install deepspeed`") from None
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    if not torch.distributed.is_initialized():
-        deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo", verbose=False)
-    return deepspeed
+
+    def before(module: nn.Module, args: Any) -> None:
+        """Leave the common stream, by a seed from it."""
+        seed = int(torch.randint(2**62, ()))
+        states.append((torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []))
+        torch.manual_seed(seed + ranks.rank())
+
+    def after(module: nn.Module, args: Any, output: Any) -> None:
+        """Go back to it."""
+        host, devices = states.pop()
+        torch.set_rng_state(host)
+        if devices:
+            torch.cuda.set_rng_state_all(devices)
+
+    states: list[tuple[Tensor, list[Tensor]]] = []
+    model.register_forward_pre_hook(before)
+    model.register_forward_hook(after)

@@ -28,19 +28,19 @@ class FlopMeter:
     """FLOPs of all steps of a stage so far; a multiply-accumulate counts two.
 
     Args:
-        enabled: False where steps run on several devices, of which one sees only its part.
+        flops: so far.
     """
 
-    def __init__(self, enabled: bool = True) -> None:
-        self.enabled, self.flops, self._per_token = enabled, 0.0, 0.0
+    def __init__(self, flops: float = 0.0) -> None:
+        self.flops, self._per_token = flops, 0.0
 
     @contextmanager
-    def step(self, step: int, tokens: int) -> Iterator[None]:
-        """Meter what is computed inside: one step on so many tokens, padding included."""
-        if self.enabled and (not self._per_token or step % EVERY == 0):
+    def step(self, step: int, tokens: int, own: int = 0) -> Iterator[None]:
+        """Meter one step on so many tokens, padding included, of which `own` are computed inside, by default all."""
+        if not self._per_token or step % EVERY == 0:
             with _Counter() as counter:
                 yield
-            self._per_token = counter.flops / tokens
+            self._per_token = counter.flops / (own or tokens)
         else:
             yield
         self.flops += self._per_token * tokens

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from vtrans import ranks
 from vtrans.data.examples import Batches, Rows, padded_width
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.heap import trim
@@ -69,7 +70,8 @@ class RunContext:
         stop: set to True from a signal handler, it ends the run at the next step.
         engine: where steps run; of several ranks, the first alone writes files.
         elapsed: seconds of each stage that has ended, resumed parts included.
-        flops: that each of them has computed, two per multiply-accumulate; 0 where they were not metered.
+        flops: that each of them has computed, on all ranks, two per multiply-accumulate.
+        tokens: that each of them has trained on, padding included.
         teacher_cache: where outputs of teachers are kept; None to run the teacher in every step.
         precisions: what each of them was computed in; two where it went on on a machine of another kind.
     """
@@ -80,6 +82,7 @@ class RunContext:
     stop: bool = False
     elapsed: dict[str, float] = field(default_factory=dict)
     flops: dict[str, float] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
     precisions: dict[str, str] = field(default_factory=dict)
     engine: Engine = field(default_factory=LocalEngine)
     teacher_cache: "TeacherCache | None" = None
@@ -104,7 +107,8 @@ def fit(
     """
     loop = Loop(objective, examples, schedule, seed, name, run_context.engine)
     first = loop.restore(StageFiles(run_context.folder, name).read())
-    files = StageFiles(run_context.folder if run_context.engine.rank == 0 else None, name)
+    check_in_step(first, name)
+    files = StageFiles(run_context.folder if ranks.rank() == 0 else None, name)
     files.trim_log(first)
     started, pace, before = time.monotonic(), Pace(run_context.every, loop.bytes), loop.elapsed
     for step in range(first, loop.total):
@@ -112,14 +116,25 @@ def fit(
         loop.elapsed += time.monotonic() - started
         started = time.monotonic()
         _log(loop, files, run_context, step, numbers)
+        stop = bool(ranks.summed([run_context.stop])[0])  # a signal may reach one rank a step before another
         early = step == first and pace.worth_one((loop.elapsed - before) * (loop.total - step - 1))
-        if run_context.stop or step + 1 == loop.total or early or pace.due():
+        if stop or step + 1 == loop.total or early or pace.due():
             with pace.writing():
                 files.write(loop.state(step + 1))
-        if run_context.stop:
+        if stop:
+            ranks.barrier()  # the first rank has written its checkpoint
             raise RunCancelled(f"stopped at step {step + 1} of {loop.total} of {name}", "run the same command to go on")
     run_context.elapsed[name], run_context.flops[name] = loop.elapsed, loop.meter.flops
+    run_context.tokens[name] = loop.tokens
     run_context.precisions[name] = " and ".join(loop.precisions)
+
+
+def check_in_step(first: int, name: str) -> None:
+    """Raise `RunFailed` where ranks have read different checkpoints."""
+    found = ranks.gathered(first)
+    if len(set(found)) > 1:
+        cause = f"ranks go on with {name} from different steps ({', '.join(map(str, found))})"
+        raise RunFailed(cause, "let --results be a folder that all machines share")
 
 
 def _log(loop: "Loop", files: StageFiles, run_context: RunContext, step: int, numbers: dict[str, float]) -> None:
@@ -150,7 +165,7 @@ class Loop:
         self.optimizers = objective.optimizers(schedule)
         self.engine = engine or LocalEngine()
         self.device = self.engine.device(objective.modules["model"])
-        self.meter = FlopMeter(enabled=self.engine.ranks == 1)
+        self.meter, self.tokens = FlopMeter(), 0
         self.precision = resolve(schedule.precision, self.device)
         self.precisions = [self.precision]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -165,16 +180,21 @@ class Loop:
         self._prepare(step)
         rows, sums = self.batches[step], dict[str, float]()
         width = padded_width([self.batches.lengths[row] for row in rows], self.longest)
+        shared = parts(rows, self.schedule.accumulate, ranks.rank(), ranks.count(), self.examples.count)
+        own = sum(len(part.share.rows) for part in shared) * width
         # Around the backward pass too: checkpointed layers are computed again in it.
-        with self.meter.step(step, len(rows) * width), cheap_dropout(self.objective.modules["model"]):
-            for part, share in parts(rows, self.schedule.accumulate, self.engine.rank, self.engine.ranks):
-                losses = self._losses(part, width, step)
-                terms = torch.stack([*losses.values()])
-                found = dict(zip(losses, terms.tolist(), strict=True))  # at once: each look at a GPU waits for it
-                check_finite(found, step, self.name)
-                self.engine.backward(self.scaler.scale(terms.sum() * share))
+        with self.meter.step(step, len(rows) * width, own), cheap_dropout(self.objective.modules["model"]):
+            for part in shared:
+                with ranks.sharing(part.share):  # around the backward pass too, as above
+                    losses = self._losses(part, width, step)
+                    terms = torch.stack([*losses.values()])
+                    found = dict(zip(losses, terms.tolist(), strict=True))  # at once: each look at a GPU waits for it
+                    self.engine.backward(self.scaler.scale(terms.sum() * part.weight))
                 for key, value in found.items():
-                    sums[key] = sums.get(key, 0.0) + value * share
+                    sums[key] = sums.get(key, 0.0) + value * part.weight
+        sums = dict(zip(sums, ranks.summed([*sums.values()]), strict=True))
+        check_finite(sums, step, self.name)  # of all ranks, so that all of them end
+        self.tokens += len(rows) * width
         self._apply()
         if step % TRIM_EVERY == 0 and self.device.type == "cpu":
             trim(collect=False)
@@ -186,10 +206,16 @@ class Loop:
         for group in self.optimizers["weights"].param_groups if "weights" in self.optimizers else ():
             group["lr"] = group.get("share", 1.0) * self.schedule.lr * self.schedule.lr_factor(step, self.total)
 
-    def _losses(self, rows: list[int], width: int, step: int) -> dict[str, Tensor]:
-        batch = {k: v.to(self.device) for k, v in self.examples.batch(rows, width).items()}
+    def _losses(self, part: "Part", width: int, step: int) -> dict[str, Tensor]:
+        batch = {k: v.to(self.device) for k, v in self._batch(part, width).items()}
         with autocast(self.precision, self.device):
             return self.objective.losses(batch, step, self.total)
+
+    def _batch(self, part: "Part", width: int) -> dict[str, Tensor]:
+        if self.examples.repeats:
+            return self.examples.batch(part.rows, width)
+        own = list(part.share.rows)  # what is drawn anew is drawn for all ranks
+        return {name: tensor[own] for name, tensor in self.examples.batch(part.every, width).items()}
 
     def _apply(self) -> None:
         for name, optimizer in self.optimizers.items():
@@ -203,8 +229,11 @@ class Loop:
         self.objective.after_step()
 
     def _trained(self) -> dict[str, dict[str, Tensor]]:
+        every = {id(p) for o in self.optimizers.values() for group in o.param_groups for p in group["params"]}
         modules = self.objective.modules.items()
-        return {k: {n: p.data for n, p in m.named_parameters() if p.requires_grad} for k, m in modules}
+        return {
+            k: {n: p.data for n, p in m.named_parameters() if p.requires_grad and id(p) in every} for k, m in modules
+        }
 
     @property
     def bytes(self) -> int:
@@ -218,6 +247,7 @@ class Loop:
             "elapsed": self.elapsed,
             "precisions": self.precisions,
             "flops": self.meter.flops,
+            "tokens": self.tokens,
             "parameters": self._trained(),
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
             "scaler": self.scaler.state_dict(),
@@ -239,22 +269,48 @@ class Loop:
         if state["cuda"]:
             torch.cuda.set_rng_state_all(state["cuda"])
         self.elapsed = state["elapsed"]
-        self.meter.flops = state["flops"]
+        self.meter.flops, self.tokens = state["flops"], state["tokens"]
         self.precisions = list(dict.fromkeys([*state["precisions"], self.precision]))
         found: int = state["step"]
         return found
 
 
-def parts(rows: list[int], accumulate: int, rank: int = 0, ranks: int = 1) -> list[tuple[list[int], float]]:
-    """The parts of a step that a rank computes one after the other, each with its share of the step's rows.
+@dataclass(frozen=True)
+class Part:
+    """Rows of a step that a rank computes at a time.
+
+    Attributes:
+        every: those that all ranks compute meanwhile.
+        share: which of them are this rank's.
+        weight: their share of what the step's loss is the mean over.
+    """
+
+    every: list[int]
+    share: ranks.Share
+    weight: float
+
+    @property
+    def rows(self) -> list[int]:
+        """Rows of this rank."""
+        return [self.every[i] for i in self.share.rows]
+
+
+def parts(
+    rows: list[int], accumulate: int, rank: int = 0, count: int = 1, amount: Callable[[list[int]], int] = len
+) -> list[Part]:
+    """The parts of a step that one of `count` ranks computes one after the other.
 
     Every rank has as many, because all of them compute each part together; one that has no rows left takes the
-    first one with a share of 0.
+    first one with a weight of 0. Weights count rows by `amount`.
     """
-    own, most = rows[rank::ranks], -(-len(rows) // ranks)
-    size = -(-most // accumulate)
-    cut = [own[i : i + size] for i in range(0, most, size)]
-    return [(part or rows[:1], len(part) / len(rows)) for part in cut]
+    together = count * -(-len(rows) // (count * accumulate))
+    found = []
+    for start in range(0, len(rows), together):
+        every = rows[start : start + together]
+        own = tuple(range(rank, len(every), count))
+        weight = amount([every[i] for i in own]) / amount(rows)
+        found.append(Part(every, ranks.Share(len(every), own or (0,)), weight))
+    return found
 
 
 def check_finite(terms: dict[str, float], step: int, stage: str) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from vtrans import ranks
 from vtrans.data.examples import Examples, unlabelled
 from vtrans.data.masked_lm import MaskedWindows
 from vtrans.data.windows import IGNORED, Windows
@@ -30,13 +31,16 @@ def _nll(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
 def window_nll(model: nn.Module, windows: Windows) -> np.ndarray:
     """Negative log-likelihood of the scored tokens of each window, in nats, `(windows,)`; in evaluation mode."""
     model.eval()
-    device, found = next(model.parameters()).device, []
-    for part in _parts(windows):
+    device = next(model.parameters()).device
+
+    def run(part: range) -> np.ndarray:
+        """Of some windows."""
         batch = windows.batch(part)
         labels, inputs = batch["labels"][:, 1:].to(device), unlabelled(batch)
         logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits[:, :-1].float()
-        found.append(_nll(logits, labels))
-    return np.concatenate(found)
+        return _nll(logits, labels)
+
+    return np.concatenate(ranks.spread(_parts(windows), run))
 
 
 def metrics_of(nll: np.ndarray, windows: Windows) -> dict[str, float]:
@@ -51,13 +55,15 @@ def masked_hits(model: nn.Module, windows: MaskedWindows) -> tuple[np.ndarray, n
     """Of the masked tokens of each window: negative log-likelihood in nats, and how many are guessed, `(windows,)`."""
     model.eval()
     device = next(model.parameters()).device
-    nll, hits = [], []
-    for part in _parts(windows):
+
+    def run(part: range) -> tuple[np.ndarray, np.ndarray]:
+        """Of some windows."""
         batch = windows.batch(part)
         labels, inputs = batch["labels"].to(device), unlabelled(batch)
         logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits.float()
-        nll.append(_nll(logits, labels))
-        hits.append(((logits.argmax(-1) == labels) & (labels != IGNORED)).sum(1).cpu().numpy())
+        return _nll(logits, labels), ((logits.argmax(-1) == labels) & (labels != IGNORED)).sum(1).cpu().numpy()
+
+    nll, hits = zip(*ranks.spread(_parts(windows), run), strict=True)
     return np.concatenate(nll), np.concatenate(hits)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vtrans import ranks
 from vtrans.data.ragged import Ragged
 from vtrans.errors import SuiteError
 
@@ -52,10 +53,9 @@ def likelihoods(model: nn.Module, tokenizer: Any, pairs: Sequence[tuple[str, str
     if max(targets, default=0) > limit:
         raise SuiteError(f"a choice has {max(targets)} tokens, the model {limit} positions", "leave the question out")
     order = sorted(range(len(pairs)), key=lambda i: -len(sequences[i]))
-    results: dict[int, Likelihood] = {}
-    for rows in _batches(order, sequences):
-        found = _run(model, [sequences[i] for i in rows], [targets[i] for i in rows])
-        results |= dict(zip(rows, found, strict=True))
+    batches = _batches(order, sequences)
+    found = ranks.spread(batches, lambda rows: _run(model, [sequences[i] for i in rows], [targets[i] for i in rows]))
+    results = {i: each for rows, part in zip(batches, found, strict=True) for i, each in zip(rows, part, strict=True)}
     return [results[i] for i in range(len(pairs))]
 
 

@@ -36,7 +36,7 @@ def test_an_axis_of_which_all_failed_says_why(cli_call, data_dir, monkeypatch):
         """Nothing but a failure."""
         raise RunFailed("6 of 6 cells failed: the loss is nan", "see plan")
 
-    monkeypatch.setattr("benchmark.cli._run", fail)
+    monkeypatch.setattr("benchmark.commands.run.run_grid", fail)
     code, _, err = cli_call("run", "ablations", "--preset", "medium", "--axis", "noise", "--data-dir", str(data_dir))
     assert code == 1 and "the loss is nan" in err and "has a record" not in err
 
@@ -52,7 +52,7 @@ def test_an_axis_runs_from_the_command_line(cli_call, data_dir, monkeypatch):
         if len(ran) == 2:
             raise RunFailed("1 of 2 cells failed", "see plan")  # the rest of the axis is run and shown
 
-    monkeypatch.setattr("benchmark.cli._run", run)
+    monkeypatch.setattr("benchmark.commands.run.run_grid", run)
     common = ["--preset", "medium", "--axis", "noise"]
     chosen = ["--tasks", "sst2", "--seeds", "0", "--data-dir", str(data_dir)]
     code, out, err = cli_call("run", "ablations", *common, *chosen)

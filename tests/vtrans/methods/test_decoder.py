@@ -81,7 +81,6 @@ def test_rounding_is_reported_and_kept():
 
 @pytest.mark.parametrize("make", [tiny_gpt2, tiny_llama])
 def test_adapters_recover_and_leave_a_plain_model(make):
-    pytest.importorskip("peft")
     schedule = Schedule(steps=30, batch=8, lr=5e-3, precision="fp32")
     plain = FasterVTransLLM(Budget(0.4), SHORT, SHORT, fraction=1.0)
     tuned = FasterVTransLLM(

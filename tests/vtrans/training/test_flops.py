@@ -26,7 +26,7 @@ def test_uncounted_steps_go_by_their_tokens():
         with meter.step(step, tokens):
             _ = x @ torch.ones(8, 4)
     assert meter.flops == pytest.approx(2 * 10 * 8 * 4 * 4)
-    off = FlopMeter(enabled=False)
-    with off.step(0, 10):
-        _ = x @ x.T
-    assert off.flops == 0
+    part = FlopMeter()
+    with part.step(0, 40, 10):  # a rank that computes a quarter of the step
+        _ = x @ torch.ones(8, 4)
+    assert part.flops == pytest.approx(4 * 2 * 10 * 8 * 4)

@@ -17,6 +17,7 @@ from jobs import METHODS, SCHEDULE, new_state
 from tiny import tiny_bert, tiny_examples
 
 from vtrans.data.examples import padded_width
+from vtrans.data.windows import Windows
 from vtrans.errors import RunCancelled, RunFailed
 from vtrans.methods.stages import Finetune
 from vtrans.objectives.base import TaskObjective
@@ -182,10 +183,18 @@ def test_ranks_share_a_step_row_by_row_in_equally_many_parts(count, accumulate, 
     shared = [parts(rows, accumulate, rank, ranks) for rank in range(ranks)]
     assert len({len(cut) for cut in shared}) == 1
     assert len(shared[0]) <= accumulate
-    computed = [row for cut in shared for part, share in cut if share for row in part]
+    computed = [row for cut in shared for part in cut if part.weight for row in part.rows]
     assert sorted(computed) == rows
-    assert sum(share for cut in shared for _, share in cut) == pytest.approx(1)
-    assert all(part for cut in shared for part, _ in cut)
+    assert sum(part.weight for cut in shared for part in cut) == pytest.approx(1)
+    assert all(part.rows and part.share.total == len(part.every) for cut in shared for part in cut)
+    for together in zip(*shared, strict=True):  # the ranks' parts of one moment
+        assert len({tuple(part.every) for part in together}) == 1
+
+
+def test_parts_weigh_what_the_loss_is_the_mean_over():
+    windows = Windows.of(list(range(5, 47)), 10, pad=0)  # the last one has 2 tokens, of which 1 is predicted
+    cut = [part for rank in range(2) for part in parts([0, 1, 2, 3, 4], 1, rank, 2, windows.count)]
+    assert [part.weight for part in cut] == pytest.approx([19 / 37, 18 / 37])
 
 
 def test_a_full_disk_gives_one_line_and_leaves_no_part(tmp_path, monkeypatch):

@@ -6,10 +6,11 @@ from tiny import DECODERS, inputs, random_decision
 
 from vtrans.data.windows import Windows
 from vtrans.methods.adapters import projections
-from vtrans.objectives.lora_sharded import LowRank, LowRankObjective, merge_files
+from vtrans.objectives.adapters import LowRank, LowRankObjective, merge_files
+from vtrans.objectives.distillation import Distiller
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
-from vtrans.settings import Schedule
+from vtrans.settings import Distillation, Schedule
 from vtrans.training.loop import RunContext, fit
 
 
@@ -47,18 +48,22 @@ def test_merged_equals_beside(family, tmp_path):
     merge_files(tmp_path / "pruned", adapters, model, tmp_path / "out")
     with torch.no_grad(), adapters.beside(model):
         expected = model(**inputs()).logits
+    adapters.merge_into(model)
     with torch.no_grad():
-        torch.testing.assert_close(load_pruned(tmp_path / "out")(**inputs()).logits, expected, atol=1e-4, rtol=1e-4)
+        for merged in (load_pruned(tmp_path / "out"), model):
+            torch.testing.assert_close(merged(**inputs()).logits, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_training_moves_the_adapters_alone_and_lowers_the_loss():
     model = pruned("llama")
+    text_alone = Distillation(prediction=0.0, layer=0.0, task=1.0)
+    distiller = Distiller(None, (24, 3), model, text_alone)
     adapters, windows = beside(model), Windows.of(list(range(5, 55)) * 4, 20, pad=0)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     losses = []
     run_context = RunContext(report=lambda stage, step, total, numbers: losses.append(numbers["task"]))
     with adapters.beside(model):
         schedule = Schedule(steps=30, batch=4, lr=3e-2, precision="fp32")
-        fit(LowRankObjective(model, adapters), windows, schedule, 0, "adapters", run_context)
+        fit(LowRankObjective(model, adapters, distiller), windows, schedule, 0, "adapters", run_context)
     assert losses[-1] < 0.8 * losses[0]
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())

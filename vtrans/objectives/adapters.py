@@ -1,4 +1,4 @@
-"""Low-rank adapters that lie beside a model, not in it: the form that fits a backbone in shards.
+"""Low-rank adapters that lie beside a model, not in it: the form that fits a backbone in shards, and any other.
 
 `W x + (alpha / rank) B A x` (Hu et al. 2021, equation 3). Every process holds A and B whole, outside the shards, as it
 does gates; in the end their product is added to the weights in the model's files, one file at a time.
@@ -17,7 +17,9 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from transformers.pytorch_utils import Conv1D
 
-from vtrans.objectives.base import TaskObjective, training, weight_optimizer
+from vtrans import ranks
+from vtrans.objectives.base import RecoveryObjective, weight_optimizer
+from vtrans.objectives.distillation import Distiller
 from vtrans.pruning.surgery import shape_of
 from vtrans.settings import Schedule
 
@@ -51,11 +53,27 @@ class LowRank(nn.Module):
     def _hook(self, index: int) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
         def add(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
             """The output with the adapter's share."""
-            x = F.dropout(args[0], self.dropout, module.training)
+            x = self._drop(args[0]) if module.training and self.dropout else args[0]
             down, up = (matrix.to(x.dtype) for matrix in (self.down[index], self.up[index]))
             return output + self.scale * F.linear(F.linear(x, down), up).to(output.dtype)
 
         return add
+
+    def _drop(self, x: Tensor) -> Tensor:
+        kept = ranks.drawn(torch.rand, x.shape[:1], *x.shape[1:], device=x.device) >= self.dropout
+        return x * kept / (1 - self.dropout)
+
+    @torch.no_grad()
+    def merge_into(self, model: nn.Module) -> None:
+        """Add the products to a model's weights."""
+        for path in self.paths:
+            projection: Any = model.get_submodule(path)
+            projection.weight += self.added(path, projection).to(projection.weight.dtype)
+
+    def added(self, path: str, projection: nn.Module) -> Tensor:
+        """What is added to the weight of a projection, in the weight's own layout, fp32."""
+        product = self.product(path)
+        return product.T if isinstance(projection, Conv1D) else product
 
     @torch.no_grad()
     def product(self, path: str) -> Tensor:
@@ -65,20 +83,18 @@ class LowRank(nn.Module):
         return found
 
 
-class LowRankObjective(TaskObjective):
-    """The model's own loss; adapters train, the model stays as it is."""
+class LowRankObjective(RecoveryObjective):
+    """Distillation of the dense teacher into adapters; the model beside them stays as it is."""
 
-    def __init__(self, model: nn.Module, adapters: LowRank) -> None:
-        self.modules = {"model": model, "adapters": adapters}
+    def __init__(self, model: nn.Module, adapters: LowRank, distiller: Distiller) -> None:
+        super().__init__(model, distiller)
+        self.modules["adapters"] = adapters
 
     def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
         """One for the adapters."""
         self.modules["model"].requires_grad_(False)
+        self.distiller.requires_grad_(False)
         return {"weights": weight_optimizer({"adapters": self.modules["adapters"]}, schedule)}
-
-    def losses(self, batch: dict[str, Tensor], step: int, total: int) -> dict[str, Tensor]:
-        """Cross-entropy of the text."""
-        return {"task": training(self.modules["model"])(**batch).loss.float()}
 
 
 @torch.no_grad()
@@ -96,9 +112,7 @@ def merge_files(folder: Path, adapters: LowRank, model: nn.Module, out: Path) ->
         tensors = load_file(path)
         for name in adapters.paths:
             if (weight := tensors.get(f"{name}.weight")) is not None:
-                kind: Any = model.get_submodule(name)
-                product = adapters.product(name).cpu()
-                product = product.T if isinstance(kind, Conv1D) else product
+                product = adapters.added(name, model.get_submodule(name)).cpu()
                 tensors[f"{name}.weight"] = (weight.float() + product).to(weight.dtype).contiguous()
         save_file(tensors, out / path.name)
     for path in folder.glob("*.json"):

@@ -4,8 +4,8 @@ import pytest
 from tiny import tiny_gpt2, tiny_llama
 from transformers import LlamaConfig
 
-from benchmark.commands.memory import check_memory_fits, estimate
 from benchmark.models.registry import GIB
+from benchmark.runs.memory import check_memory_fits, estimate
 from vtrans.errors import SuiteError
 from vtrans.training.engine import Sharding
 

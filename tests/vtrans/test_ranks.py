@@ -1,0 +1,54 @@
+"""What ranks tell each other, in one process, and noise that does not depend on how many there are."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vtrans import ranks
+from vtrans.ranks import Share
+
+
+def test_one_process_agrees_with_itself():
+    assert (ranks.count(), ranks.rank(), ranks.joined()) == (1, 0, False)
+    assert ranks.agreed(3) == 3 and ranks.gathered("a") == ["a"] and ranks.alone(lambda: 5) == 5
+    assert ranks.summed([1.5, True]) == [1.5, 1.0]
+    assert ranks.spread(range(4), lambda n: n * n) == [0, 1, 4, 9]
+    ranks.barrier()
+    with ranks.first_then_others():
+        pass
+
+
+@given(st.integers(1, 9), st.integers(1, 4))
+def test_items_come_back_in_order_whoever_computed_them(items, count):
+    parts = [list(range(items))[rank::count] for rank in range(count)]
+    found = []
+    for rank in range(count):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ranks, "count", lambda: count)
+            patch.setattr(ranks, "rank", lambda rank=rank: rank)
+            patch.setattr(ranks, "gathered", lambda own, rank=rank: [*parts[:rank], own, *parts[rank + 1 :]])
+            found.append(ranks.spread(range(items), lambda n: n))
+    assert found == [list(range(items))] * count
+
+
+@given(st.integers(1, 8), st.integers(1, 4))
+def test_noise_does_not_depend_on_the_number_of_ranks(rows, count):
+    torch.manual_seed(0)
+    whole = ranks.drawn(torch.randn, (rows, 3), 2)
+    for rank in range(count):
+        own = tuple(range(rank, rows, count)) or (0,)
+        torch.manual_seed(0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ranks, "count", lambda: 2)
+            with ranks.sharing(Share(rows, own)):
+                part = ranks.drawn(torch.randn, (len(own), 3), 2)
+        assert torch.equal(part, whole[list(own)])
+
+
+def test_a_lost_rank_is_told_from_other_errors(monkeypatch):
+    closed = RuntimeError("[gloo] Connection closed by peer [127.0.0.1]:39053")
+    assert not ranks.is_lost(closed)  # one process has nobody to lose
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    assert ranks.is_lost(closed) and not ranks.is_lost(RuntimeError("shape mismatch"))
+    assert "another rank has ended" in str(ranks.lost())

@@ -1,0 +1,64 @@
+"""Engines: settings that are refused, buckets of gradients, and dropout of each rank's own."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import inputs, tiny_bert, tiny_llama
+from torch import nn
+
+from vtrans import ranks
+from vtrans.errors import SuiteError
+from vtrans.training.engine import BUCKET, Sharding, buckets, drops, own_dropout
+from vtrans.training.zero import engine_of, join
+
+
+def test_bad_settings_are_refused(monkeypatch):
+    with pytest.raises(SuiteError, match="ZeRO stage 1"):
+        Sharding(stage=1)  # type: ignore[arg-type]
+    with pytest.raises(SuiteError, match="offload under stage 3"):
+        Sharding(stage=2, offload="cpu")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    for sharding in (Sharding(0), Sharding(2)):
+        with pytest.raises(SuiteError, match="no ranks are set; give --ranks N"):
+            engine_of(sharding)
+    with pytest.raises(SuiteError, match="no ranks are set"):
+        join()
+
+
+def test_shards_wait_where_they_are_told_to():
+    def place(offload: str) -> dict[str, object]:
+        return Sharding(3, offload).config(1)["zero_optimization"].get("offload_param", {})
+
+    assert place("") == {}
+    assert place("cpu")["device"] == "cpu"
+    assert place("/disk")["device"] == "nvme" and place("/disk")["nvme_path"] == "/disk"
+
+
+@given(st.lists(st.integers(1, BUCKET), max_size=12), st.lists(st.booleans(), min_size=12, max_size=12))
+def test_buckets_hold_all_parameters_in_order_and_of_one_type(sizes, halves):
+    made = [
+        nn.Parameter(torch.empty(n, device="meta", dtype=torch.bfloat16 if half else torch.float32))
+        for n, half in zip(sizes, halves, strict=False)
+    ]
+    found = buckets(made)
+    assert [id(p) for group in found for p in group] == [id(p) for p in made]
+    for group in found:
+        assert len({p.dtype for p in group}) == 1
+        assert len(group) == 1 or sum(p.numel() for p in group) <= BUCKET
+
+
+def test_dropout_is_each_ranks_own_and_leaves_the_common_stream_where_it_was(monkeypatch):
+    assert drops(tiny_bert()) and not drops(tiny_llama())
+    outputs, after = [], []
+    for rank in (0, 1, 0):
+        model = tiny_bert().train()
+        own_dropout(model)
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        torch.manual_seed(0)
+        first, second = (model(**inputs()).logits for _ in range(2))
+        assert not torch.equal(first, second)
+        outputs.append(first)
+        after.append(torch.rand(3))
+    assert torch.equal(outputs[0], outputs[2]) and not torch.equal(outputs[0], outputs[1])
+    assert torch.equal(after[0], after[1])

@@ -1,0 +1,149 @@
+"""The backbone under DeepSpeed: frozen, in shards under stage 3, while what trains lies outside the shards.
+
+What trains, gates, Lagrange multipliers and adapters, is small: every rank holds it whole.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vtrans import ranks
+from vtrans.errors import SuiteError
+from vtrans.training.engine import Engine, LocalEngine, ReplicatedEngine, Sharding, checkpoint, sum_gradients
+
+PATIENCE = timedelta(hours=2)  # that a rank waits for another one, which evaluates or cuts files meanwhile
+
+
+def engine_of(sharding: Sharding | None) -> Engine:
+    """The engine for processes that a launcher has started; for one process, the local one.
+
+    Raises:
+        SuiteError: ZeRO is asked for and deepspeed not installed, or no launcher has set the ranks.
+    """
+    if sharding is None:
+        return LocalEngine()
+    if sharding.stage:
+        return ShardedEngine(sharding)
+    join()
+    return ReplicatedEngine(sharding)
+
+
+def join() -> None:
+    """Join the process group that the launcher has set up.
+
+    Raises:
+        SuiteError: no launcher has set the ranks.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        raise SuiteError(
+            "no ranks are set", "give --ranks N, or start with torchrun --nproc-per-node N -m benchmark ..."
+        )
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+
+
+def connect() -> Any:
+    """Import deepspeed and join the process group that the launcher has set up.
+
+    Raises:
+        SuiteError: it is not installed, or no launcher has set the ranks.
+    """
+    join()
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    try:
+        import deepspeed
+    except ImportError:
+        raise SuiteError("package deepspeed is not installed", "run `pip install deepspeed`") from None
+    deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo", verbose=False)
+    return deepspeed
+
+
+_linear = nn.functional.linear
+
+
+class ShardedEngine:
+    """Several processes, started by torchrun or the deepspeed launcher; one GPU each, or CPUs with gloo.
+
+    DeepSpeed wants something to train in the model it is given. It gets one parameter, `anchor`, with a gradient
+    of 0: all that really trains lies outside.
+
+    Raises:
+        SuiteError: deepspeed is not installed, or no launcher has set the ranks.
+    """
+
+    in_shards = True
+
+    def __init__(self, sharding: Sharding) -> None:
+        self.sharding: Sharding | None = sharding
+        self._held = sharding
+        self.deepspeed = connect()
+        self._engines: dict[int, Any] = {}
+        self._current: Any = None
+
+    def device(self, model: nn.Module) -> torch.device:
+        """The rank's GPU, or the CPU."""
+        cuda = torch.cuda.is_available()
+        return torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """DeepSpeed's engine around the frozen model, made once per model."""
+        if id(model) not in self._engines:
+            if self._held.checkpointing:
+                checkpoint(model)
+            self._engines[id(model)] = self._initialise(model)
+        self._current = self._engines[id(model)]
+        self._current.module.anchor.requires_grad_(True)  # which freezing the model took from it
+        found: nn.Module = self._current
+        return found
+
+    def hold(self, model: nn.Module) -> nn.Module:
+        """DeepSpeed's engine around a model that nothing is learnt beside."""
+        if id(model) not in self._engines:
+            self._engines[id(model)] = self._initialise(model)
+        found: nn.Module = self._engines[id(model)]
+        found.eval()  # which returns nothing
+        return found
+
+    def load(self, folder: Path, load: Callable[[Path], nn.Module]) -> nn.Module:
+        """The model of a folder, under stage 3 cut into shards while it is read: no rank ever holds all of it."""
+        from transformers import AutoModelForCausalLM
+        from transformers.integrations import HfDeepSpeedConfig
+
+        dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+        kept = HfDeepSpeedConfig(self._held.config(1)) if self._held.stage == 3 else None
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
+        del kept  # transformers looks at it through a weak reference while it reads
+        found: nn.Module = model if self._held.stage == 3 else model.to(self.device(model))
+        return found
+
+    def release(self) -> None:
+        """Let go of all models, so that another one has their memory."""
+        for engine in self._engines.values():
+            engine.destroy()
+        self._engines, self._current = {}, None
+        nn.functional.linear = _linear  # stage 3 has put its own there
+        ranks.barrier()
+
+    def _initialise(self, model: Any) -> Any:
+        model.requires_grad_(False)
+        model.register_parameter("anchor", nn.Parameter(torch.zeros(1, device=self.device(model))))
+        optimizer = torch.optim.SGD([model.anchor], lr=0.0)
+        engine, *_ = self.deepspeed.initialize(model=model, optimizer=optimizer, config=self._held.config(1))
+        return engine
+
+    def backward(self, loss: Tensor) -> None:
+        """DeepSpeed's backward pass, which brings the shards together layer by layer."""
+        anchor = self._current.module.anchor
+        self._current.backward(loss + 0.0 * anchor.sum() if self._held.stage == 2 else loss)
+
+    def reduce(self, parameters: Iterable[nn.Parameter]) -> None:
+        """All-reduce."""
+        sum_gradients([p for p in parameters if p.requires_grad])
