@@ -26,7 +26,7 @@ def install(session: nox.Session, extras: str = "embedded") -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     # lint is for `types` in CI, which needs no third install.
-    install(session, "embedded,test,browser,peers,harness,deepspeed,deploy,docs,lint")
+    install(session, "embedded,test,browser,peers,harness,deepspeed,deploy,ray,slurm,docs,lint")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 

@@ -15,11 +15,16 @@ from benchmark.commands.options import (
     TASK_HELP,
     AxisName,
     CacheSize,
+    CellCores,
+    CellGpus,
+    CellHours,
     Checkpointing,
+    ClusterName,
     DataDir,
     ForcedPrecision,
     Jobs,
     LabelColumn,
+    Launcher,
     Length,
     Methods,
     MetricName,
@@ -187,13 +192,20 @@ def run(
     stage: Stage = 0,
     offload: Offload = "",
     checkpointing: Checkpointing = False,
+    launcher: Launcher = "local",
+    cluster: ClusterName = "",
+    cores: CellCores = 1,
+    gpus: CellGpus = 0,
+    hours: CellHours = 0.0,
 ) -> None:
     """Run the cells that have no complete record, then write and print the table."""
     from benchmark.commands import run as command
     from benchmark.commands.selection import Selection
+    from benchmark.runs.clusters.base import Resources
 
     warn_if_emulated(precision)
-    how = command.How(data_dir, teacher_cache, jobs, timed, ranks, stage, offload, checkpointing)
+    sharding, resources = (ranks, stage, offload, checkpointing), Resources(cores, gpus, hours)
+    how = command.How(data_dir, teacher_cache, jobs, timed, *sharding, launcher, cluster, resources)
     chosen = Selection(suite, preset, results, methods, tasks, seeds, split, precision, settings or (), axis)
     if code := command.run(chosen, how):
         raise typer.Exit(code)

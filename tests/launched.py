@@ -6,6 +6,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from tiny import tiny_llama
@@ -14,6 +15,8 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 from benchmark.grid.suites import SUITES, Preset
 from benchmark.models import prepare, registry
 from benchmark.models.pretrain import train_tokenizer
+from benchmark.runs.clusters import job as clusters_job
+from benchmark.runs.clusters.job import Job
 from vtrans import ranks
 from vtrans.settings import Schedule, Schedules
 from vtrans.training import loop
@@ -64,6 +67,31 @@ def die_at(rank: int, step: int) -> None:
         return whole(self, now)
 
     loop.Loop.step = step_or_die
+
+
+def be_slow() -> None:
+    """Let each step take a while, in this process from now on."""
+    whole = loop.Loop.step
+
+    def step(self: loop.Loop, now: int) -> dict[str, float]:
+        time.sleep(0.3)
+        return whole(self, now)
+
+    loop.Loop.step = step
+
+
+def run_job(job: Job) -> str:
+    """What a worker of a cluster does with a job, with the models of `TINY_FOLDER`.
+
+    Once, on a row that a file names there, it dies or is slow.
+    """
+    folder = Path(os.environ["TINY_FOLDER"])
+    register(folder)
+    for name, act in (("die", lambda: die_at(0, STEPS - 3)), ("slow", be_slow)):
+        if (folder / name).exists() and (folder / name).read_text() == job.cell[3]:
+            (folder / name).unlink()
+            act()
+    return clusters_job.run_job(job)
 
 
 def main() -> None:

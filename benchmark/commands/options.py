@@ -35,6 +35,14 @@ ForcedPrecision = Annotated[
 Split = Annotated[str, typer.Option(help="validation to report; dev, held out of train, to select")]
 RANKS_HELP = "processes that train each model together, one GPU each; torchrun and the deepspeed launcher do the same"
 RankCount = Annotated[int, typer.Option("--ranks", min=1, help=RANKS_HELP)]
+Launcher = Annotated[str, typer.Option(help="who runs the cells: local, ray or slurm")]
+CLUSTER_HELP = (
+    "address of a Ray cluster, empty for this machine's; partition of Slurm, or local: processes like its jobs"
+)
+ClusterName = Annotated[str, typer.Option("--cluster", help=CLUSTER_HELP)]
+CellCores = Annotated[int, typer.Option("--cores", min=1, help="of each cell, on a cluster")]
+CellGpus = Annotated[int, typer.Option("--gpus", min=0, help="of each cell, on a cluster")]
+CellHours = Annotated[float, typer.Option("--hours", min=0, help="after which a cell is queued again; 0: no limit")]
 Stage = Annotated[int, typer.Option(help="of ZeRO: 3 shards the weights, 2 does not; 0: ranks hold models whole")]
 Offload = Annotated[str, typer.Option(help="where shards wait: cpu, the host's memory, or a folder on an NVMe disk")]
 Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute activations in the backward pass")]

@@ -8,12 +8,16 @@ from benchmark.commands.options import echo
 from benchmark.commands.selection import Selection
 from benchmark.grid.cells import Cell
 from benchmark.records.store import Store
+from benchmark.runs.clusters.base import Cluster, Resources
 from vtrans import ranks
-from vtrans.errors import RunFailed, SuiteError
+from vtrans.errors import RunFailed, SuiteError, did_you_mean
 
 if TYPE_CHECKING:
     from benchmark.runs.progress import GridProgress
     from benchmark.runs.timing import Estimate
+
+
+LAUNCHERS = ("local", "ray", "slurm")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,9 @@ class How:
         timed: whether latency is measured.
         ranks: processes that train each model together.
         stage, offload, checkpointing: how those hold it, as of `Sharding`.
+        launcher: who runs the cells: `local`, `ray` or `slurm`.
+        cluster: address of a Ray cluster, partition of Slurm, or `local` for processes in place of Slurm's jobs.
+        resources: of each cell there.
     """
 
     data_dir: Path | None = None
@@ -37,6 +44,9 @@ class How:
     stage: int = 0
     offload: str = ""
     checkpointing: bool = False
+    launcher: str = "local"
+    cluster: str = ""
+    resources: Resources = Resources()
 
 
 def run(selection: Selection, how: How) -> int:
@@ -46,7 +56,8 @@ def run(selection: Selection, how: How) -> int:
         SuiteError: bad input.
         RunFailed, RunCancelled: as of `benchmark.runs.runner.run_cells`; what is done is shown before.
     """
-    if how.ranks > 1 and ranks.launched() == 1:
+    check_launcher(how)
+    if how.launcher == "local" and how.ranks > 1 and ranks.launched() == 1:
         from benchmark.runs.together import launch
 
         return launch(how.ranks)
@@ -90,7 +101,8 @@ def run_grid(todo: list[Cell], store: Store, how: How) -> None:
     from benchmark.runs.jobs import check_jobs, run_here
     from benchmark.runs.progress import GridProgress
 
-    check_jobs(how.jobs)
+    if how.launcher == "local":
+        check_jobs(how.jobs)
     if not todo:
         return
     echo(f"{len(todo)} cells to run; records go to {store.runs}")
@@ -102,13 +114,67 @@ def run_grid(todo: list[Cell], store: Store, how: How) -> None:
         echo("\n".join(found.lines()))
         watch.expect({cell.name: seconds for cell, seconds in found.cells.items()})
 
-    if ranks.launched() > 1 or how.stage or how.offload or how.checkpointing:
+    if how.launcher != "local":
+        run_elsewhere(todo, store, how)
+    elif ranks.launched() > 1 or how.stage or how.offload or how.checkpointing:
         run_together(todo, store, how, watch)
     else:
         run_here(todo, store, how.data_dir, how.jobs, watch, announce, how.timed)
     taken = len(todo) - len(store.complete(todo))
     if taken:
         echo(f"{taken} cells are being run by another process")
+
+
+def check_launcher(how: How) -> None:
+    """Raise `SuiteError` for an unknown launcher, or options that the chosen one has no use for."""
+    if how.launcher not in LAUNCHERS:
+        raise did_you_mean("launcher", how.launcher, list(LAUNCHERS))
+    if how.launcher == "local" and (how.cluster or how.resources != Resources()):
+        raise SuiteError(
+            "--cluster, --cores, --gpus and --hours are for cells elsewhere", "give --launcher ray or slurm"
+        )
+    if how.launcher != "local" and ranks.launched() > 1:
+        raise SuiteError("one process sends cells, and several were started", "start it without torchrun")
+
+
+def run_elsewhere(todo: list[Cell], store: Store, how: How) -> None:
+    """Run cells on a cluster, which shares the results folder."""
+    from dataclasses import replace
+
+    from benchmark.records.provenance import source_digest
+    from benchmark.runs.clusters.grid import run_on_cluster
+    from benchmark.runs.clusters.job import Job
+    from benchmark.runs.jobs import identity
+    from benchmark.runs.runner import check_sources
+    from benchmark.tasks.kind import kind_of
+    from benchmark.tasks.registry import get_task
+
+    cluster = connect(store, how)
+    folder = how.data_dir.resolve() if how.data_dir else None
+    check_sources(todo, folder)
+    data: dict[tuple[str, str], str] = {}
+
+    def job(cell: Cell) -> Job:
+        """The cell with all that a worker needs to know."""
+        if (known := (cell.task, cell.split)) not in data:
+            task = get_task(cell.task)
+            data[known] = kind_of(task).load(task, folder, cell.split).digest
+        places = (store.root.resolve(), store.cache_gib, folder, how.timed)
+        made = Job(identity(cell), *places, source_digest(), data[known], how.resources.cores, how.resources.hours)
+        return replace(made, ranks=how.ranks, stage=how.stage, offload=how.offload, checkpointing=how.checkpointing)
+
+    run_on_cluster(todo, store, cluster, job, how.jobs if how.jobs > 1 else 0)
+
+
+def connect(store: Store, how: How) -> "Cluster":
+    """The cluster that was asked for."""
+    if how.launcher == "ray":
+        from benchmark.runs.clusters.ray_cluster import RayCluster
+
+        return RayCluster(how.cluster, how.resources)
+    from benchmark.runs.clusters.slurm_cluster import SlurmCluster
+
+    return SlurmCluster(how.cluster, how.resources, store.folder / "work" / "slurm")
 
 
 def run_together(todo: list[Cell], store: Store, how: How, watch: "GridProgress") -> None:

@@ -9,7 +9,7 @@ def main(results: Path) -> None:
     """Print all figures, one per line, and write the ratios to `RESULTS/bench`."""
     from benchmark.commands.options import echo
     from benchmark.common.files import write_atomically
-    from benchmark.overhead import families, inference, memory, models, parallel, profile, ratios, startup, steps
+    from benchmark.overhead import families, inference, memory, models, parallel, profile, ranks, ratios, startup, steps
 
     for line in startup.lines():
         echo(line)
@@ -27,8 +27,9 @@ def main(results: Path) -> None:
         profiled = profile.markdown(Path(folder))
     tell("speed-up measured over speed-up in MACs, 8 to 48 tokens, fp32:", inference.efficiencies())
     tell("peak memory, rows like SST-2's:", memory.ratios())
-    if shared := parallel.throughput_ratio():
-        tell("processes:", [shared])
+    shared = [ratio for ratio in (parallel.throughput_ratio(), ranks.throughput_ratio()) if ratio]
+    if shared:
+        tell("processes:", shared)
     path = ratios.write(results / "bench", found)
     write_atomically(path.with_suffix(".profile.md"), profiled)
     echo(f"written: {path}, {path.with_suffix('.profile.md')}")

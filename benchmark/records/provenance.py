@@ -1,5 +1,6 @@
 """Who, where and with what a run was made."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -9,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmark.common.digests import package_folder
 from benchmark.records.schema import Provenance
 
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "fvcore", "numpy", "scikit-learn", "scipy", "safetensors")
@@ -27,6 +29,17 @@ def code() -> tuple[str, bool]:
     """
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", "vtrans", "baselines", "benchmark")
     return _git("rev-parse", "HEAD") or "unknown", bool(changed)
+
+
+@cache
+def source_digest() -> str:
+    """sha256 of all files of the suite's packages, which two machines that run the same have alike."""
+    found = hashlib.sha256()
+    for package in ("vtrans", "baselines", "benchmark"):
+        folder = package_folder(package, "pip install vtrans-bench")
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".toml")):
+            found.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def provenance(started: str) -> Provenance:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -76,8 +77,8 @@ class Curves:
 
 
 def live_file(folder: Path) -> Path:
-    """Where this process shows what it runs, in a folder of working files."""
-    return folder / "live" / f"{os.getpid()}.json"
+    """Where this process, of this machine, shows what it runs, in a folder of working files."""
+    return folder / "live" / f"{platform.node()}-{os.getpid()}.json"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.common.device import device
 from benchmark.common.files import write_atomically
@@ -112,14 +112,7 @@ def explain(error: BaseException, work: Path) -> SuiteError:
 def _record(cell: Cell, context: TaskContext, started: str, **fields: Any) -> Record:
     data = context.data
     return Record(
-        schema_version=SCHEMA,
-        key=cell.key,
-        suite=cell.suite,
-        preset=cell.preset.name,
-        task=cell.task,
-        row=cell.row,
-        seed=cell.seed,
-        config=cell.config,
+        **_names(cell),
         data=Data(
             source=data.source,
             digest=data.digest,
@@ -133,6 +126,24 @@ def _record(cell: Cell, context: TaskContext, started: str, **fields: Any) -> Re
         provenance=provenance(started),
         **fields,
     )
+
+
+def unfinished_record(cell: Cell, started: str, status: Literal["failed", "cancelled"], error: str) -> Record:
+    """The record of a run that came to nothing, and whose data and model are not at hand."""
+    return Record(**_names(cell), status=status, error=error, provenance=provenance(started))
+
+
+def _names(cell: Cell) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA,
+        "key": cell.key,
+        "suite": cell.suite,
+        "preset": cell.preset.name,
+        "task": cell.task,
+        "row": cell.row,
+        "seed": cell.seed,
+        "config": cell.config,
+    }
 
 
 def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Measured:
@@ -285,7 +296,13 @@ def run_cells(
         RunFailed: at least one cell failed; the others are done.
         RunCancelled: Ctrl-C.
     """
-    contexts = opened(cells, store, folder, watch, announce, timed)
+    return run_opened(cells, store, opened(cells, store, folder, watch, announce, timed), watch, together)
+
+
+def run_opened(
+    cells: Sequence[Cell], store: Store, contexts: Contexts, watch: Watch = no_watch, together: float = 0.0
+) -> int:
+    """As `run_cells`, in contexts that are there."""
     failures, ran = _run_all(cells, store, contexts, watch, together)
     if failures:
         raise RunFailed(f"{len(failures)} of {len(cells)} cells failed: {failures[0]}", "`plan` lists them all")

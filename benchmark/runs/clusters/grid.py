@@ -1,0 +1,193 @@
+"""A grid on a cluster: cells are sent when what they start from is there, and again when a worker dies."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import mean
+
+from benchmark.grid.cells import Cell
+from benchmark.records.provenance import now
+from benchmark.records.store import Store
+from benchmark.runs.clusters.base import Cluster, Handle, WorkerDied
+from benchmark.runs.clusters.job import DONE, FAILED, OUT_OF_TIME, STOPPED, Job
+from benchmark.runs.progress import duration
+from benchmark.runs.runner import unfinished_record
+from vtrans.errors import RunCancelled, RunFailed
+
+TRIES = 3  # of a job whose worker dies
+POLL, SAY_EVERY = 0.2, 30.0  # seconds
+GRACE = 60.0  # seconds in which cancelled jobs may write their checkpoints
+Jobs = Callable[[Cell], Job]
+
+
+@dataclass
+class Sent:
+    """A job that is out.
+
+    Attributes:
+        handle: of the cluster.
+        since: time at which it was sent.
+    """
+
+    handle: Handle
+    since: float = field(default_factory=time.monotonic)
+
+
+@dataclass
+class Progress:
+    """Where the grid is.
+
+    Attributes:
+        waiting: cells that are not sent yet.
+        running: those that are out.
+        failures: of those that have failed, a line each.
+        tries: jobs that were sent for each cell.
+        seconds: that each done one was out.
+        done: how many are done.
+    """
+
+    waiting: list[Cell]
+    running: dict[Cell, Sent] = field(default_factory=dict)
+    failures: dict[Cell, str] = field(default_factory=dict)
+    tries: dict[Cell, int] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    done: int = 0
+
+    def line(self) -> str:
+        """For people, with the time left by the pace so far."""
+        left = len(self.waiting) + len(self.running)
+        pace = f", about {duration(mean(self.seconds) * left / len(self.running))} left" if self._paced else ""
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return f"{self.done} done, {len(self.running)} out, {len(self.waiting)} waiting{failed}{pace}"
+
+    @property
+    def _paced(self) -> bool:
+        return bool(self.seconds and self.running)
+
+
+def run_on_cluster(cells: Sequence[Cell], store: Store, cluster: Cluster, jobs: Jobs, most: int = 0) -> int:
+    """Run cells that have no complete record, and those that they start from, on a cluster; return how many ran.
+
+    Args:
+        cells: to run.
+        store: on a file system that all machines share.
+        cluster: runs jobs.
+        jobs: makes the job of a cell.
+        most: jobs that are out at a time; 0 for no limit.
+
+    Raises:
+        RunFailed: at least one cell failed; the others are done.
+        RunCancelled: Ctrl-C or SIGTERM; every cell that did not end has a `cancelled` record.
+    """
+    progress = Progress(with_needed(cells, store))
+    said = time.monotonic()
+    with noted_signals() as came:
+        while (progress.waiting or progress.running) and not came:
+            changed = _collect(progress, store, cluster)
+            _send(progress, cluster, jobs, most)
+            if changed or time.monotonic() - said > SAY_EVERY:
+                said = time.monotonic()
+                sys.stderr.write(progress.line() + "\n")
+            if progress.running:
+                time.sleep(POLL)
+        if came:
+            _cancel(progress, store, cluster)
+            raise RunCancelled("stopped", "run the same command to go on")
+    if progress.failures:
+        cell, why = next(iter(progress.failures.items()))
+        raise RunFailed(f"{len(progress.failures)} of {len(cells)} cells failed: {cell.name}: {why}", "see `plan`")
+    return progress.done
+
+
+def with_needed(cells: Sequence[Cell], store: Store) -> list[Cell]:
+    """Cells without a complete record, each after those that it starts from and that have no weights."""
+    found: dict[Cell, None] = {}
+    complete = store.complete(list(cells))
+    for cell in cells:
+        if cell not in complete:
+            found |= dict.fromkeys(each for each in cell.needed if not store.has_weights(each))
+            found[cell] = None
+    return list(found)
+
+
+def _send(progress: Progress, cluster: Cluster, jobs: Jobs, most: int) -> None:
+    """Send every cell that starts from nothing that is still to be made."""
+    unmade = {*progress.waiting, *progress.running}
+    room = most - len(progress.running) if most else len(progress.waiting)
+    ready = [cell for cell in progress.waiting if not unmade.intersection(cell.needed)]
+    for cell in [cell for cell in ready if any(each in progress.failures for each in cell.needed)]:
+        ready.remove(cell)
+        progress.waiting.remove(cell)
+        progress.failures[cell] = "what it starts from has failed"
+    chosen = ready[:room]
+    for cell, handle in zip(chosen, cluster.submit([jobs(cell) for cell in chosen]) if chosen else [], strict=True):
+        progress.running[cell] = Sent(handle)
+        progress.tries[cell] = progress.tries.get(cell, 0) + 1
+    gone = set(chosen)
+    progress.waiting = [cell for cell in progress.waiting if cell not in gone]
+
+
+def _collect(progress: Progress, store: Store, cluster: Cluster) -> bool:
+    """Take in what has ended; say whether anything has."""
+    out = list(progress.running.items())
+    over = [each for each, ended in zip(out, cluster.ended([sent.handle for _, sent in out]), strict=True) if ended]
+    for cell, sent in over:
+        del progress.running[cell]
+        try:
+            outcome = cluster.result(sent.handle)
+        except WorkerDied as death:
+            _again(progress, store, cell, f"its worker ended ({death})")
+            continue
+        if outcome == DONE:
+            progress.done += 1
+            progress.seconds.append(time.monotonic() - sent.since)
+        elif outcome.startswith(FAILED):
+            progress.failures[cell] = outcome.removeprefix(FAILED)
+        elif outcome == OUT_OF_TIME:
+            progress.waiting.insert(0, cell)  # it goes on from its checkpoint
+        else:
+            _again(progress, store, cell, "another process has it" if outcome != STOPPED else "it was stopped")
+    return bool(over)
+
+
+def _again(progress: Progress, store: Store, cell: Cell, why: str) -> None:
+    """Try once more, or give up with a record."""
+    sys.stderr.write(f"{cell.name}: {why}\n")
+    if progress.tries[cell] < TRIES:
+        progress.waiting.insert(0, cell)
+        return
+    progress.failures[cell] = f"{why}, {TRIES} times"
+    store.of(cell).write(cell, unfinished_record(cell, now(), "failed", progress.failures[cell]))
+
+
+def _cancel(progress: Progress, store: Store, cluster: Cluster) -> None:
+    """Let what runs write its checkpoint, and leave a record of everything that did not end."""
+    for sent in progress.running.values():
+        cluster.cancel(sent.handle)
+    end = time.monotonic() + GRACE
+    while time.monotonic() < end:
+        if all(cluster.ended([sent.handle for sent in progress.running.values()])):
+            break
+        time.sleep(POLL)
+    for cell in (*progress.running, *progress.waiting):
+        record = store.of(cell).read(cell)
+        if record is None or record.status == "failed":
+            store.of(cell).write(cell, unfinished_record(cell, now(), "cancelled", "the grid was stopped"))
+
+
+@contextmanager
+def noted_signals() -> Iterator[list[int]]:
+    """Yield the signals that come, instead of ending."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield came
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,138 @@
+"""A grid on a cluster that is none: what is sent when, what becomes of workers that die, and of a grid that stops."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from made_records import make_record
+
+from benchmark.grid.cells import plan
+from benchmark.records.store import Store
+from benchmark.runs.clusters import grid
+from benchmark.runs.clusters.base import WorkerDied
+from benchmark.runs.clusters.grid import TRIES, Progress, run_on_cluster, with_needed
+from benchmark.runs.clusters.job import DONE, FAILED, HELD, OUT_OF_TIME
+from benchmark.runs.jobs import identity
+from vtrans.errors import RunCancelled, RunFailed
+
+ROWS = ["dense", "random-s50", "VTrans-s50", "VTrans-s50+Infor-Coef"]
+
+
+class Instant:
+    """Ends each job at once: with what `outcomes` has for its row in turn, or done, with a record."""
+
+    def __init__(self, store, cells, **outcomes):
+        self.store, self.outcomes = store, {row: list(each) for row, each in outcomes.items()}
+        self.cells = {identity(cell): cell for cell in with_needed(cells, store)}
+        self.sent, self.cancelled, self.together = [], [], 0
+
+    def submit(self, jobs):
+        self.together = max(self.together, len(jobs))
+        self.sent += [job[3] for job in jobs]
+        return list(jobs)
+
+    def ended(self, handles):
+        return [True] * len(handles)
+
+    def result(self, handle):
+        outcome = (self.outcomes.get(handle[3]) or [DONE]).pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome == DONE:
+            self.store.write(self.cells[handle], make_record(self.cells[handle]))
+        return outcome
+
+    def cancel(self, handle):
+        self.cancelled.append(handle[3])
+
+
+@pytest.fixture
+def quick(tmp_path, tiny_preset, monkeypatch):
+    monkeypatch.setattr(grid, "POLL", 0.01)
+    return plan("glue", "tiny", ROWS, ["sst2"], [0]), Store(tmp_path, "glue", "tiny")
+
+
+def test_a_cell_is_sent_once_what_it_starts_from_is_made(quick):
+    cells, store = quick
+    cluster = Instant(store, cells)
+    assert run_on_cluster(cells, store, cluster, identity) == len(ROWS)
+    assert cluster.sent[0] == "dense" and set(cluster.sent[1:3]) == {"random-s50", "VTrans-s50"}
+    assert cluster.sent[3:] == ["VTrans-s50+Infor-Coef"]
+    assert len(store.complete(cells)) == len(ROWS)
+    assert run_on_cluster(cells, store, cluster, identity) == 0  # and nothing is sent twice
+
+
+def test_what_cells_start_from_is_sent_though_nobody_asked_for_it(quick):
+    cells, store = quick
+    cluster = Instant(store, cells[3:])
+    run_on_cluster(cells[3:], store, cluster, identity)
+    assert cluster.sent == ["dense", "VTrans-s50", "VTrans-s50+Infor-Coef"]
+
+
+def test_no_more_are_out_than_wanted(quick):
+    _, store = quick
+    many = plan("glue", "tiny", ["dense"], ["sst2"], range(7))
+    cluster = Instant(store, many)
+    assert run_on_cluster(many, store, cluster, identity, most=2) == 7
+    assert cluster.together == 2
+
+
+def test_a_job_whose_worker_dies_is_sent_again_and_given_up_in_the_end(quick):
+    cells, store = quick
+    cluster = Instant(store, cells, **{"VTrans-s50": [WorkerDied("killed"), HELD, DONE]})
+    run_on_cluster(cells, store, cluster, identity)
+    assert cluster.sent.count("VTrans-s50") == TRIES
+    others = plan("glue", "tiny", ROWS, ["sst2"], [1])
+    cluster = Instant(store, others, **{"VTrans-s50": [WorkerDied("killed")] * TRIES})
+    with pytest.raises(RunFailed, match="2 of 4 cells failed: .*VTrans-s50.*its worker ended"):
+        run_on_cluster(others, store, cluster, identity)
+    record = store.read(others[2])
+    assert record.status == "failed" and "3 times" in record.error
+    assert store.read(others[3]) is None  # what starts from it was not tried
+    assert store.state(others[1]) == "done"
+
+
+def test_one_that_is_out_of_time_goes_on_as_often_as_it_takes(quick):
+    cells, store = quick
+    cluster = Instant(store, cells, dense=[OUT_OF_TIME] * (TRIES + 2) + [DONE])
+    assert run_on_cluster(cells, store, cluster, identity) == len(ROWS)
+    assert cluster.sent.count("dense") == TRIES + 3
+
+
+def test_one_that_fails_is_not_tried_again(quick):
+    cells, store = quick
+    cluster = Instant(store, cells, dense=[FAILED + "loss term 'task' is nan"])
+    with pytest.raises(RunFailed, match="4 of 4 cells failed: .*loss term 'task' is nan"):
+        run_on_cluster(cells, store, cluster, identity)
+    assert cluster.sent == ["dense"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_grid_that_is_stopped_leaves_cancelled_records(quick, number, monkeypatch):
+    cells, store = quick
+    cluster = Instant(store, cells)
+    monkeypatch.setattr(cluster, "ended", lambda handles: [bool(cluster.cancelled)] * len(handles))
+    threading.Timer(0.2, lambda: os.kill(os.getpid(), number)).start()
+    with pytest.raises(RunCancelled, match="run the same command to go on"):
+        run_on_cluster(cells, store, cluster, identity)
+    assert cluster.cancelled == ["dense"]
+    assert {store.state(cell) for cell in cells} == {"cancelled"}
+
+
+def test_progress_says_what_is_left():
+    found = Progress(waiting=[1, 2], seconds=[10.0, 20.0], done=2)
+    assert found.line() == "2 done, 0 out, 2 waiting"
+    found.running = {3: None}
+    assert found.line() == "2 done, 1 out, 2 waiting, about 45 s left"
+
+
+def test_a_grid_of_a_thousand_cells_is_sent_at_once(quick):
+    _, store = quick
+    many = plan("glue", "tiny", ["dense", "random-s50"], ["sst2"], range(500))
+    cluster, began = Instant(store, many), time.monotonic()
+    progress = Progress(with_needed(many, store))
+    grid._send(progress, cluster, identity, 0)
+    assert len(progress.running) == 500 and len(progress.waiting) == 500
+    assert time.monotonic() - began < 60  # see `nox -s bench` for what it takes
