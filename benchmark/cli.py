@@ -170,6 +170,10 @@ def plan(
 
         scale = todo[0].preset
         echo("\n".join(cost.lines(cost.cost(todo), preset, tflops or scale.tflops, scale.gpu)))
+        if scale.gpu:
+            from benchmark.runs.memory import available
+
+            echo("\n".join(cost.memory_lines(todo, available())))
 
 
 @app.command()
@@ -529,7 +533,7 @@ def shard(
     """Prune a language model held in shards: start it with torchrun --nproc-per-node N -m benchmark shard ..."""
     from benchmark.commands.shard import ShardRequest, shard_model
     from benchmark.runs.progress import progress
-    from vtrans.training.engine import Sharding
+    from vtrans.settings import Sharding
 
     sharding = Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
     request = ShardRequest(
@@ -560,11 +564,12 @@ def memory(
     length: Annotated[int, typer.Option(min=1, help="tokens per sequence")] = 512,
 ) -> None:
     """Estimate the memory a GPU needs to train gates on a model in shards; nothing is loaded."""
-    from benchmark.runs.memory import config_of_model, estimate
-    from vtrans.training.engine import Sharding
+    from benchmark.grid.sharded import estimate
+    from benchmark.runs.memory import config_of_model, shape_of
+    from vtrans.settings import Sharding
 
     sharding = Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
-    need = estimate(config_of_model(model), sharding, ranks, batch, length)
+    need = estimate(shape_of(config_of_model(model)), sharding, ranks, batch, length)
     echo("\n".join(need.lines()))
 
 

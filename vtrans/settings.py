@@ -15,6 +15,7 @@ Threshold = Literal["all", "units"]
 QUANTITIES = ("parameters", "macs", "latency", "latency-b1")
 DENOMINATORS = ("encoder", "all")
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
+STAGES = (0, 2, 3)  # of ZeRO
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 NOT_IN_KEY = "not in key"  # in a field's metadata: the value under which runs are what they were before the field came
 
@@ -262,3 +263,26 @@ class Setting:
     def short(self) -> bool:
         """Whether stages take a few hundred steps instead of the papers' tens of thousands."""
         return self.scale in ("quick", "small", "medium")
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """How several processes hold a model.
+
+    Attributes:
+        stage: of ZeRO: 0, the model is whole on each rank, and its weights may train; under 2 and 3 it is frozen, and
+            DeepSpeed holds it: whole under 2, in shards under 3.
+        offload: where the shards of stage 3 wait: empty for the device itself, `cpu` for the host's memory, or a
+            folder on an NVMe disk.
+        checkpointing: recompute activations in the backward pass instead of keeping them.
+    """
+
+    stage: Literal[0, 2, 3] = 3
+    offload: str = ""
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise SuiteError(f"ZeRO stage {self.stage} is not known here", "give 0, 2 or 3")
+        if self.offload and self.stage != 3:
+            raise SuiteError(f"stage {self.stage} keeps the weights on the device", "offload under stage 3")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from benchmark.commands.user_model import check_out, find_model, publish
 from benchmark.common.digests import key_of, weights_digest
 from benchmark.grid.rows import build, sized_setting
+from benchmark.grid.sharded import estimate
 from benchmark.grid.suites import Preset, get_preset
-from benchmark.runs.memory import available, check_memory_fits, estimate, read_config
+from benchmark.runs.memory import available, check_memory_fits, read_config, shape_of
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import Task, get_task
 from vtrans import ranks
@@ -17,7 +18,7 @@ from vtrans.errors import SuiteError
 from vtrans.methods.base import CompressionState, config_of
 from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.methods.files import MERGED, PRUNED, place
-from vtrans.training.engine import Sharding
+from vtrans.settings import Sharding
 
 if TYPE_CHECKING:
     from vtrans.training.engine import Engine
@@ -87,7 +88,13 @@ def check_memory(request: ShardRequest, source: Path, ranks: int) -> None:
     batch = -(-request.method().prune.batch // ranks)
     on_host = not torch.cuda.is_available()
     need = estimate(
-        read_config(source), request.sharding, ranks, batch, request.scale.max_length, 4 if on_host else 2, on_host
+        shape_of(read_config(source)),
+        request.sharding,
+        ranks,
+        batch,
+        request.scale.max_length,
+        4 if on_host else 2,
+        on_host,
     )
     check_memory_fits(need, available(), request.sharding)
 

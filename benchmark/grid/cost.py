@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.grid.cells import Cell
+from benchmark.grid.sharded import estimate, stages
 from benchmark.models.registry import ACTIVATIONS, GIB, Shape, get_model
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import Task, get_task
 from vtrans.forecast import Forecast
+from vtrans.settings import Sharding
 
 LATENCY_BATCHES = 33  # of each size that latency is measured at, per model
 ADAM = 16  # bytes per parameter in training: weight, gradient and two moments in fp32
@@ -73,12 +75,32 @@ def cost(cells: Sequence[Cell]) -> Cost:
 
 
 def device_bytes(cell: Cell, shape: Shape) -> float:
-    """Memory of training a cell: Adam's states, a teacher in bf16, and activations of the longest batch in bf16."""
+    """Memory of a cell where one process holds the model whole.
+
+    Where weights train: Adam's states, a teacher in bf16, and activations of the longest batch in bf16. Where gates
+    alone do, see `benchmark.grid.sharded.estimate`. Where nothing does: the weights and the logits of a pass.
+    """
     schedules = cell.preset.schedules(cell.task).all()
     rows = max(-(-s.batch // s.accumulate) for s in schedules)
-    inside = shape.layers * (ACTIVATIONS * shape.hidden + 3 * shape.ffn) * 2
     logits = 3 * 4 * shape.vocabulary if shape.decoder else 0
+    if not cell.method.stages():
+        return 2 * shape.parameters + max(cell.preset.latency) * cell.preset.max_length * logits
+    if cell.method.in_shards:
+        prune = cell.preset.schedules(cell.task).prune
+        return estimate(shape, Sharding(0), 1, -(-prune.batch // prune.accumulate), cell.preset.max_length).total
+    inside = shape.layers * (ACTIVATIONS * shape.hidden + 3 * shape.ffn) * 2
     return (ADAM + 2) * shape.parameters + rows * cell.preset.max_length * (inside + logits)
+
+
+def memory_lines(cells: Sequence[Cell], free: float) -> list[str]:
+    """What each row needs of a rank's memory by stage, and which of it a device with so many free bytes has."""
+    found = [f"memory of a rank, in GiB (the device at hand has {free / GIB:.1f}; * fits):"]
+    for cell in {(cell.preset.name, cell.task, cell.row): cell for cell in cells}.values():
+        ways = {"whole": device_bytes(cell, get_model(cell.preset.model).shape)}
+        ways |= stages(cell) if cell.method.in_shards else {}
+        text = "; ".join(f"{name} {size / GIB:.1f}{'*' * (size <= free)}" for name, size in ways.items())
+        found.append(f"  {cell.task} {cell.row}: {text}")
+    return found
 
 
 def lines(found: Cost, preset: str, tflops: float, on_gpu: bool) -> list[str]:

@@ -39,7 +39,8 @@ def main(threads: int) -> None:
     from benchmark.overhead.steps import SCHEDULE
     from vtrans import ranks
     from vtrans.objectives.base import TaskObjective
-    from vtrans.training.engine import LocalEngine, Sharding
+    from vtrans.settings import Sharding
+    from vtrans.training.engine import LocalEngine
     from vtrans.training.loop import Loop
     from vtrans.training.zero import engine_of
 

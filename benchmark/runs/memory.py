@@ -1,68 +1,31 @@
-"""How much memory a rank needs to train gates on a sharded model: an estimate, made before anything is loaded."""
+"""Whether a rank has the memory that a model in shards needs, by its config."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmark.common.hub import refuse_offline
-from benchmark.models.registry import ACTIVATIONS, GIB, MODELS
+from benchmark.grid.sharded import Need
+from benchmark.models.registry import GIB, MODELS, Shape
 from vtrans.anatomy import family_of
 from vtrans.errors import SuiteError
-from vtrans.training.engine import Sharding
+from vtrans.settings import Sharding
 
 
-@dataclass(frozen=True)
-class Need:
-    """Bytes on the device of one rank, by what they are for."""
-
-    parts: dict[str, float]
-
-    @property
-    def total(self) -> float:
-        """All together."""
-        return sum(self.parts.values())
-
-    def lines(self) -> list[str]:
-        """One line each, in GiB."""
-        rows = [*self.parts.items(), ("total", self.total)]
-        return [f"{name:12} {size / GIB:8.2f} GiB" for name, size in rows]
-
-
-def estimate(
-    config: Any, sharding: Sharding, ranks: int, batch: int, length: int, width: int = 2, on_host: bool = False
-) -> Need:
-    """Memory of a rank that computes `batch` sequences of `length` tokens, weights of `width` bytes.
-
-    Weights are whole under stage 2, a share under stage 3, where two layers at a time and the embeddings are whole
-    besides, and none of that share with offload, unless the ranks run on the host, where it goes to. Activations are
-    those of all layers, or with checkpointing the input of each and the inside of one. Logits count three times in
-    fp32: themselves, log-softmax and gradient.
-    """
-    hidden, depth, vocab_size = config.hidden_size, config.num_hidden_layers, config.vocab_size
-    ffn = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * hidden
-    layer, tables = layer_parameters(config, hidden, ffn), vocab_size * hidden
-    heads = 1 if getattr(config, "tie_word_embeddings", False) else 2
-    everything = depth * layer + heads * tables
-    if sharding.stage == 2:
-        weights: float = everything * width
-    else:
-        share = 0 if sharding.offload and not on_host else everything / ranks
-        weights = (share + 2 * layer + tables) * width
-    tokens = batch * length
-    inside = tokens * (ACTIVATIONS * hidden + 3 * ffn) * width
-    kept = depth * tokens * hidden * width + inside if sharding.checkpointing else depth * inside
-    gates = (hidden + depth * (config.num_attention_heads + ffn)) * 4 * 8  # value, scale, gradients and Adam's two
-    return Need(
-        {"weights": weights, "activations": kept, "logits": 3.0 * tokens * vocab_size * 4, "gates": float(gates)}
+def shape_of(config: Any) -> Shape:
+    """The shape of a decoder's config."""
+    hidden, heads = config.hidden_size, config.num_attention_heads
+    return Shape(
+        layers=config.num_hidden_layers,
+        hidden=hidden,
+        ffn=getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * hidden,
+        vocabulary=config.vocab_size,
+        positions=getattr(config, "n_positions", 0) if config.model_type == "gpt2" else 0,
+        shared=(getattr(config, "num_key_value_heads", None) or heads) / heads,
+        ups=family_of(config).ups,
+        decoder=True,
+        tied=bool(getattr(config, "tie_word_embeddings", False)),
     )
-
-
-def layer_parameters(config: Any, hidden: int, ffn: int) -> int:
-    """Weights of one layer."""
-    groups = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    attention = hidden * hidden * (2 + 2 * groups / config.num_attention_heads)
-    return int(attention + (1 + family_of(config).ups) * hidden * ffn)
 
 
 def available() -> float:
@@ -81,7 +44,7 @@ def check_memory_fits(need: Need, free: float, sharding: Sharding) -> None:
     if need.total <= free:
         return
     ways = ["more ranks" if sharding.stage == 3 else "--stage 3"]
-    ways += [] if sharding.offload else ["--offload"]
+    ways += [] if sharding.offload else ["--offload cpu"]
     ways += [] if sharding.checkpointing else ["--checkpointing"]
     raise SuiteError(
         f"a rank needs {need.total / GIB:.1f} GiB and has {free / GIB:.1f}", f"try {', '.join(ways)} or a smaller batch"

@@ -12,7 +12,8 @@ from benchmark.runs.runner import check_inputs, check_sources, held, run_cell
 from benchmark.runs.task_context import Contexts, TaskContext, Watch
 from vtrans import ranks
 from vtrans.errors import SuiteError
-from vtrans.training.engine import Engine, Sharding
+from vtrans.settings import Sharding
+from vtrans.training.engine import Engine
 
 
 def launch(count: int) -> int:

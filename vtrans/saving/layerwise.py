@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,29 @@ from vtrans.pruning.surgery import cut_block, cut_stem
 
 
 class Tensors:
-    """The tensors of a folder's safetensors files, whether one or several, read one by one."""
+    """The tensors of a folder's safetensors files, whether one or several, read one by one.
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    A file is mapped into memory while it is open, and what was read of it counts as memory of the process: so each is
+    opened for one tensor and closed again.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         files = sorted(folder.glob("model*.safetensors"))
         if not files:
             raise SuiteError(f"{folder} has no safetensors weights", "save the model with save_pretrained")
+        self.where = dict[str, Path]()
+        for path in files:
+            with self._opened(path) as stream:
+                self.where |= dict.fromkeys(stream.keys(), path)
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[Any]:
         try:
-            opened = [stack.enter_context(safe_open(path, "pt")) for path in files]
+            with safe_open(path, "pt") as stream:
+                yield stream
         except (OSError, SafetensorError) as error:
-            raise SuiteError(f"weights in {folder} are damaged ({error})", "fetch or save them again") from None
-        self.where = {name: stream for stream in opened for name in stream.keys()}  # noqa: SIM118
+            raise SuiteError(f"weights in {self.folder} are damaged ({error})", "fetch or save them again") from None
 
     def name(self, name: str, prefix: str) -> str:
         """What the files call a tensor: those of a model without its head lack the prefix, as the hub's GPT-2.
@@ -45,18 +56,18 @@ class Tensors:
     def read(self, name: str, prefix: str) -> Tensor:
         """The tensor."""
         known = self.name(name, prefix)
-        found: Tensor = self.where[known].get_tensor(known)
+        with self._opened(self.where[known]) as stream:
+            found: Tensor = stream.get_tensor(known).clone()
         return found
 
 
 def check_files(source: Path) -> None:
     """Raise `SuiteError` where the files of a dense model lack a tensor that `materialise_files` needs."""
     model = blank(source)
-    with ExitStack() as stack:
-        tensors = Tensors(source, stack)
-        for _, names in _parts(model, anatomy_of(model)):
-            for name in names:
-                tensors.name(name, model.base_model_prefix)
+    tensors = Tensors(source)
+    for _, names in _parts(model, anatomy_of(model)):
+        for name in names:
+            tensors.name(name, model.base_model_prefix)
 
 
 @torch.no_grad()
@@ -75,20 +86,18 @@ def materialise_files(source: Path, masks: Masks, out: Path) -> Path:
     anatomy, masks = anatomy_of(model), masks.to(torch.device("cpu"))
     out.mkdir(parents=True, exist_ok=True)
     parts = list(_parts(model, anatomy))
-    places = dict[str, str]()
-    with ExitStack() as stack:
-        tensors = Tensors(source, stack)
-        for number, (index, names) in enumerate(parts):
-            model.load_state_dict(
-                {name: tensors.read(name, model.base_model_prefix) for name in names}, strict=False, assign=True
-            )
-            if index < 0:
-                model.tie_weights()
-                cut_stem(model, anatomy, masks)
-            else:
-                cut_block(model, anatomy, index, masks)
-            path = out / f"model-{number + 1:05}-of-{len(parts):05}.safetensors"
-            places |= dict.fromkeys(_write_part(model, path), path.name)
+    places, tensors = dict[str, str](), Tensors(source)
+    for number, (index, names) in enumerate(parts):
+        model.load_state_dict(
+            {name: tensors.read(name, model.base_model_prefix) for name in names}, strict=False, assign=True
+        )
+        if index < 0:
+            model.tie_weights()
+            cut_stem(model, anatomy, masks)
+        else:
+            cut_block(model, anatomy, index, masks)
+        path = out / f"model-{number + 1:05}-of-{len(parts):05}.safetensors"
+        places |= dict.fromkeys(_write_part(model, path), path.name)
     _write_facts(model, places, out)
     return out
 

@@ -4,60 +4,18 @@ Of several, each computes its part of a batch; gradients of what trains are summ
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdRef
 
 from vtrans import ranks
-from vtrans.errors import SuiteError
+from vtrans.settings import Sharding
 
 BUCKET = 2**23  # elements of gradients that are summed at a time
-STAGES = (0, 2, 3)
 ATTENTION_DROPOUT = ("attention_dropout", "attn_pdrop", "attention_probs_dropout_prob")
-
-
-@dataclass(frozen=True)
-class Sharding:
-    """How several processes hold a model.
-
-    Attributes:
-        stage: of ZeRO: 0, the model is whole on each rank, and its weights may train; under 2 and 3 it is frozen, and
-            DeepSpeed holds it: whole under 2, in shards under 3.
-        offload: where the shards of stage 3 wait: empty for the device itself, `cpu` for the host's memory, or a
-            folder on an NVMe disk.
-        checkpointing: recompute activations in the backward pass instead of keeping them.
-    """
-
-    stage: Literal[0, 2, 3] = 3
-    offload: str = ""
-    checkpointing: bool = False
-
-    def __post_init__(self) -> None:
-        if self.stage not in STAGES:
-            raise SuiteError(f"ZeRO stage {self.stage} is not known here", "give 0, 2 or 3")
-        if self.offload and self.stage != 3:
-            raise SuiteError(f"stage {self.stage} keeps the weights on the device", "offload under stage 3")
-
-    def config(self, batch: int) -> dict[str, Any]:
-        """DeepSpeed's configuration for `batch` sequences per rank."""
-        zero: dict[str, Any] = {"stage": self.stage}
-        if self.stage == 3:
-            zero |= {"stage3_param_persistence_threshold": 0} | self._offloading()
-        return {
-            "train_micro_batch_size_per_gpu": batch,
-            "zero_optimization": zero,
-            "zero_allow_untested_optimizer": True,
-        }
-
-    def _offloading(self) -> dict[str, Any]:
-        if not self.offload:
-            return {}
-        to = {"device": "cpu"} if self.offload == "cpu" else {"device": "nvme", "nvme_path": self.offload}
-        return {"offload_param": to | {"pin_memory": torch.cuda.is_available()}}
 
 
 class Engine(Protocol):

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from vtrans import ranks
+from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
-from vtrans.training.engine import Engine, LocalEngine, ReplicatedEngine, Sharding, checkpoint, sum_gradients
+from vtrans.settings import Sharding
+from vtrans.training.engine import Engine, LocalEngine, ReplicatedEngine, checkpoint, sum_gradients
 
+LIVE = ("max_live_parameters", "max_reuse_distance", "prefetch_bucket_size")
 PATIENCE = timedelta(hours=2)  # that a rank waits for another one, which evaluates or cuts files meanwhile
 
 
@@ -66,7 +69,32 @@ def connect() -> Any:
     return deepspeed
 
 
+def layer_weights(model: nn.Module) -> int:
+    """Weights of a model's largest layer, which may be in shards."""
+    layers = [model.get_submodule(block.path) for block in anatomy_of(model).blocks]
+    return max(sum(getattr(p, "ds_numel", p.numel()) for p in layer.parameters()) for layer in layers)
+
+
 _linear = nn.functional.linear
+
+
+def configuration(sharding: Sharding, live: int = 0) -> dict[str, Any]:
+    """DeepSpeed's configuration.
+
+    Under stage 3 about `live` weights are whole at a time, where it is not 0; by DeepSpeed's default a billion.
+    """
+    zero: dict[str, Any] = {"stage": sharding.stage}
+    if sharding.stage == 3:
+        zero |= {"stage3_param_persistence_threshold": 0} | _offloading(sharding.offload)
+        zero |= {f"stage3_{name}": live for name in LIVE} if live else {}
+    return {"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero, "zero_allow_untested_optimizer": True}
+
+
+def _offloading(offload: str) -> dict[str, Any]:
+    if not offload:
+        return {}
+    to = {"device": "cpu"} if offload == "cpu" else {"device": "nvme", "nvme_path": offload}
+    return {"offload_param": to | {"pin_memory": torch.cuda.is_available()}}
 
 
 class ShardedEngine:
@@ -118,7 +146,7 @@ class ShardedEngine:
         from transformers.integrations import HfDeepSpeedConfig
 
         dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-        kept = HfDeepSpeedConfig(self._held.config(1)) if self._held.stage == 3 else None
+        kept = HfDeepSpeedConfig(configuration(self._held)) if self._held.stage == 3 else None
         model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
         del kept  # transformers looks at it through a weak reference while it reads
         found: nn.Module = model if self._held.stage == 3 else model.to(self.device(model))
@@ -136,7 +164,8 @@ class ShardedEngine:
         model.requires_grad_(False)
         model.register_parameter("anchor", nn.Parameter(torch.zeros(1, device=self.device(model))))
         optimizer = torch.optim.SGD([model.anchor], lr=0.0)
-        engine, *_ = self.deepspeed.initialize(model=model, optimizer=optimizer, config=self._held.config(1))
+        config = configuration(self._held, live=2 * layer_weights(model))
+        engine, *_ = self.deepspeed.initialize(model=model, optimizer=optimizer, config=config)
         return engine
 
     def backward(self, loss: Tensor) -> None:

@@ -9,7 +9,7 @@ from tiny import tiny_llama
 from benchmark.commands.shard import ShardRequest, request_key
 from benchmark.commands.user_model import check_out
 from vtrans.errors import SuiteError
-from vtrans.training.engine import Sharding
+from vtrans.settings import Sharding
 
 
 def test_another_request_has_other_checkpoints(tmp_path):

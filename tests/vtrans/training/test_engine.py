@@ -9,8 +9,9 @@ from torch import nn
 
 from vtrans import ranks
 from vtrans.errors import SuiteError
-from vtrans.training.engine import BUCKET, Sharding, buckets, drops, own_dropout
-from vtrans.training.zero import engine_of, join
+from vtrans.settings import Sharding
+from vtrans.training.engine import BUCKET, buckets, drops, own_dropout
+from vtrans.training.zero import configuration, engine_of, join
 
 
 def test_bad_settings_are_refused(monkeypatch):
@@ -28,7 +29,7 @@ def test_bad_settings_are_refused(monkeypatch):
 
 def test_shards_wait_where_they_are_told_to():
     def place(offload: str) -> dict[str, object]:
-        return Sharding(3, offload).config(1)["zero_optimization"].get("offload_param", {})
+        return configuration(Sharding(3, offload))["zero_optimization"].get("offload_param", {})
 
     assert place("") == {}
     assert place("cpu")["device"] == "cpu"
