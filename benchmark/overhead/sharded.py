@@ -12,7 +12,7 @@ from typing import Any
 from benchmark.overhead.ratios import Ratio
 from vtrans.settings import Sharding
 
-RANKS, BATCH, LENGTH, STEPS = 2, 2, 256, 4  # sequences per rank, tokens of each, steps
+RANKS, BATCH, LENGTH, STEPS = 2, 1, 256, 2  # sequences per rank, tokens of each, steps
 SHAPES = {
     "135M": {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9}
     | {"num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": True},
