@@ -190,9 +190,12 @@ def discard(work: Path) -> None:
 
 def request_key(request: CompressRequest, method: Method, context: "TaskContext") -> str:
     """Hash of everything that the result of a request depends on."""
+    from vtrans.data.ragged import Ragged
+
     preset = request.scale
     task = [request.task.name, list(request.task.labels), list(request.task.metrics)]
-    config = [preset.max_length, *task, request.seed, context.data.digest, context.model_digest]
+    tokens = Ragged.of(context.train.ids).digest  # which the tokenizer has made of the rows
+    config = [preset.max_length, *task, request.seed, context.data.digest, tokens, context.model_digest]
     return key_of({"request": config, "method": config_of(method), "teacher": config_of(request.finetune)})
 
 

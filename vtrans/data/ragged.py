@@ -1,5 +1,6 @@
 """Sequences of different lengths in one flat array: four bytes per token, where a list of lists takes forty."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import overload
@@ -62,6 +63,12 @@ class Ragged(Sequence[list[int]]):
         return np.array_equal(self.offsets, other.offsets) and np.array_equal(self.values, other.values)
 
     __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the sequences."""
+        whole = (self.values.astype(np.int32), self.offsets.astype(np.int64))
+        return hashlib.sha256(b"".join(array.tobytes() for array in whole)).hexdigest()
 
     @property
     def lengths(self) -> np.ndarray:

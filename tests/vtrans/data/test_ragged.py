@@ -34,3 +34,10 @@ def test_small_numbers_take_a_byte_and_slices_are_sequences():
 def test_flat_ones_are_not_copied():
     flat = Ragged.of(iter([[1], [2, 3]]))
     assert Ragged.of(flat) is flat and flat != [[1], [2, 3]]
+
+
+@given(st.lists(st.lists(st.integers(0, 90_000), max_size=6), max_size=6), st.lists(st.lists(st.integers(0, 90_000))))
+def test_digests_are_those_of_the_sequences(first, second):
+    one, other = Ragged.of(first), Ragged.of(second)
+    assert (one.digest == other.digest) == (one == other)
+    assert one.digest == Ragged.of([*first, [1]])[: len(first)].digest  # whatever the width that it is kept in
