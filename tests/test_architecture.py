@@ -41,6 +41,7 @@ ORDER = {
         "infor_coef",
         "one_shot",
         "fisher",
+        "low_rank",
         "torch_pruning",
         "power_bert",
         "ltp",

@@ -66,9 +66,16 @@ def columns(task: str, rows: Sequence[TableRow]) -> list[Column]:
         Column(f"efficiency b{batch}", _over(lambda o, i: o.efficiency(i), index))
         for index, batch in enumerate(batches)
     ]
+    if any(r.outcome and "generation" in r.outcome.report for row in rows for r in row.records):
+        found += [Column(f"{part} speed-up", _over(_generated, part), suffix="×") for part in GENERATION]
     if any(row.cost(row.dense) for row in rows):
         found.append(Column("cost in fine-tunings", lambda row: row.cost(row.dense), spread=True))
     return [*found, Column("cost in VTrans runs", lambda row: row.cost(row.reference), spread=True)]
+
+
+def _generated(outcome: Outcome, part: str) -> float | None:
+    found = outcome.report.get("generation")
+    return float(found[part]["speedup"][1]) if found else None
 
 
 def _over(function: Callable[[Outcome, Any], float | None], argument: Any) -> Callable[[TableRow], SeedStats | None]:
@@ -81,6 +88,7 @@ def _batches(rows: Sequence[TableRow]) -> tuple[int, int]:
     return (measured[0][0]["batch"], measured[0][1]["batch"]) if measured else (1, 32)
 
 
+GENERATION = ("prefill", "decode")
 LEGEND = (
     "Metrics in percent, perplexity and bits per byte as they are; mean ± sample standard deviation over seeds. "
     "encoder %, all %: parameters kept, without and with embeddings, pooler and head; predictors of token methods "
@@ -137,6 +145,11 @@ def _evaluation(record: Record) -> list[str]:
     rows: dict[str, int] = record.outcome.report.get("zero_shot_rows", {})
     precision = record.outcome.compute.evaluation_precision
     found = [f"metrics in {precision}"] if precision != "fp32" else []
+    if made := record.outcome.report.get("generation"):
+        found.append(
+            f"prefill and decode: reading {made['prompt']} tokens, and writing {made['new']} after them with a cache, "
+            "one sequence at a time, greedily"
+        )
     return [*found, "zero-shot n = " + ", ".join(f"{n} ({name})" for name, n in rows.items())] if rows else found
 
 

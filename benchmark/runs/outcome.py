@@ -51,6 +51,7 @@ def measure(
         state: what the stages found and took.
         peak: memory since the run began.
     """
+    from benchmark.measure.generation import generation
     from benchmark.measure.latency import compare
     from vtrans.anatomy import Widths
 
@@ -61,6 +62,10 @@ def measure(
     latency = ranks.alone(
         lambda: [compare(dense.eval(), small.eval(), context.evaluation, batch) for batch in context.latency]
     )
+    if context.kind.decodes and latency:
+        report["generation"] = ranks.alone(
+            lambda: generation(dense, small, context.evaluation, context.max_length // 2)
+        )
     with autocast(context.precision):
         scored = context.kind.evaluate(context.task, small, context.evaluation)
         words = dropped_words(small, context)

@@ -63,5 +63,6 @@ PRESETS = (
         zero_shot=ALL_ZERO_SHOT,
     ),
 )
-WITH_ADAPTERS = (*ROWS, "Faster-VTrans-LLM-LoRA-s50")
+ADAPTED = ("Faster-VTrans-LLM-LoRA", "Fisher-LoRA", "magnitude-LoRA", "random-LoRA")
+WITH_ADAPTERS = (*ROWS, *(f"{method}-s{size}" for size in (20, 35, 50) for method in ADAPTED))
 GRID = {preset.name: ROWS if preset.name == "quick" else WITH_ADAPTERS for preset in PRESETS}

@@ -122,3 +122,16 @@ def test_rows_beside_the_presets_own_stand_by_method_and_size():
         *("A-s40", "A-s60", "A-s80", "B-s60", "A-s95"),
         *("C", "A-family-s40", "A-family-s60"),
     ]
+
+
+def test_decoders_show_the_speed_of_generation(tmp_path):
+    (cell,) = plan("llm", "small", ["dense"])
+    store = Store(tmp_path, "llm", "small")
+    record = make_record(cell)
+    made = {"prompt": 128, "new": 32, "prefill": {"speedup": [1.0, 1.2, 1.3]}, "decode": {"speedup": [1.0, 1.7, 1.8]}}
+    outcome = record.outcome.model_copy(update={"report": {"generation": made}, "metrics": {"perplexity": 30.0}})
+    store.write(cell, record.model_copy(update={"outcome": outcome}))
+    tables.write(store, "small", [cell])
+    text = (store.folder / "table.md").read_text()
+    assert "prefill speed-up" in text and "1.20×" in text and "decode speed-up" in text and "1.70×" in text
+    assert "reading 128 tokens, and writing 32 after them with a cache" in text
