@@ -7,7 +7,6 @@ in the same order, so that each call here is made by every rank.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,8 +31,8 @@ def number() -> int:
 
 
 def joined() -> bool:
-    """Whether this process has joined others."""
-    if launched() == 1:
+    """Whether this process has joined others, and is not working by itself."""
+    if launched() == 1 or _now.by_itself:
         return False
     import torch
 
@@ -90,7 +89,11 @@ def gathered(value: T) -> list[T]:
 
 def alone(make: Callable[[], T]) -> T:
     """What the first rank makes, while the others wait."""
-    return agreed(make() if rank() == 0 else None)  # type: ignore[return-value]
+    found = None
+    if rank() == 0:
+        with by_itself():
+            found = make()
+    return agreed(found)  # type: ignore[return-value]
 
 
 def spread(items: Sequence[T], compute: Callable[[T], U]) -> list[U]:
@@ -106,10 +109,12 @@ def spread(items: Sequence[T], compute: Callable[[T], U]) -> list[U]:
 @contextmanager
 def first_then_others() -> Iterator[None]:
     """Let the first rank through, and the others once it is done: for what it makes on disk and they then find."""
-    if rank():
+    mine = rank()
+    if mine:
         barrier()
-    yield
-    if not rank():
+    with by_itself():
+        yield
+    if not mine:
         barrier()
 
 
@@ -148,17 +153,35 @@ class Share:
     rows: tuple[int, ...]
 
 
-_share: ContextVar[Share | None] = ContextVar("share", default=None)
+@dataclass
+class _Now:
+    """What this process is at; its threads see the same, autograd's too, which compute checkpointed layers again."""
+
+    share: Share | None = None
+    by_itself: bool = False
+
+
+_now = _Now()
 
 
 @contextmanager
 def sharing(share: Share) -> Iterator[None]:
     """Say what a rank computes, inside the context."""
-    token = _share.set(share if count() > 1 else None)
+    before, _now.share = _now.share, share if count() > 1 else None
     try:
         yield
     finally:
-        _share.reset(token)
+        _now.share = before
+
+
+@contextmanager
+def by_itself() -> Iterator[None]:
+    """Let this process be one alone inside the context: what it does there, training too, others have no part in."""
+    before, _now.by_itself = _now.by_itself, True
+    try:
+        yield
+    finally:
+        _now.by_itself = before
 
 
 def drawn(draw: "Callable[..., Tensor]", lead: Sequence[int], *rest: int, device: Any = None) -> "Tensor":
@@ -167,7 +190,7 @@ def drawn(draw: "Callable[..., Tensor]", lead: Sequence[int], *rest: int, device
     All ranks draw those of all sequences, from generators in the same state, and take their own: so noise does not
     depend on how many ranks there are.
     """
-    share = _share.get()
+    share = _now.share
     if share is None or not lead or lead[0] != len(share.rows):
         return draw(*lead, *rest, device=device)
     return draw(share.total, *lead[1:], *rest, device=device)[list(share.rows)]

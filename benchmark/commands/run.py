@@ -75,7 +75,8 @@ def run(selection: Selection, how: How) -> int:
         try:
             run_grid(todo, store, how)
         except SuiteError as error:
-            if not (selection.axis and isinstance(error, RunFailed)):  # the other cells of an axis are run all the same
+            goes_on = selection.axis and isinstance(error, RunFailed) and ranks.launched() == 1
+            if not goes_on:  # the other cells of an axis are run all the same, unless ranks are out of step
                 if not selection.axis and store.complete(cells):
                     show(selection)
                 raise
@@ -133,6 +134,8 @@ def check_launcher(how: How) -> None:
         raise SuiteError(
             "--cluster, --cores, --gpus and --hours are for cells elsewhere", "give --launcher ray or slurm"
         )
+    if how.launcher != "local" and how.ranks == 1 and (how.stage or how.offload or how.checkpointing):
+        raise SuiteError("--stage, --offload and --checkpointing are for several ranks", "give --ranks N, too")
     if how.launcher != "local" and ranks.launched() > 1:
         raise SuiteError("one process sends cells, and several were started", "start it without torchrun")
 
@@ -156,10 +159,11 @@ def run_elsewhere(todo: list[Cell], store: Store, how: How) -> None:
 
     def job(cell: Cell) -> Job:
         """The cell with all that a worker needs to know."""
+        task = get_task(cell.task)
+        place = folder if task.source.takes_folder else None
         if (known := (cell.task, cell.split)) not in data:
-            task = get_task(cell.task)
-            data[known] = kind_of(task).load(task, folder, cell.split).digest
-        places = (store.root.resolve(), store.cache_gib, folder, how.timed)
+            data[known] = kind_of(task).load(task, place, cell.split).digest
+        places = (store.root.resolve(), store.cache_gib, place, how.timed)
         made = Job(identity(cell), *places, source_digest(), data[known], how.resources.cores, how.resources.hours)
         return replace(made, ranks=how.ranks, stage=how.stage, offload=how.offload, checkpointing=how.checkpointing)
 

@@ -8,6 +8,7 @@ from vtrans.settings import Sharding
 
 GATE_BYTES = 2 * 4 * 8  # of a unit: value and scale, each with gradient and Adam's moments, in fp32, and as much again
 MASKS = 3  # fp32 tensors of FFN width that noise per token adds to a layer: noise, mask, and what it multiplies
+LAYERS, TABLES = 4, 3  # whole at a time under stage 3: two in use and two fetched; both ends, and a buffer (measured)
 RANKS = (2, 4, 8)  # that `plan` looks at
 
 
@@ -33,7 +34,7 @@ def estimate(
 ) -> Need:
     """Memory of a rank that computes `batch` sequences of `length` tokens, weights of `width` bytes.
 
-    Weights are whole under stage 2, a share under stage 3, where two layers at a time and the embeddings are whole
+    Weights are whole under stage 2, a share under stage 3, where some layers at a time and the embeddings are whole
     besides, and none of that share with offload, unless the ranks run on the host, where it goes to. Activations are
     those of all layers, or with checkpointing the input of each and the inside of one. Masks are drawn per token, for
     all layers at once. Logits count three times in fp32: themselves, log-softmax and gradient.
@@ -42,7 +43,7 @@ def estimate(
         weights: float = shape.parameters * width
     else:
         share = 0 if sharding.offload and not on_host else shape.parameters / ranks
-        weights = (share + 2 * shape.layer_weights + shape.vocabulary * shape.hidden) * width
+        weights = (share + LAYERS * shape.layer_weights + TABLES * shape.vocabulary * shape.hidden) * width
     tokens = batch * length
     inside = tokens * (ACTIVATIONS * shape.hidden + 3 * shape.ffn) * width
     kept = shape.layers * tokens * shape.hidden * width + inside if sharding.checkpointing else shape.layers * inside

@@ -1,4 +1,4 @@
-"""Memory of ranks that train gates beside a model in shards, against the estimate: `python -m ... MODEL_SHAPE`."""
+"""Memory of ranks that train gates beside a model in shards, against the estimate: `python -m ... [SHAPE ...]`."""
 
 import json
 import os
@@ -123,13 +123,23 @@ def _status(name: str) -> float:
     return float(line.split()[1]) * 1024
 
 
+def write(found: list[Ratio], results: Path) -> None:
+    """Write ratios, with what they were measured on."""
+    from benchmark.common.files import write_atomically
+    from benchmark.records.provenance import now, provenance
+
+    facts = {"ranks": RANKS, "sequences": BATCH, "tokens": LENGTH, "provenance": provenance(now()).model_dump()}
+    content = facts | {"ratios": [asdict(ratio) for ratio in found]}
+    write_atomically(results / "bench" / "sharded-memory.json", json.dumps(content, indent=1, default=str) + "\n")
+
+
 def main(arguments: list[str]) -> None:
-    """Measure in a rank, or launch ranks."""
-    if len(arguments) == 1:
-        ratios(arguments[0])
-        return
+    """Measure in a rank, or launch ranks and write what they found to `results/bench/sharded-memory.json`."""
     from vtrans import ranks
 
+    if ranks.launched() == 1:
+        write([ratio for shape in arguments or SHAPES for ratio in ratios(shape)], Path("results"))
+        return
     details: Any = json.loads(arguments[1])
     found = measure(Path(arguments[0]), Sharding(**details))
     if ranks.rank() == 0:

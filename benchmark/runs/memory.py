@@ -30,13 +30,12 @@ def shape_of(config: Any) -> Shape:
 
 def available() -> float:
     """Free bytes on the rank's GPU, or its share of the host's memory."""
-    import psutil
     import torch
 
     if torch.cuda.is_available():
         return float(torch.cuda.mem_get_info()[0])
-    found: float = psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return found
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    return float(lines["MemAvailable"].split()[0]) * 1024 / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def check_memory_fits(need: Need, free: float, sharding: Sharding) -> None:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -238,7 +239,9 @@ def ensure(
         if not ranks.alone((store.work(cell) / holds).exists):
             if cell.task != context.task.name:
                 data = context.folder if get_task(cell.task).source.takes_folder else None
-                context = TaskContext.load(cell, data, store.folder / "work", report)
+                loaded = TaskContext.load(cell, data, store.folder / "work", report)
+                timed = loaded.latency if context.latency else ()
+                context = replace(loaded, engine=context.engine, latency=timed)
             run_cell(cell, store, context, report)
     return folder
 

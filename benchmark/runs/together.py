@@ -11,7 +11,7 @@ from benchmark.records.store import Store
 from benchmark.runs.runner import check_inputs, check_sources, held, run_cell
 from benchmark.runs.task_context import Contexts, TaskContext, Watch
 from vtrans import ranks
-from vtrans.errors import SuiteError
+from vtrans.errors import RunCancelled, SuiteError
 from vtrans.settings import Sharding
 from vtrans.training.engine import Engine
 
@@ -21,15 +21,20 @@ def launch(count: int) -> int:
 
     One that dies takes the others with it.
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     from benchmark.runs.jobs import usable_cores
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // count)))
-    config = LaunchConfig(1, 1, count, run_id="vtrans-bench", rdzv_backend="c10d", rdzv_endpoint="localhost:0")
+    config = LaunchConfig(
+        *(1, 1, count), run_id="vtrans-bench", rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
+    )
     try:
         elastic_launch(config, sys.executable)("-m", "benchmark", *sys.argv[1:])
+    except SignalException:
+        raise RunCancelled("stopped", "run the same command to go on") from None
     except ChildFailedError as error:
         codes = [failure.exitcode for failure in error.failures.values()]
         return next((code for code in codes if code > 0), 1)

@@ -1,5 +1,7 @@
 """What ranks tell each other, in one process, and noise that does not depend on how many there are."""
 
+import threading
+
 import pytest
 import torch
 from hypothesis import given
@@ -52,3 +54,27 @@ def test_a_lost_rank_is_told_from_other_errors(monkeypatch):
     monkeypatch.setattr(ranks, "count", lambda: 2)
     assert ranks.is_lost(closed) and not ranks.is_lost(RuntimeError("shape mismatch"))
     assert "another rank has ended" in str(ranks.lost())
+
+
+def test_what_one_does_by_itself_the_others_have_no_part_in(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    assert ranks.joined()
+    with ranks.by_itself():
+        assert (ranks.joined(), ranks.count(), ranks.rank(), ranks.summed([2.0])) == (False, 1, 0, [2.0])
+    assert ranks.joined()
+
+
+def test_threads_see_what_their_process_shares(monkeypatch):
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    seen = []
+    with ranks.sharing(Share(4, (1, 3))):
+        thread = threading.Thread(target=lambda: seen.append(ranks.drawn(torch.rand, (2,), 3).shape))
+        torch.manual_seed(0)
+        thread.start()
+        thread.join()
+        torch.manual_seed(0)
+        expected = torch.rand(4, 3)[[1, 3]]
+        torch.manual_seed(0)
+        assert torch.equal(ranks.drawn(torch.rand, (2,), 3), expected)
+    assert seen == [(2, 3)]

@@ -83,7 +83,7 @@ class StageFiles:
         if self.checkpoint is None or not self.checkpoint.exists():
             return None
         try:
-            found: dict[str, Any] | None = torch.load(self.checkpoint, weights_only=True)
+            found: dict[str, Any] | None = torch.load(self.checkpoint, "cpu", weights_only=True)
             return found
         except Exception:  # torch raises a dozen kinds for a damaged file
             self.checkpoint.replace(self.checkpoint.with_suffix(".corrupt"))

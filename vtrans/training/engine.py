@@ -3,13 +3,13 @@
 Of several, each computes its part of a batch; gradients of what trains are summed, so that all make the same step.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.weak import WeakIdRef
 
 from vtrans import ranks
 from vtrans.settings import Sharding
@@ -95,13 +95,9 @@ class ReplicatedEngine(LocalEngine):
 
     def __init__(self, sharding: Sharding) -> None:
         self.sharding = sharding
-        self._hooked = set[WeakIdRef]()
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model, with dropout of its own on each rank."""
-        if (known := WeakIdRef(model)) not in self._hooked and drops(model):
-            self._hooked.add(known)
-            own_dropout(model)
+        """The model."""
         if self.sharding and self.sharding.checkpointing:
             checkpoint(model)
         return model
@@ -156,8 +152,9 @@ def drops(model: nn.Module) -> bool:
     return modules or any(getattr(config, name, 0) for name in ATTENTION_DROPOUT)
 
 
-def own_dropout(model: nn.Module) -> None:
-    """Let each rank draw other numbers inside the model, while generators stay in step outside of it.
+@contextmanager
+def own_dropout(model: nn.Module) -> Iterator[None]:
+    """Let each rank draw other numbers inside the model, while generators stay in step outside of it, in the context.
 
     Noise of gates, which is drawn outside, is then the same on all ranks, and dropout is not the same for the first
     sequence of each.
@@ -166,16 +163,16 @@ def own_dropout(model: nn.Module) -> None:
     def before(module: nn.Module, args: Any) -> None:
         """Leave the common stream, by a seed from it."""
         seed = int(torch.randint(2**62, ()))
-        states.append((torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []))
+        states.append((torch.get_rng_state(), torch.cuda.get_rng_state() if torch.cuda.is_available() else None))
         torch.manual_seed(seed + ranks.rank())
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
         """Go back to it."""
-        host, devices = states.pop()
+        host, device = states.pop()
         torch.set_rng_state(host)
-        if devices:
-            torch.cuda.set_rng_state_all(devices)
+        if device is not None:
+            torch.cuda.set_rng_state(device)
 
-    states: list[tuple[Tensor, list[Tensor]]] = []
-    model.register_forward_pre_hook(before)
-    model.register_forward_hook(after)
+    states: list[tuple[Tensor, Tensor | None]] = []
+    with model.register_forward_pre_hook(before), model.register_forward_hook(after):
+        yield

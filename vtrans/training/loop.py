@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,7 +21,7 @@ from vtrans.heap import trim
 from vtrans.settings import Schedule
 from vtrans.training.checkpoint import Pace, StageFiles
 from vtrans.training.dropout import cheap_dropout
-from vtrans.training.engine import Engine, LocalEngine
+from vtrans.training.engine import Engine, LocalEngine, drops, own_dropout
 from vtrans.training.flops import FlopMeter
 from vtrans.training.precision import autocast, resolve
 
@@ -164,6 +164,10 @@ class Loop:
         self.longest = max(self.batches.lengths)
         self.optimizers = objective.optimizers(schedule)
         self.engine = engine or LocalEngine()
+        assert ranks.count() == 1 or self.engine.sharding, (
+            "ranks that train together need an engine that sums gradients"
+        )
+        self._drops = drops(objective.modules["model"])
         self.device = self.engine.device(objective.modules["model"])
         self.meter, self.tokens = FlopMeter(), 0
         self.precision = resolve(schedule.precision, self.device)
@@ -183,7 +187,8 @@ class Loop:
         shared = parts(rows, self.schedule.accumulate, ranks.rank(), ranks.count(), self.examples.count)
         own = sum(len(part.share.rows) for part in shared) * width
         # Around the backward pass too: checkpointed layers are computed again in it.
-        with self.meter.step(step, len(rows) * width, own), cheap_dropout(self.objective.modules["model"]):
+        model = self.objective.modules["model"]
+        with self.meter.step(step, len(rows) * width, own), cheap_dropout(model), self._own_dropout(model):
             for part in shared:
                 with ranks.sharing(part.share):  # around the backward pass too, as above
                     losses = self._losses(part, width, step)
@@ -199,6 +204,9 @@ class Loop:
         if step % TRIM_EVERY == 0 and self.device.type == "cpu":
             trim(collect=False)
         return sums
+
+    def _own_dropout(self, model: nn.Module) -> AbstractContextManager[None]:
+        return own_dropout(model) if self._drops and ranks.count() > 1 else nullcontext()
 
     def _prepare(self, step: int) -> None:
         for optimizer in self.optimizers.values():
@@ -252,7 +260,7 @@ class Loop:
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
             "scaler": self.scaler.state_dict(),
             "rng": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
         }
 
     def restore(self, state: dict[str, Any] | None) -> int:
@@ -266,10 +274,10 @@ class Loop:
             optimizer.load_state_dict(state["optimizers"][key])
         self.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"])
-        if state["cuda"]:
-            torch.cuda.set_rng_state_all(state["cuda"])
+        if state["cuda"] and torch.cuda.is_available():  # of the device at hand, whichever wrote it
+            torch.cuda.set_rng_state(state["cuda"][0])
         self.elapsed = state["elapsed"]
-        self.meter.flops, self.tokens = state["flops"], state["tokens"]
+        self.meter.flops, self.tokens = state["flops"], state.get("tokens", 0)
         self.precisions = list(dict.fromkeys([*state["precisions"], self.precision]))
         found: int = state["step"]
         return found
@@ -325,14 +333,14 @@ def check_finite(terms: dict[str, float], step: int, stage: str) -> None:
 
 @contextmanager
 def stop_on_interrupt(run_context: RunContext) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into `run_context.stop`; the second one interrupts at once.
+    """Turn the first Ctrl-C or SIGTERM into `run_context.stop`; another Ctrl-C interrupts at once.
 
     Signals reach the main thread alone; elsewhere nothing is done.
     """
 
     def handler(number: int, frame: object) -> None:
-        """Set the flag, or interrupt."""
-        if run_context.stop:
+        """Set the flag, or interrupt; SIGTERM may come twice, from a launcher and from whoever stops both."""
+        if run_context.stop and number == signal.SIGINT:
             raise KeyboardInterrupt
         run_context.stop = True
 

@@ -1,10 +1,8 @@
 """A grid on a cluster: cells are sent when what they start from is there, and again when a worker dies."""
 
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
 
@@ -12,13 +10,14 @@ from benchmark.grid.cells import Cell
 from benchmark.records.provenance import now
 from benchmark.records.store import Store
 from benchmark.runs.clusters.base import Cluster, Handle, WorkerDied
-from benchmark.runs.clusters.job import DONE, FAILED, OUT_OF_TIME, STOPPED, Job
+from benchmark.runs.clusters.job import DONE, FAILED, HELD, OUT_OF_TIME, Job, noted_signals
 from benchmark.runs.progress import duration
 from benchmark.runs.runner import unfinished_record
 from vtrans.errors import RunCancelled, RunFailed
 
 TRIES = 3  # of a job whose worker dies
 POLL, SAY_EVERY = 0.2, 30.0  # seconds
+HELD_FOR = 10.0  # seconds until a cell is tried again that another process has
 GRACE = 60.0  # seconds in which cancelled jobs may write their checkpoints
 Jobs = Callable[[Cell], Job]
 
@@ -44,7 +43,8 @@ class Progress:
         waiting: cells that are not sent yet.
         running: those that are out.
         failures: of those that have failed, a line each.
-        tries: jobs that were sent for each cell.
+        deaths: of the workers of each cell.
+        later: time before which a cell is not sent, of those that another process had.
         seconds: that each done one was out.
         done: how many are done.
     """
@@ -52,7 +52,8 @@ class Progress:
     waiting: list[Cell]
     running: dict[Cell, Sent] = field(default_factory=dict)
     failures: dict[Cell, str] = field(default_factory=dict)
-    tries: dict[Cell, int] = field(default_factory=dict)
+    deaths: dict[Cell, int] = field(default_factory=dict)
+    later: dict[Cell, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     done: int = 0
 
@@ -85,14 +86,18 @@ def run_on_cluster(cells: Sequence[Cell], store: Store, cluster: Cluster, jobs: 
     progress = Progress(with_needed(cells, store))
     said = time.monotonic()
     with noted_signals() as came:
-        while (progress.waiting or progress.running) and not came:
-            changed = _collect(progress, store, cluster)
-            _send(progress, cluster, jobs, most)
-            if changed or time.monotonic() - said > SAY_EVERY:
-                said = time.monotonic()
-                sys.stderr.write(progress.line() + "\n")
-            if progress.running:
-                time.sleep(POLL)
+        try:
+            while (progress.waiting or progress.running) and not came:
+                changed = _collect(progress, store, cluster)
+                _send(progress, cluster, jobs, most)
+                if changed or time.monotonic() - said > SAY_EVERY:
+                    said = time.monotonic()
+                    sys.stderr.write(progress.line() + "\n")
+                if progress.running or progress.waiting:
+                    time.sleep(POLL)
+        except BaseException:
+            _cancel(progress, store, cluster)
+            raise
         if came:
             _cancel(progress, store, cluster)
             raise RunCancelled("stopped", "run the same command to go on")
@@ -117,7 +122,8 @@ def _send(progress: Progress, cluster: Cluster, jobs: Jobs, most: int) -> None:
     """Send every cell that starts from nothing that is still to be made."""
     unmade = {*progress.waiting, *progress.running}
     room = most - len(progress.running) if most else len(progress.waiting)
-    ready = [cell for cell in progress.waiting if not unmade.intersection(cell.needed)]
+    due = [cell for cell in progress.waiting if progress.later.get(cell, 0.0) <= time.monotonic()]
+    ready = [cell for cell in due if not unmade.intersection(cell.needed)]
     for cell in [cell for cell in ready if any(each in progress.failures for each in cell.needed)]:
         ready.remove(cell)
         progress.waiting.remove(cell)
@@ -125,7 +131,6 @@ def _send(progress: Progress, cluster: Cluster, jobs: Jobs, most: int) -> None:
     chosen = ready[:room]
     for cell, handle in zip(chosen, cluster.submit([jobs(cell) for cell in chosen]) if chosen else [], strict=True):
         progress.running[cell] = Sent(handle)
-        progress.tries[cell] = progress.tries.get(cell, 0) + 1
     gone = set(chosen)
     progress.waiting = [cell for cell in progress.waiting if cell not in gone]
 
@@ -148,15 +153,19 @@ def _collect(progress: Progress, store: Store, cluster: Cluster) -> bool:
             progress.failures[cell] = outcome.removeprefix(FAILED)
         elif outcome == OUT_OF_TIME:
             progress.waiting.insert(0, cell)  # it goes on from its checkpoint
+        elif outcome == HELD:  # it comes back once the other process has ended, or is gone
+            progress.later[cell] = time.monotonic() + HELD_FOR
+            progress.waiting.append(cell)
         else:
-            _again(progress, store, cell, "another process has it" if outcome != STOPPED else "it was stopped")
+            _again(progress, store, cell, "it was stopped")
     return bool(over)
 
 
 def _again(progress: Progress, store: Store, cell: Cell, why: str) -> None:
     """Try once more, or give up with a record."""
     sys.stderr.write(f"{cell.name}: {why}\n")
-    if progress.tries[cell] < TRIES:
+    progress.deaths[cell] = progress.deaths.get(cell, 0) + 1
+    if progress.deaths[cell] < TRIES:
         progress.waiting.insert(0, cell)
         return
     progress.failures[cell] = f"{why}, {TRIES} times"
@@ -176,18 +185,3 @@ def _cancel(progress: Progress, store: Store, cluster: Cluster) -> None:
         record = store.of(cell).read(cell)
         if record is None or record.status == "failed":
             store.of(cell).write(cell, unfinished_record(cell, now(), "cancelled", "the grid was stopped"))
-
-
-@contextmanager
-def noted_signals() -> Iterator[list[int]]:
-    """Yield the signals that come, instead of ending."""
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield came
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

@@ -15,10 +15,13 @@ from benchmark.grid.suites import get_preset
 from benchmark.records.provenance import source_digest
 from benchmark.records.store import Store
 from benchmark.runs.jobs import Identity
+from benchmark.tasks.kind import kind_of
+from benchmark.tasks.registry import get_task
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 
 DONE, HELD, STOPPED, OUT_OF_TIME = "done", "held", "stopped", "out of time"
 FAILED = "failed: "
+POLL = 0.5  # seconds between looks at signals
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def run_job(job: Job) -> str:
     """
     with _limited(job.hours) as over:
         try:
-            outcome = _run_on_ranks(job) if job.ranks > 1 else _run_here(job)
+            outcome = _run(job)
         except RunCancelled:
             outcome = STOPPED
         except (RunFailed, SuiteError) as error:
@@ -93,31 +96,71 @@ def run_job(job: Job) -> str:
     return OUT_OF_TIME if outcome == STOPPED and over else outcome
 
 
-def _run_here(job: Job) -> str:
-    import torch
-
-    from benchmark.runs.runner import opened, run_opened
-    from benchmark.runs.task_context import no_watch
-
+def _run(job: Job) -> str:
     if source_digest() != job.code:
         raise SuiteError("a worker has another version of the suite", "install the same on all machines")
-    torch.set_num_threads(job.cores)
     suite, preset, task, row, seed, split = job.cell
-    cell = Cell(suite, get_preset(preset, suite), task, row, seed, split)
-    store = Store(job.root, suite, preset, job.cache_gib)
-    contexts = opened([cell], store, job.folder, no_watch, None, job.timed)
-    if contexts.of(cell).data.digest != job.data:
+    found = kind_of(get_task(task)).load(get_task(task), job.folder, split).digest
+    if found != job.data:
         raise SuiteError(f"a worker has other data for {task}", "let --data-dir be a folder that all machines share")
-    run_opened([cell], store, contexts, no_watch)
+    cell, store = Cell(suite, get_preset(preset, suite), task, row, seed, split), Store(job.root, suite, preset)
+    store.cache_gib = job.cache_gib
+    if job.ranks > 1:
+        _run_on_ranks(job)
+    else:
+        _run_here(job, cell, store)
     return DONE if store.complete([cell]) else HELD
 
 
-def _run_on_ranks(job: Job) -> str:
-    found = subprocess.run(job.command(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    if found.returncode == RunCancelled.exit_code:
-        return STOPPED
-    lines = [line for line in found.stderr.splitlines() if line.startswith("error: ")]
-    return DONE if found.returncode == 0 else FAILED + (lines[0] if lines else found.stderr.strip()[-200:])
+def _run_here(job: Job, cell: Cell, store: Store) -> None:
+    import torch
+
+    from benchmark.runs.runner import run_cells
+
+    torch.set_num_threads(job.cores)
+    run_cells([cell], store, job.folder, timed=job.timed)
+
+
+def _run_on_ranks(job: Job) -> None:
+    """Run the cell's command, and hand the first signal on to it, on which its ranks write their checkpoint."""
+    threads = {"OMP_NUM_THREADS": str(max(1, job.cores // job.ranks))}
+    command = job.command()
+    with noted_signals() as came:
+        ranks = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | threads
+        )
+        handed_on = False
+        while True:
+            try:
+                _, err = ranks.communicate(timeout=POLL)
+                break
+            except subprocess.TimeoutExpired:
+                if came and not handed_on:
+                    ranks.terminate()
+                    handed_on = True
+    if ranks.returncode == RunCancelled.exit_code or came:
+        raise RunCancelled("stopped", "run the same command to go on")
+    if ranks.returncode:
+        lines = [line.removeprefix("error: ") for line in err.splitlines() if line.startswith("error: ")]
+        raise RunFailed(lines[0] if lines else err.strip()[-200:], "see its record")
+
+
+@contextmanager
+def noted_signals() -> Iterator[list[int]]:
+    """Yield the signals that come, instead of ending; in a thread that none reaches, none come."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield came
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 @contextmanager

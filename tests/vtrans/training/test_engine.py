@@ -1,5 +1,7 @@
 """Engines: settings that are refused, buckets of gradients, and dropout of each rank's own."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given
@@ -53,13 +55,14 @@ def test_dropout_is_each_ranks_own_and_leaves_the_common_stream_where_it_was(mon
     assert drops(tiny_bert()) and not drops(tiny_llama())
     outputs, after = [], []
     for rank in (0, 1, 0):
-        model = tiny_bert().train()
-        own_dropout(model)
+        model = copy.deepcopy(tiny_bert().train())
         monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
         torch.manual_seed(0)
-        first, second = (model(**inputs()).logits for _ in range(2))
+        with own_dropout(model):
+            first, second = (model(**inputs()).logits for _ in range(2))
         assert not torch.equal(first, second)
         outputs.append(first)
         after.append(torch.rand(3))
+        assert not model._forward_hooks and not model._forward_pre_hooks
     assert torch.equal(outputs[0], outputs[2]) and not torch.equal(outputs[0], outputs[1])
     assert torch.equal(after[0], after[1])

@@ -15,7 +15,7 @@ from benchmark.runs.clusters.base import WorkerDied
 from benchmark.runs.clusters.grid import TRIES, Progress, run_on_cluster, with_needed
 from benchmark.runs.clusters.job import DONE, FAILED, HELD, OUT_OF_TIME
 from benchmark.runs.jobs import identity
-from vtrans.errors import RunCancelled, RunFailed
+from vtrans.errors import RunCancelled, RunFailed, SuiteError
 
 ROWS = ["dense", "random-s50", "VTrans-s50", "VTrans-s50+Infor-Coef"]
 
@@ -51,6 +51,7 @@ class Instant:
 @pytest.fixture
 def quick(tmp_path, tiny_preset, monkeypatch):
     monkeypatch.setattr(grid, "POLL", 0.01)
+    monkeypatch.setattr(grid, "HELD_FOR", 0.05)
     return plan("glue", "tiny", ROWS, ["sst2"], [0]), Store(tmp_path, "glue", "tiny")
 
 
@@ -81,9 +82,10 @@ def test_no_more_are_out_than_wanted(quick):
 
 def test_a_job_whose_worker_dies_is_sent_again_and_given_up_in_the_end(quick):
     cells, store = quick
-    cluster = Instant(store, cells, **{"VTrans-s50": [WorkerDied("killed"), HELD, DONE]})
+    outcomes = [OUT_OF_TIME, WorkerDied("killed"), OUT_OF_TIME, WorkerDied("killed"), DONE]
+    cluster = Instant(store, cells, **{"VTrans-s50": list(outcomes)})
     run_on_cluster(cells, store, cluster, identity)
-    assert cluster.sent.count("VTrans-s50") == TRIES
+    assert cluster.sent.count("VTrans-s50") == len(outcomes)
     others = plan("glue", "tiny", ROWS, ["sst2"], [1])
     cluster = Instant(store, others, **{"VTrans-s50": [WorkerDied("killed")] * TRIES})
     with pytest.raises(RunFailed, match="2 of 4 cells failed: .*VTrans-s50.*its worker ended"):
@@ -99,6 +101,26 @@ def test_one_that_is_out_of_time_goes_on_as_often_as_it_takes(quick):
     cluster = Instant(store, cells, dense=[OUT_OF_TIME] * (TRIES + 2) + [DONE])
     assert run_on_cluster(cells, store, cluster, identity) == len(ROWS)
     assert cluster.sent.count("dense") == TRIES + 3
+
+
+def test_one_that_another_process_has_is_waited_for(quick):
+    cells, store = quick
+    cluster = Instant(store, cells, dense=[HELD] * (TRIES + 2) + [DONE])
+    assert run_on_cluster(cells, store, cluster, identity) == len(ROWS)
+
+
+def test_jobs_are_cancelled_where_one_cannot_be_made(quick):
+    cells, store = quick
+
+    def make(cell):
+        if cell.row == "VTrans-s50":
+            raise SuiteError("no such data", "name another folder")
+        return identity(cell)
+
+    cluster = Instant(store, cells)
+    with pytest.raises(SuiteError, match="no such data"):
+        run_on_cluster(cells, store, cluster, make)
+    assert store.state(cells[0]) == "done" and store.state(cells[2]) == "cancelled"
 
 
 def test_one_that_fails_is_not_tried_again(quick):
