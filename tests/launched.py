@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tiny import tiny_llama
@@ -41,6 +43,21 @@ def make(folder: Path) -> None:
     shape = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}  # each rank would draw other numbers
     BertModel(BertConfig(vocab_size=18, max_position_embeddings=300, **shape, **still)).save_pretrained(bert)
+
+
+@contextmanager
+def registered(folder: Path) -> Iterator[None]:
+    """Make the presets known inside the context: the tests of other modules know none of them."""
+    tables = [SUITES[name].presets for name in ("llm", "glue")] + [SUITES[name].rows for name in ("llm", "glue")]
+    before, locate = [dict(table) for table in (*tables, registry.MODELS)], prepare.locate
+    register(folder)
+    try:
+        yield
+    finally:
+        for table, old in zip((*tables, registry.MODELS), before, strict=True):
+            table.clear()
+            table.update(old)
+        prepare.locate = locate
 
 
 def register(folder: Path) -> None:

@@ -51,7 +51,7 @@ def measure(
         state: what the stages found and took.
         peak: memory since the run began.
     """
-    from benchmark.measure.generation import generation
+    from benchmark.measure.generation import NEW, generation
     from benchmark.measure.latency import compare
     from vtrans.anatomy import Widths
 
@@ -63,9 +63,8 @@ def measure(
         lambda: [compare(dense.eval(), small.eval(), context.evaluation, batch) for batch in context.latency]
     )
     if context.kind.decodes and latency:
-        report["generation"] = ranks.alone(
-            lambda: generation(dense, small, context.evaluation, context.max_length // 2)
-        )
+        read, write = context.max_length // 2, min(NEW, context.max_length // 2)  # which all positions hold
+        report["generation"] = ranks.alone(lambda: generation(dense, small, context.evaluation, read, write))
     with autocast(context.precision):
         scored = context.kind.evaluate(context.task, small, context.evaluation)
         words = dropped_words(small, context)

@@ -48,7 +48,12 @@ def folder(tmp_path_factory):
     pytest.importorskip("deepspeed")
     folder = tmp_path_factory.mktemp("together")
     launched.make(folder)
-    launched.register(folder)
+    with launched.registered(folder):
+        fill(folder)
+        yield folder
+
+
+def fill(folder: Path) -> None:
     write_rows(folder / "data" / "sst2")
     for suite, methods in (("llm", LLM), ("glue", GLUE)):
         run(Selection(suite, "tiny", folder / "one", methods), How(folder / "data", teacher_cache=0))
@@ -63,7 +68,6 @@ def folder(tmp_path_factory):
     result = start(folder, 2, *[part for each in commands for part in (*each, "--")][:-1])
     assert result.returncode == 0, result.stderr[-3000:]
     (folder / "stdout").write_text(result.stdout)
-    return folder
 
 
 def write_rows(folder: Path) -> None:

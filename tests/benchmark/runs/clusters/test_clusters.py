@@ -29,14 +29,13 @@ def folder(tmp_path_factory):
     """A grid of tiny models, and what one process makes of it."""
     folder = tmp_path_factory.mktemp("clusters")
     launched.make(folder)
-    launched.register(folder)
     rows = folder / "data" / "sst2"
     rows.mkdir(parents=True)
     for split, count in (("train", 60), ("validation", 20)):
         lines = [{"sentence": f"a {launched.WORDS[i % 8]} film {i}", "label": int(i % 8 < 4)} for i in range(count)]
         (rows / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     paths = os.pathsep.join(str(path) for path in (TESTS.parent, TESTS))
-    with pytest.MonkeyPatch.context() as patch:
+    with launched.registered(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", paths)
         patch.setenv("TINY_FOLDER", str(folder))
         patch.setenv("OMP_NUM_THREADS", "1")
