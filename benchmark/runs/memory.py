@@ -34,8 +34,16 @@ def available() -> float:
 
     if torch.cuda.is_available():
         return float(torch.cuda.mem_get_info()[0])
-    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-    return float(lines["MemAvailable"].split()[0]) * 1024 / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return _host() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def _host() -> float:
+    """Free bytes of the host's memory; all of it where the system does not tell how much is free."""
+    known = Path("/proc/meminfo")
+    if not known.exists():
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    lines = dict(line.split(":", 1) for line in known.read_text().splitlines())
+    return float(lines["MemAvailable"].split()[0]) * 1024
 
 
 def check_memory_fits(need: Need, free: float, sharding: Sharding) -> None:
