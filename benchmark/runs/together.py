@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.grid.cells import Cell
+from benchmark.grid.sharded import estimate
+from benchmark.models.registry import get_model
 from benchmark.records.provenance import code
 from benchmark.records.store import Store
+from benchmark.runs.memory import available, check_memory_fits
 from benchmark.runs.runner import check_inputs, check_sources, held, run_cell
 from benchmark.runs.task_context import Contexts, TaskContext, Watch
 from vtrans import ranks
-from vtrans.errors import RunCancelled, SuiteError
+from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.settings import Sharding
 from vtrans.training.engine import Engine
 
@@ -36,8 +39,11 @@ def launch(count: int) -> int:
     except SignalException:
         raise RunCancelled("stopped", "run the same command to go on") from None
     except ChildFailedError as error:
-        codes = [failure.exitcode for failure in error.failures.values()]
-        return next((code for code in codes if code > 0), 1)
+        rank, first = error.get_first_failure()
+        if first.exitcode < 0:
+            cause = f"rank {rank} was killed (signal {-first.exitcode})"
+            raise RunFailed(cause, "the same command goes on from the checkpoint") from None
+        return int(first.exitcode)
     return 0
 
 
@@ -55,6 +61,7 @@ def run_on_ranks(
     """
     for cell in cells:
         check_runs(cell, engine)
+        check_room(cell, engine)
     check_sources(cells, folder)
     contexts = Contexts(folder, store.folder / "work", watch, timed, engine)
     ran = 0
@@ -78,6 +85,19 @@ def check_runs(cell: Cell, engine: Engine) -> None:
         raise SuiteError(f"{cell.row} counts milliseconds, which ranks disturb", "run it in one process")
     if engine.in_shards and cell.method.stages() and not cell.method.in_shards:
         raise SuiteError(f"{cell.row} trains weights, which stays on each rank whole", "give --stage 0")
+
+
+def check_room(cell: Cell, engine: Engine) -> None:
+    """Raise `SuiteError` where a rank has less memory than a cell in shards needs by the estimate."""
+    if not (engine.in_shards and engine.sharding and cell.method.in_shards):
+        return
+    import torch
+
+    on_host, prune = not torch.cuda.is_available(), cell.preset.schedules(cell.task).prune
+    batch = -(-prune.batch // (prune.accumulate * ranks.count()))
+    shape, length = get_model(cell.preset.model).shape, cell.preset.max_length
+    need = estimate(shape, engine.sharding, ranks.count(), batch, length, 4 if on_host else 2, on_host)
+    check_memory_fits(need, available(), engine.sharding)
 
 
 def check_same(context: TaskContext) -> None:

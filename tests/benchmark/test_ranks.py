@@ -15,11 +15,12 @@ from transformers import AutoModelForCausalLM
 from benchmark.commands.run import How, run, run_together
 from benchmark.commands.selection import Selection
 from benchmark.records.store import Store
-from benchmark.runs.together import check_runs
+from benchmark.runs.together import check_room, check_runs
 from vtrans.errors import SuiteError
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.layerwise import load_decision
 from vtrans.saving.pruned import load_pruned
+from vtrans.settings import Sharding
 
 TESTS = Path(__file__).parents[1]
 LORA = "Faster-VTrans-LLM-LoRA-s40"
@@ -173,6 +174,10 @@ def test_what_ranks_cannot_do_is_refused(folder, monkeypatch):
     (cell,) = Selection("glue", "tiny", folder / "none", "VTrans-s50").grid()[1]
     with pytest.raises(SuiteError, match="VTrans-s50 trains weights, .* --stage 0"):
         check_runs(cell, SimpleNamespace(in_shards=True))
+    (gates,) = Selection("llm", "tiny", folder / "none", "Faster-VTrans-LLM-s40").grid()[1]
+    monkeypatch.setattr("benchmark.runs.together.available", lambda: 1000.0)
+    with pytest.raises(SuiteError, match="a rank needs .* try more ranks"):
+        check_room(gates, SimpleNamespace(in_shards=True, sharding=Sharding(3)))
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SuiteError, match="2 ranks were started, not 3"):
         run_together([], Store(folder, "glue", "tiny"), How(ranks=3), None)

@@ -55,16 +55,6 @@ class Job:
     offload: str = ""
     checkpointing: bool = False
 
-    @property
-    def suite(self) -> str:
-        """Of the cell."""
-        return self.cell[0]
-
-    @property
-    def preset(self) -> str:
-        """Of the cell."""
-        return self.cell[1]
-
     def command(self) -> list[str]:
         """The command that runs the cell on several ranks."""
         suite, preset, task, row, seed, split = self.cell

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
 from made_records import make_record
@@ -153,8 +152,8 @@ def test_progress_says_what_is_left():
 def test_a_grid_of_a_thousand_cells_is_sent_at_once(quick):
     _, store = quick
     many = plan("glue", "tiny", ["dense", "random-s50"], ["sst2"], range(500))
-    cluster, began = Instant(store, many), time.monotonic()
+    cluster = Instant(store, many)
     progress = Progress(with_needed(many, store))
     grid._send(progress, cluster, identity, 0)
     assert len(progress.running) == 500 and len(progress.waiting) == 500
-    assert time.monotonic() - began < 60  # see `nox -s bench` for what it takes
+    assert cluster.together == 500  # in one array
