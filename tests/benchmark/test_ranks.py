@@ -10,13 +10,14 @@ from types import SimpleNamespace
 import launched
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from transformers import AutoModelForCausalLM
 
 from benchmark.commands.run import How, run, run_together
 from benchmark.commands.selection import Selection
 from benchmark.records.store import Store
-from benchmark.runs.together import check_room, check_runs
-from vtrans.errors import SuiteError
+from benchmark.runs.together import check_room, check_runs, launch
+from vtrans.errors import RunFailed, SuiteError
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.layerwise import load_decision
 from vtrans.saving.pruned import load_pruned
@@ -183,3 +184,20 @@ def test_what_ranks_cannot_do_is_refused(folder, monkeypatch):
         run_together([], Store(folder, "glue", "tiny"), How(ranks=3), None)
     with pytest.raises(SuiteError, match="give --jobs or --ranks"):
         run_together([], Store(folder, "glue", "tiny"), How(jobs=2), None)
+
+
+@pytest.mark.parametrize(("code", "cause"), [(-9, "rank 1 was killed .signal 9."), (2, "")])
+def test_the_launcher_names_a_killed_rank_and_hands_on_other_codes(code, cause, monkeypatch):
+    first = SimpleNamespace(exitcode=code)
+    error = ChildFailedError.__new__(ChildFailedError)
+    monkeypatch.setattr(ChildFailedError, "get_first_failure", lambda self: (1, first))
+
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda *rest: fail)
+    if not cause:
+        assert launch(2) == code
+        return
+    with pytest.raises(RunFailed, match=cause):
+        launch(2)
