@@ -86,8 +86,8 @@ class TuneMasks(Stage):
         state.report["pruning"]["tuned_sublayers"] = count
 
     def forecast(self, outlook: Forecast) -> float:
-        """Two forward passes for each of two sub-layers a layer; twelve layers are reckoned with."""
-        return 48.0 * min(self.samples, outlook.rows)
+        """A forward pass, and each layer six times: dense and pruned, for two sub-layers and for the layer after."""
+        return 7.0 * min(self.samples, outlook.rows)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from baselines.fisher import Fisher
+from baselines.fisher import Fisher, SearchMasks, TuneMasks
 from baselines.one_shot import Choose, Magnitude, OneShot, Random
 from vtrans.methods.adapters import RecoverLora
 from vtrans.methods.base import Stage
@@ -50,9 +50,9 @@ class FisherLoRA(Fisher):
 
     @classmethod
     def build(cls, setting: Setting) -> "FisherLoRA":
-        """With the setting's recovery."""
-        first = Fisher.build(setting)
-        return cls(first.budget, first.search, first.tune, setting.schedules.recover)
+        """With the setting's recovery; on fewer rows than Fisher, for these are windows of some hundred tokens."""
+        search, tune = SearchMasks(setting.budget, samples=512), TuneMasks(samples=64)
+        return cls(setting.budget, search, tune, setting.schedules.recover)
 
     def stages(self) -> tuple[Stage, ...]:
         """Those of Fisher, then adapters."""

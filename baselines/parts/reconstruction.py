@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from baselines.parts.layerwise import Batch, entering
 from baselines.parts.unit_scores import weight_of
 from vtrans.anatomy import anatomy_of
-from vtrans.data.examples import unlabelled
-from vtrans.pruning.masking import apply_masks
+from vtrans.pruning.masking import Masking, apply_masks
 from vtrans.pruning.masks import Masks
 
 if TYPE_CHECKING:
@@ -34,67 +34,102 @@ class Seen:
 def tuned(model: "nn.Module", rows: "Rows", batches: Iterable[list[int]], masks: Masks) -> tuple[Masks, int]:
     """Masks with scales for the kept heads and FFN units, sub-layer after sub-layer from the first on.
 
+    A layer sees what the pruned layers before it, with their scales, make of the rows; its target is what the dense
+    model's sub-layer gives. Each layer runs on inputs that are kept from the layer before, six times in all, so that
+    the cost does not grow with the square of the depth.
+
+    Args:
+        model: dense, in evaluation mode.
+        rows, batches: what it is run on; the batches are gone through once for each layer, and once before.
+        masks: of the decision; all hidden units are kept.
+
     Returns:
         The masks, and how many sub-layers have scales now.
+
+    Raises:
+        ValueError: hidden units are pruned.
     """
+    if bool((masks.hidden != 1).any()):
+        raise ValueError("scales are found for masks of heads and FFN units alone")
     anatomy = anatomy_of(model)
     dense, count = Masks.dense(anatomy).to(next(model.parameters()).device), 0
     masks = masks.to(dense.hidden.device)
-    for index, block in enumerate(anatomy.blocks):
-        width = anatomy.head_size * block.group
-        for site, path, alive, columns in (
-            ("heads", block.out, masks.attention_alive[index], width),
-            ("ffn", block.down, masks.ffn_alive[index], 1),
-        ):
-            keep = getattr(masks, site)[index] != 0
-            if not alive or bool(keep.all()):
-                continue
-            left, right = normal_equations(model, rows, batches, (dense, masks), path, keep.repeat_interleave(columns))
-            scales = solve(left, right, columns)
-            if scales is not None:
-                values = list(getattr(masks, site))
-                values[index] = values[index].masked_scatter(keep, scales.to(values[index].dtype))
-                scaled = {site: tuple(values)}
-                masks, count = replace(masks, **scaled), count + 1  # type: ignore[arg-type]
+    with apply_masks(model, dense) as masking:
+        runs = list(entering(model, rows, batches))
+        for index, block in enumerate(anatomy.blocks):
+            layer = Layer(model, masking, index, block.path)
+            for site, path, columns in (("heads", block.out, anatomy.head_size * block.group), ("ffn", block.down, 1)):
+                keep = getattr(masks, site)[index] != 0
+                alive = masks.attention_alive if site == "heads" else masks.ffn_alive
+                if not alive[index] or bool(keep.all()):
+                    continue
+                sums = layer.normal_equations(runs, (dense, masks), path, keep.repeat_interleave(columns))
+                scales = solve(*sums, columns)
+                if scales is not None:
+                    masks, count = scaled(masks, site, index, scales), count + 1
+            layer.advance(zip(batches, runs, strict=True), (dense, masks))
     return masks, count
 
 
-def normal_equations(
-    model: "nn.Module",
-    rows: "Rows",
-    batches: Iterable[list[int]],
-    masks: tuple[Masks, Masks],
-    path: str,
-    columns: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Sums over tokens for the Linear at `path`: products of what its kept columns add, and of these with its output.
+def scaled(masks: Masks, site: str, index: int, scales: Tensor) -> Masks:
+    """The masks, with scales for the kept units of one layer."""
+    values = list(getattr(masks, site))
+    values[index] = values[index].masked_scatter(values[index] != 0, scales.to(values[index].dtype))
+    changed = {site: tuple(values)}
+    return replace(masks, **changed)  # type: ignore[arg-type]
 
-    Args:
-        model, rows, batches: what is run.
-        masks: dense and pruned.
-        path: of the output projection of a sub-layer.
-        columns: bool, its inputs that are kept.
 
-    Returns:
-        `(k, k)` and `(k,)`, fp64.
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a model under masks.
+
+    Attributes:
+        model, masking: the model, and the masks that its hooks read.
+        index, path: of the layer.
     """
-    weight = weight_of(model, path)[:, columns].double()
-    bias = getattr(model.get_submodule(path), "bias", None)
-    product = torch.zeros(weight.shape[1], weight.shape[1], dtype=torch.float64, device=weight.device)
-    right = torch.zeros(weight.shape[1], dtype=torch.float64, device=weight.device)
-    with apply_masks(model, masks[0]) as masking, _watched(model, path) as seen:
-        for batch in batches:
-            inputs = {name: value.to(weight.device) for name, value in unlabelled(rows.batch(batch)).items()}
-            real = inputs["attention_mask"].bool()
-            masking.masks = masks[0]
-            model(**inputs)
-            target = seen.out[real].double() - (0 if bias is None else bias.double())
-            masking.masks = masks[1]
-            model(**inputs)
-            into = seen.into[real][:, columns].double()
-            product += into.T @ into
-            right += ((target @ weight) * into).sum(0)
-    return product * (weight.T @ weight), right
+
+    model: "nn.Module"
+    masking: Masking
+    index: int
+    path: str
+
+    def normal_equations(
+        self, runs: Iterable[Batch], masks: tuple[Masks, Masks], path: str, columns: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sums over tokens for the Linear at `path`: products of what its kept columns add, and with its output.
+
+        Args:
+            runs: batches before this layer.
+            masks: dense and pruned.
+            path: of the output projection of a sub-layer.
+            columns: bool, its inputs that are kept.
+
+        Returns:
+            `(k, k)` and `(k,)`, fp64.
+        """
+        weight = weight_of(self.model, path)[:, columns].double()
+        bias = getattr(self.model.get_submodule(path), "bias", None)
+        product = torch.zeros(weight.shape[1], weight.shape[1], dtype=torch.float64, device=weight.device)
+        right = torch.zeros(weight.shape[1], dtype=torch.float64, device=weight.device)
+        with _watched(self.model, path) as seen:
+            for run in runs:
+                self._run(run, run.dense, masks[0])
+                target = seen.out[run.real].double() - (0 if bias is None else bias.double())
+                self._run(run, run.pruned, masks[1])
+                into = seen.into[run.real][:, columns].double()
+                product += into.T @ into
+                right += ((target @ weight) * into).sum(0)
+        return product * (weight.T @ weight), right
+
+    def advance(self, runs: Iterable[tuple[list[int], Batch]], masks: tuple[Masks, Masks]) -> None:
+        """Bring batches, each with its rows, to the next layer."""
+        for _, run in runs:
+            run.dense = self._run(run, run.dense, masks[0])
+            run.pruned = self._run(run, run.pruned, masks[1])
+
+    def _run(self, run: Batch, states: Tensor, masks: Masks) -> Tensor:
+        self.masking.masks = masks
+        return run.run(self.model.get_submodule(self.path), self.index, states)
 
 
 def solve(left: Tensor, right: Tensor, columns: int) -> Tensor | None:

@@ -9,9 +9,9 @@ from tiny import FAMILIES, tiny_bert, tiny_examples
 from baselines.fisher import Fisher, FisherRecovered, SearchMasks, search
 from baselines.parts.mask_gradients import draw_rows, mask_gradients, rearranged
 from baselines.parts.reconstruction import solve, tuned
-from baselines.parts.unit_scores import keep_share
+from baselines.parts.unit_scores import keep_share, weight_of
 from vtrans.anatomy import anatomy_of
-from vtrans.data.examples import inputs_of
+from vtrans.data.examples import inputs_of, unlabelled
 from vtrans.methods.base import CompressionState
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.masking import apply_masks
@@ -129,6 +129,68 @@ def test_scales_bring_back_what_a_copy_of_a_unit_did():
     assert float(scaled.ffn[0][1]) == 0.0
     others = torch.cat([scaled.ffn[0][2:], *scaled.ffn[1:], *scaled.heads])
     torch.testing.assert_close(others, torch.ones_like(others), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_layer_by_layer_gives_what_whole_passes_give(family):
+    model, rows, batches = FAMILIES[family](), tiny_examples(), [[0, 1, 2], [3, 4]]
+    anatomy = anatomy_of(model)
+    dense = Masks.dense(anatomy)
+    pruned = [every_other(layer) for layer in dense.heads], [every_other(layer) for layer in dense.ffn]
+    masks = Masks.of(dense.hidden, *pruned, dense.attention_layer, dense.ffn_layer)
+    found, count = tuned(model, rows, batches, masks)
+    assert count > 0
+    for index, block in enumerate(anatomy.blocks):
+        for site, path, width in (("heads", block.out, anatomy.head_size * block.group), ("ffn", block.down, 1)):
+            until = up_to(found, masks, index, site)
+            sums = whole_sums(model, rows, batches, (dense, until), path, getattr(masks, site)[index], width)
+            scales = solve(*sums, width)
+            ones = torch.ones(int(getattr(masks, site)[index].sum()))
+            expected = ones if scales is None else scales.float()
+            real = getattr(found, site)[index]
+            torch.testing.assert_close(real[real != 0], expected, atol=1e-3, rtol=1e-3)
+
+
+def every_other(units):
+    return torch.tensor([float(unit % 2 == 0) for unit in range(len(units))])
+
+
+def up_to(found, masks, index, site):
+    """The scales that were known when those of a sub-layer were sought."""
+    heads = [*found.heads[: index + (site == "ffn")], *masks.heads[index + (site == "ffn") :]]
+    ffn = [*found.ffn[:index], *masks.ffn[index:]]
+    return Masks.of(masks.hidden, heads, ffn, masks.attention_layer, masks.ffn_layer)
+
+
+def whole_sums(model, rows, batches, masks, path, keep, width):
+    module, kept = model.get_submodule(path), keep.repeat_interleave(width) != 0
+    weight = weight_of(model, path)[:, kept].double()
+    bias = 0 if module.bias is None else module.bias.double()
+    seen = {}
+    handle = module.register_forward_hook(lambda _, args, output: seen.update(into=args[0], out=output))
+    left, right = 0, 0
+    with apply_masks(model, masks[0]) as masking:
+        for batch in batches:
+            inputs = unlabelled(rows.batch(batch))
+            real = inputs["attention_mask"].bool()
+            passes = []
+            for masking.masks in masks:
+                model(**inputs)
+                passes.append({name: value[real].double() for name, value in seen.items()})
+            into = passes[1]["into"][:, kept]
+            left = left + into.T @ into
+            right = right + (((passes[0]["out"] - bias) @ weight) * into).sum(0)
+    handle.remove()
+    return left * (weight.T @ weight), right
+
+
+def test_scales_for_pruned_hidden_units_are_refused():
+    model = big_enough()
+    masks = Masks.dense(anatomy_of(model))
+    masks.hidden[0] = 0.0
+    with pytest.raises(ValueError, match="heads and FFN units alone"):
+        tuned(model, tiny_examples(), [[0]], masks)
 
 
 def test_an_ill_posed_system_changes_nothing():
