@@ -17,7 +17,7 @@ from benchmark.grid.suites import get_preset, get_suite
 from benchmark.records.schema import REGIMES, Outcome, Record
 from benchmark.records.store import Store
 from benchmark.records.timings import machine, timed
-from benchmark.reports import differences, kept
+from benchmark.reports import differences, kept, zero_shot
 from benchmark.reports.rows import MISSING, SeedStats, TableRow, method_of, size_in, table_rows
 from benchmark.statistics.comparison import Load, loader
 from benchmark.tasks.kind import kind_of
@@ -171,6 +171,8 @@ def markdown(suite: str, preset: str, tables: dict[str, list[TableRow]], load: L
     parts += ["# Differences", differences.ABOUT]
     for task, table in tables.items():
         parts += [f"## {task}: differences", differences.section(task, table, load)]
+    for task, table in tables.items():
+        parts += [f"# {task}: zero-shot", zero_shot.ABOUT, asked] if (asked := zero_shot.section(table)) else []
     if places := differences.ranks(tables):
         parts += ["# Ranks over tasks", RANKS, places]
     return "\n\n".join(parts) + "\n"
