@@ -8,8 +8,7 @@ from vtrans.settings import Sharding
 
 GATE_BYTES = 2 * 4 * 8  # of a unit: value and scale, each with gradient and Adam's moments, in fp32, and as much again
 MASKS = 3  # fp32 tensors of FFN width that noise per token adds to a layer: noise, mask, and what it multiplies
-# Whole at a time under stage 3; fitted by hand to two shapes on two CPU ranks, of which no record is kept.
-LAYERS, TABLES = 4, 3  # whole at a time under stage 3: two in use and two fetched; both ends, and a buffer
+LAYERS, TABLES = 2, 2  # whole at a time under stage 3: a layer in use and one fetched; both ends
 RANKS = (2, 4, 8)  # that `plan` looks at
 
 

@@ -30,7 +30,8 @@ def main(results: Path) -> None:
     shared = [ratio for ratio in (parallel.throughput_ratio(), ranks.throughput_ratio()) if ratio]
     if shared:
         tell("processes:", shared)
-    path = ratios.write(results / "bench", found)
+    path = results / "bench" / f"{ratios.kind_of_machine()}.json"
+    ratios.write(path, found)
     write_atomically(path.with_suffix(".profile.md"), profiled)
     echo(f"written: {path}, {path.with_suffix('.profile.md')}")
 

@@ -1,4 +1,7 @@
-"""What sending cells costs: planning and sending a thousand, and a worker's time beside that of the cell."""
+"""What sending cells costs: planning and sending a thousand, and a worker's time beside that of the cell.
+
+`python -m benchmark.overhead.clusters` writes the figures to `results/bench/clusters.json`.
+"""
 
 import sys
 import tempfile
@@ -6,6 +9,7 @@ import time
 from pathlib import Path
 
 from benchmark.grid.cells import plan
+from benchmark.overhead.ratios import write_facts
 from benchmark.records.store import Store
 from benchmark.runs.clusters.base import Cluster, Resources
 from benchmark.runs.clusters.grid import with_needed
@@ -21,20 +25,20 @@ def nothing(job: Job) -> str:
     return DONE
 
 
-def lines() -> list[str]:
-    """One line per figure, for each engine that is installed; Ray needs a cluster on this machine."""
+def measure() -> dict[str, dict[str, float]]:
+    """Seconds of planning, and of sending and ending for each engine; Ray starts a cluster on this machine."""
     from benchmark.runs.clusters.slurm_cluster import SlurmCluster
 
-    found = []
+    found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         began = time.monotonic()
         cells = plan("glue", "small", ROWS, ["sst2", "mrpc"], range(SEEDS))[:CELLS]
         todo = with_needed(cells, Store(folder, "glue", "small"))
         jobs = [Job(identity(cell), folder, 0, None, False, cell.key, "", 1) for cell in todo]
-        found.append(f"planning {len(jobs)} cells: {time.monotonic() - began:.1f} s")
-        found += sending("ray", _ray(), jobs)
-        found += sending("slurm --cluster local", SlurmCluster("local", Resources(), folder, nothing), jobs[:8])
+        found["planning"] = {"cells": len(jobs), "seconds": round(time.monotonic() - began, 3)}
+        found["ray"] = sending(_ray(), jobs)
+        found["submitit, local"] = sending(SlurmCluster("local", Resources(), folder, nothing), jobs[:8])
     return found
 
 
@@ -47,16 +51,18 @@ def _ray() -> Cluster:
     return RayCluster("", Resources(), nothing)
 
 
-def sending(name: str, cluster: Cluster, jobs: list[Job]) -> list[str]:
-    """Time to send jobs, and from there to the end of all of them."""
+def sending(cluster: Cluster, jobs: list[Job]) -> dict[str, float]:
+    """Seconds to send jobs, and for each of them until all have ended."""
     began = time.monotonic()
     handles = cluster.submit(jobs)
     sent = time.monotonic() - began
     while not all(cluster.ended(handles)):
         time.sleep(0.05)
     each = (time.monotonic() - began) / len(jobs)
-    return [f"{name}: sending {len(jobs)} cells {sent:.1f} s, {1000 * each:.0f} ms a cell until all have ended"]
+    return {"cells": len(jobs), "sending_seconds": round(sent, 3), "seconds_a_cell": round(each, 4)}
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(lines()) + "\n")
+    figures = measure()
+    write_facts(Path("results/bench/clusters.json"), figures)
+    sys.stdout.write("".join(f"{name}: {values}\n" for name, values in figures.items()))

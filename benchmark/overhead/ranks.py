@@ -1,11 +1,16 @@
-"""Two ranks with half of the threads each over one process with all of them, on the steps of one model."""
+"""Two ranks with half of the threads each over one process with all of them, on the steps of one model.
+
+`python -m benchmark.overhead.ranks` writes the ratio to `results/bench/ranks.json`; it is one of `nox -s bench`, too.
+"""
 
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-from benchmark.overhead.ratios import Ratio
+from benchmark.overhead.models import training_precision
+from benchmark.overhead.ratios import Ratio, write
 
 ROUNDS, STEPS, WARMUP = 3, 20, 5
 
@@ -56,5 +61,17 @@ def main(threads: int) -> None:
         sys.stdout.write(f"{STEPS / (time.monotonic() - start)}\n")
 
 
+def measure(path: Path) -> None:
+    """Write the ratio, and print it."""
+    ratio = throughput_ratio()
+    if ratio is None:
+        raise SystemExit("two cores are needed")
+    write(path, [ratio], steps=STEPS, precision=training_precision())
+    sys.stdout.write(f"{ratio.line()}\n")
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    if sys.argv[1:]:
+        main(int(sys.argv[1]))
+    else:
+        measure(Path("results/bench/ranks.json"))

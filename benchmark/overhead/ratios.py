@@ -48,17 +48,27 @@ class Ratio:
         return f"{self.name}: {middle:.3f}{spread}{bound}{'' if self.kept else ', NOT KEPT'}{self.note}"
 
 
-def write(folder: Path, ratios: Sequence[Ratio]) -> Path:
-    """Write ratios with the hardware and versions that they were measured on; one file per kind of machine."""
+def write(path: Path, ratios: Sequence[Ratio], **facts: Any) -> None:
+    """Write ratios and other facts, with the hardware and versions that they were measured on."""
+    content = {**facts, "ratios": [asdict(ratio) | {"kept": ratio.kept} for ratio in ratios]}
+    write_facts(path, content)
+
+
+def write_facts(path: Path, facts: dict[str, Any]) -> None:
+    """Write facts, with the hardware and versions that they were measured on."""
     import json
 
     from benchmark.common.files import write_atomically
+    from benchmark.records.provenance import now, provenance
+
+    content = {"provenance": provenance(now()).model_dump()} | facts
+    write_atomically(path, json.dumps(content, indent=1, default=str) + "\n")
+
+
+def kind_of_machine() -> str:
+    """What tells machines of one kind from others, for the name of a file: capability, precision, threads."""
     from benchmark.overhead.models import training_precision
     from benchmark.records.provenance import now, provenance
 
-    found = provenance(now())
-    hardware = found.hardware
-    name = f"{str(hardware['capability']).lower()}-{training_precision()}-{hardware['threads']}-threads.json"
-    content = {"provenance": found.model_dump(), "ratios": [asdict(ratio) | {"kept": ratio.kept} for ratio in ratios]}
-    write_atomically(folder / name, json.dumps(content, indent=1, default=str) + "\n")
-    return folder / name
+    hardware = provenance(now()).hardware
+    return f"{str(hardware['capability']).lower()}-{training_precision()}-{hardware['threads']}-threads"

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmark.overhead.ratios import Ratio
+from benchmark.overhead.ratios import Ratio, write
+from benchmark.runs.together import HOLES
 from vtrans.settings import Sharding
 
 RANKS, BATCH, LENGTH, STEPS = 2, 1, 256, 2  # sequences per rank, tokens of each, steps
@@ -59,7 +60,7 @@ def estimated(model: Path, sharding: Sharding) -> float:
 
 def launch(folder: Path, sharding: Sharding) -> float:
     """Bytes that a rank takes at most, more than before it loads the model."""
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} | HOLES
     ranks = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(RANKS), "-m"]
     command = [sys.executable, *ranks, "benchmark.overhead.sharded", str(folder), json.dumps(asdict(sharding))]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | threads, check=True)
@@ -123,27 +124,19 @@ def _status(name: str) -> float:
     return float(line.split()[1]) * 1024
 
 
-def write(found: list[Ratio], results: Path) -> None:
-    """Write ratios, with what they were measured on."""
-    from benchmark.common.files import write_atomically
-    from benchmark.records.provenance import now, provenance
-
-    facts = {"ranks": RANKS, "sequences": BATCH, "tokens": LENGTH, "provenance": provenance(now()).model_dump()}
-    content = facts | {"ratios": [asdict(ratio) for ratio in found]}
-    write_atomically(results / "bench" / "sharded-memory.json", json.dumps(content, indent=1, default=str) + "\n")
-
-
 def main(arguments: list[str]) -> None:
     """Measure in a rank, or launch ranks and write what they found to `results/bench/sharded-memory.json`."""
     from vtrans import ranks
 
     if ranks.launched() == 1:
-        write([ratio for shape in arguments or SHAPES for ratio in ratios(shape)], Path("results"))
-        return
+        found = [ratio for shape in arguments or SHAPES for ratio in ratios(shape)]
+        facts = {"ranks": RANKS, "sequences": BATCH, "tokens": LENGTH}
+        return write(Path("results/bench/sharded-memory.json"), found, **facts)
     details: Any = json.loads(arguments[1])
-    found = measure(Path(arguments[0]), Sharding(**details))
+    taken = measure(Path(arguments[0]), Sharding(**details))
     if ranks.rank() == 0:
-        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.write(json.dumps(taken) + "\n")
+    return None
 
 
 if __name__ == "__main__":

@@ -107,10 +107,9 @@ def measured(act: Callable[[], object]) -> dict[str, float]:
 
 def main(folder: Path, results: Path) -> None:
     """Make the model, then cut, load and run it, each in a process of its own; write what was measured."""
-    from benchmark.common.files import write_atomically
-    from benchmark.records.provenance import now, provenance
+    from benchmark.overhead.ratios import write_facts
 
-    started, began = now(), time.monotonic()
+    began = time.monotonic()
     if not (folder / "dense" / "model.safetensors.index.json").exists():
         make(folder / "dense")
     found: dict[str, Any] = {"making_seconds": round(time.monotonic() - began, 1)}
@@ -120,9 +119,8 @@ def main(folder: Path, results: Path) -> None:
         found[step] = json.loads(ended.stdout.splitlines()[-1])
     found["kept"] = found["cut"]["peak_bytes"] < LIMIT
     found["bytes"] = {part: sum(f.stat().st_size for f in (folder / part).glob("*.safetensors")) for part in PARTS}
-    content = {"shape": "LLaMA-2-7B, random bf16 weights", "sparsity": SPARSITY} | found
-    content |= {"provenance": provenance(started).model_dump()}
-    write_atomically(results / "bench" / "surgery-7b.json", json.dumps(content, indent=1, default=str) + "\n")
+    facts = {"shape": "LLaMA-2-7B, random bf16 weights", "sparsity": SPARSITY}
+    write_facts(results / "bench" / "surgery-7b.json", facts | found)
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 
