@@ -163,7 +163,13 @@ class Kind(ABC):
 
     def check_source(self, task: Task, folder: Path | None) -> None:
         """Raise `SuiteError` where a file of the task is missing."""
-        self.source(task, folder).check(self.place(task), (task.train, task.validation))
+        source = self.source(task, folder)
+        source.check(self.place(task), self.splits(task, source))
+
+    def splits(self, task: Task, source: Source) -> tuple[str, str]:
+        """Names of the split that is trained on and of the one that is evaluated, in a source."""
+        trained = not task.train_else or source.has(self.place(task), task.train)
+        return task.train if trained else task.train_else, task.validation
 
     def load(self, task: Task, folder: Path | None = None, split: str = "validation") -> TaskData:
         """The rows of a task; never silently from another source than was asked for.
@@ -177,15 +183,16 @@ class Kind(ABC):
             SuiteError: the source lacks the task, or rows are not what the task says.
         """
         source, place = self.source(task, folder), self.place(task)
-        source.check(place, (task.train, task.validation))
+        splits = self.splits(task, source)
+        source.check(place, splits)
 
         def read(name: str) -> list[Any]:
             """Rows of a split."""
             return [self.parse(task, item, where) for where, item in source.rows(place, name)]
 
-        train, evaluation = read(task.train), read(task.validation)
-        described = source.describe(place, (task.train, task.validation))
-        for name, rows in ((task.train, train), (task.validation, evaluation)):
+        train, evaluation = map(read, splits)
+        described = source.describe(place, splits)
+        for name, rows in zip(splits, (train, evaluation), strict=True):
             if not any(rows):
                 raise SuiteError(f"{task.name} has no {name} rows ({described})", "put at least one there")
         checked = self.check(task, [*train, *evaluation])

@@ -24,6 +24,7 @@ class Task:
         labels: names of the classes in the order of their ids; empty for a score.
         fixed_length: tokens that `sequence` padding pads to; 0 for the preset's longest.
         train, validation: names of the splits.
+        train_else: the split that is trained on where the source has no `train`.
         also: name of a second validation split, evaluated where the source has it (MNLI's mismatched genres).
         folder: its folder in that of `--data-dir`, where it is not its name.
         anchor: texts and label of a row of the official data, which tells whether labels are in order.
@@ -45,6 +46,7 @@ class Task:
     fixed_length: int = 0
     train: str = "train"
     validation: str = "validation"
+    train_else: str = ""
     also: str = ""
     folder: str = ""
     anchor: tuple[tuple[str, ...], float] | None = None
@@ -270,11 +272,11 @@ _OTHERS = (
     _text(
         "wikitext2-raw",
         Hub(*_WIKITEXT, "wikitext-2-raw-v1"),
-        'perplexity of the test split, rows joined by two line breaks; "train" is the validation split',
-        train="validation",
+        "perplexity of the test split, rows joined by two line breaks",
+        train_else="validation",
         joiner="\n\n",
         folder="wikitext-2-raw",
-        train_rows=217_646,
+        train_rows=2_088_628,
         evaluation_rows=245_569,
     ),
     _questions(

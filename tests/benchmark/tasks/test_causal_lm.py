@@ -111,6 +111,22 @@ def test_text_is_read_in_the_rows_of_the_hub(text_dir):
     assert text.joined(get_task("wikitext2-raw"), data.train[1:3]) == " = A = \n\n\n"
 
 
+def test_the_other_split_is_trained_on_only_where_train_is_missing(text_dir):
+    folder, task = text_dir / "wikitext-2-raw", get_task("wikitext2-raw")
+    folder.mkdir()
+    for name in ("validation", "test"):
+        (folder / f"{name}.txt").write_text(f"{name}\n")
+    data = load(task, text_dir)
+    assert data.train == ["validation\n"] and data.source == "folder, wikitext-2-raw/validation.txt and test.txt"
+    (folder / "train.txt").write_text("train\n")
+    data = load(task, text_dir)
+    assert data.train == ["train\n"] and data.evaluation == ["test\n"]
+    (folder / "train.txt").unlink()
+    (folder / "validation.txt").unlink()
+    with pytest.raises(SuiteError, match="no wikitext-2-raw/"):
+        load(task, text_dir)
+
+
 def test_missing_empty_and_short_text_are_refused(text_dir):
     with pytest.raises(SuiteError, match="no wikitext-103/train.txt"):
         load(get_task("wikitext103"), text_dir)
