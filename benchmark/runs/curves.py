@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 POINTS = 60  # of each curve
 EVERY, FRESH = 2.0, 60.0  # seconds between writes of a live file, and after which one is of a dead process
 
-Series = dict[str, dict[str, list[float]]]
+Series = dict[str, dict[str, list[float | None]]]
 
 
 class Curves:
     """Stands before the function that steps are reported to, and keeps about sixty of each stage's steps.
 
-    After a run was stopped, they begin where it went on.
+    After a run was stopped, they begin where it went on. A number that is not given at every step, as those that cost
+    something to know, stands until the next; one that begins later is None before.
 
     Args:
         name: of the cell.
@@ -37,6 +38,7 @@ class Curves:
         self.name, self.report, self.path = name, report, path
         self.series: Series = {}
         self._stage, self._since, self._from, self._written = "", 0.0, 0, 0.0
+        self._latest: dict[str, float] = {}
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -53,7 +55,8 @@ class Curves:
         if self.report:
             self.report(stage, step, total, numbers)
         if stage != self._stage:
-            self._stage, self._since, self._from = stage, time.time(), step
+            self._stage, self._since, self._from, self._latest = stage, time.time(), step, {}
+        self._latest |= {name: float(f"{value:.4g}") for name, value in numbers.items() if math.isfinite(value)}
         if step % max(1, total // POINTS) == 0 or step in (1, total):
             self._keep(stage, step, numbers)
         if self.path and (time.time() - self._written > EVERY or step == total):
@@ -70,10 +73,11 @@ class Curves:
         if not numbers or not all(map(math.isfinite, numbers.values())):  # JSON has no infinity
             return
         curves = self.series.setdefault(stage, {"step": []})
-        if not curves["step"] or curves.keys() == {"step", *numbers}:
-            curves["step"].append(step)
-            for name, value in numbers.items():
-                curves.setdefault(name, []).append(float(f"{value:.4g}"))
+        known = len(curves["step"])
+        curves["step"].append(step)
+        for name in dict.fromkeys([*curves, *self._latest]):
+            if name != "step":
+                curves.setdefault(name, [None] * known).append(self._latest.get(name))
 
 
 def live_file(folder: Path) -> Path:

@@ -53,6 +53,21 @@ def test_numbers_that_json_does_not_know_are_left_out():
     assert curves.series == {"0-prune": {"step": [1, 4], "loss": [1.0, 2.0], "real": [0.5, 0.5]}}
 
 
+def test_numbers_that_come_late_or_now_and_then_keep_the_others():
+    curves = Curves("cell")
+    for step, numbers in enumerate(({"loss": 4.0, "kept": 1.0}, {"loss": 3.0}, {"loss": 2.0, "norm": 0.5}), 1):
+        curves("0-tokens", step, 4, numbers)
+    curves("0-tokens", 4, 4, {"loss": 1.0, "norm": 0.4, "kept": 0.7})
+    curves("1-recover", 1, 1, {"loss": 9.0})
+    assert curves.series["0-tokens"] == {
+        "step": [1, 2, 3, 4],
+        "loss": [4.0, 3.0, 2.0, 1.0],
+        "kept": [1.0, 1.0, 1.0, 0.7],
+        "norm": [None, None, 0.5, 0.4],
+    }
+    assert curves.series["1-recover"] == {"step": [1], "loss": [9.0]}
+
+
 def test_time_left_is_by_the_pace_of_the_stage_here(tmp_path, monkeypatch):
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr("benchmark.runs.curves.time.time", lambda: next(clock))
