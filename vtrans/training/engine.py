@@ -109,7 +109,8 @@ class ReplicatedEngine(LocalEngine):
 
 def checkpoint(model: Any) -> None:
     """Let a model recompute its activations in the backward pass."""
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    newer = getattr(model, "activation_checkpointing_enable", None)  # transformers 5.23; the other name is leaving
+    (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 @torch.no_grad()
