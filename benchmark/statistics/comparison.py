@@ -8,7 +8,7 @@ import numpy as np
 from benchmark.records.predictions import read_predictions
 from benchmark.records.schema import Record
 from benchmark.statistics.intervals import Interval, Statistic, bootstrap, over_seeds
-from benchmark.statistics.weighted import metric_of
+from benchmark.statistics.weighted import arrays_of, metric_of
 
 Arrays = dict[str, np.ndarray]
 Load = Callable[[Record], Arrays | None]
@@ -71,7 +71,8 @@ def _statistic(metric: str, records: Sequence[Record], load: Load) -> tuple[Stat
     known = [each for each in arrays if each is not None]
     if len(known) < len(arrays):
         return None
-    sizes = {len(next(iter(each.values()))) for each in known}
+    names = arrays_of(metric, known)
+    sizes = {len(each[name]) for each in known for name in names}  # zero-shot tasks have examples of their own
     found = metric_of(metric, known, [_value(record, metric) for record in records]) if len(sizes) == 1 else None
     return (found, sizes.pop()) if found else None
 

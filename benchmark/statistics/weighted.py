@@ -76,6 +76,14 @@ FROM_GUESSES: dict[str, Callable[[Array, Array, Array], Array]] = {
 }
 
 
+def arrays_of(name: str, arrays: list[dict[str, Array]]) -> tuple[str, ...]:
+    """Names of the predictions that a metric is made from, one entry an example; empty where a seed lacks one."""
+    ways: list[tuple[str, ...]] = [(name,)]
+    ways += [("nll",)] if name == "perplexity" else []
+    ways += [("prediction", "reference")] if name in FROM_GUESSES else []
+    return next((way for way in ways if all(set(way) <= each.keys() for each in arrays)), ())
+
+
 def metric_of(name: str, arrays: list[dict[str, Array]], values: list[float]) -> Callable[[Array], Array] | None:
     """A metric as a function of the weights of examples.
 
@@ -87,15 +95,16 @@ def metric_of(name: str, arrays: list[dict[str, Array]], values: list[float]) ->
     Returns:
         From weights `(resamples, examples)` to values `(resamples, seeds)`; None where the arrays do not hold it.
     """
-    if all(name in each for each in arrays):
+    found = arrays_of(name, arrays)
+    if found == (name,):
         scores = np.stack([each[name].astype(float) for each in arrays])
         scale = np.array(values) / np.maximum(scores.mean(1), 1e-12)  # hits, or shares, into percent
         return lambda weights: (weights @ scores.T) / weights.sum(1, keepdims=True) * scale
-    if name == "perplexity" and all("nll" in each for each in arrays):
+    if found == ("nll",):
         nll = np.stack([each["nll"].astype(float) for each in arrays])
         per_token = np.log(values) / nll.mean(1)
         return lambda weights: np.exp((weights @ nll.T) / weights.sum(1, keepdims=True) * per_token)
-    if name in FROM_GUESSES and all({"prediction", "reference"} <= set(each) for each in arrays):
+    if found:
         guess = np.stack([each["prediction"] for each in arrays]).astype(float)
         truth = arrays[0]["reference"].astype(float)
         return lambda weights: FROM_GUESSES[name](guess, truth, weights)

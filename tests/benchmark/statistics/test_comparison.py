@@ -1,0 +1,39 @@
+"""Scores and differences of records, from the predictions that each metric is made from."""
+
+import numpy as np
+import pytest
+from made_records import make_record
+
+from benchmark.grid.cells import plan
+from benchmark.statistics.comparison import difference, score
+
+
+@pytest.fixture
+def records():
+    """A dense and a small language model: twelve windows, and five questions of a zero-shot task kept first."""
+    found = {}
+    for cell, shift in zip(plan("llm", "small", ["dense", "Faster-VTrans-LLM-s20"]), (0.0, 3.0), strict=True):
+        nll = 40 + shift + np.sin(np.arange(12) * (1 + shift))
+        perplexity = float(np.exp(nll.mean() / 10))  # of ten tokens a window
+        record = make_record(cell)
+        outcome = record.outcome.model_copy(update={"metrics": {"perplexity": perplexity, "piqa": 60.0 - 20 * shift}})
+        hits = np.array([1, 1, 1, 0, 0]) if not shift else np.zeros(5)
+        arrays = {"piqa": hits, "nll": nll}
+        found[cell.row] = (record.model_copy(update={"outcome": outcome}), arrays)
+    return found
+
+
+def test_examples_are_those_of_the_metric_and_not_of_another_task(records):
+    (dense, _), (small, _) = records.values()
+    load = {id(record): arrays for record, arrays in records.values()}
+    perplexity = score("perplexity", [dense], lambda r: load[id(r)])
+    assert perplexity.examples == 12 and perplexity.value == pytest.approx(dense.outcome.metrics["perplexity"])
+    assert score("piqa", [dense], lambda r: load[id(r)]).examples == 5
+    worse = difference("perplexity", [small], [dense], lambda r: load[id(r)])
+    assert worse.examples == 12 and worse.value > 0 and worse.low > 0
+
+
+def test_without_the_metric_among_the_predictions_seeds_alone_are_left(records):
+    ((dense, arrays), _) = records.values()
+    found = score("perplexity", [dense], lambda r: {"piqa": arrays["piqa"]})
+    assert not found.examples and found.value == pytest.approx(dense.outcome.metrics["perplexity"])
