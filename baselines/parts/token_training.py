@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from baselines.parts.token_losses import Fidelity, TokenLosses
 from vtrans.forecast import Forecast
 from vtrans.methods.base import CompressionState, Stage
+from vtrans.selectors import BIAS
 from vtrans.settings import Schedule
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class LearnTokens(Stage):
         temperature: of the Gumbel-softmax.
         attention: `official` masks attention after the softmax, without renormalising.
         stochastic: sample at evaluation too.
+        bias: of the predictors' logits at their start.
     """
 
     schedule: Schedule
@@ -35,6 +37,7 @@ class LearnTokens(Stage):
     temperature: float = 1.0
     attention: Fidelity = "corrected"
     stochastic: bool = False
+    bias: float = BIAS
 
     def run(self, state: CompressionState) -> None:
         """Attach predictors to `state.model` and train both."""
@@ -57,7 +60,7 @@ class LearnTokens(Stage):
 
         torch.manual_seed(state.stage_seed)
         settings = {"temperature": self.temperature, "stochastic": self.stochastic, "fidelity": self.attention}
-        selector = Predictor.of(anatomy_of(state.model), **settings)
+        selector = Predictor.of(anatomy_of(state.model), **settings, bias=self.bias)
         return attach(state.model, selector.to(_device(state.model)))
 
 

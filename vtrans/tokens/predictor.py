@@ -9,11 +9,9 @@ from torch.nn import functional as F
 
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
-from vtrans.selectors import PREDICTOR
+from vtrans.selectors import BIAS, PREDICTOR
 from vtrans.tokens.attention import Fidelity
 from vtrans.tokens.encoder import Selector, TokenDecision, Tokens, register_selector
-
-BIAS = 5.0  # logits of keep and skim start at +-5: P(skim) = sigmoid(-10) = 4.5e-5
 
 
 @register_selector
@@ -29,6 +27,7 @@ class Predictor(Selector):
         temperature: of the Gumbel-softmax.
         stochastic: sample at evaluation too, as the official codes of both methods do.
         fidelity: `official` masks the attention after the softmax, without renormalising (Transkimmer).
+        bias: that the logits start from, `bias` to keep and `-bias` to skim.
     """
 
     spec = PREDICTOR
@@ -42,10 +41,11 @@ class Predictor(Selector):
         temperature: float = 1.0,
         stochastic: bool = False,
         fidelity: Fidelity = "corrected",
+        bias: float = BIAS,
     ) -> None:
         super().__init__()
         self.hidden, self.temperature, self.stochastic, self.fidelity = hidden, temperature, stochastic, fidelity
-        self.mlps = nn.ModuleDict({str(index): skim_predictor(hidden) for index in layers})
+        self.mlps = nn.ModuleDict({str(index): skim_predictor(hidden, bias) for index in layers})
 
     @classmethod
     def of(cls, anatomy: Anatomy, **settings: Any) -> "Predictor":
@@ -54,7 +54,7 @@ class Predictor(Selector):
         return cls(anatomy.hidden, layers, **settings)
 
     def settings(self) -> dict[str, Any]:
-        """JSON values to build it from again."""
+        """JSON values to build it from again; weights come with them, so that what they started from does not."""
         return {
             "hidden": self.hidden,
             "layers": [int(index) for index in self.mlps],
@@ -87,11 +87,11 @@ class Predictor(Selector):
         return TokenDecision(*(x.masked_fill(first, 1.0) for x in chances))
 
 
-def skim_predictor(hidden: int) -> nn.Sequential:
+def skim_predictor(hidden: int, bias: float = BIAS) -> nn.Sequential:
     """One predictor; for width 768 it has 595,202 parameters."""
     last = nn.Linear(hidden, 2)
     nn.init.normal_(last.weight, 0.0, 0.02)
-    for unit, mean in enumerate((-BIAS, BIAS)):
+    for unit, mean in enumerate((-bias, bias)):
         nn.init.normal_(last.bias[unit : unit + 1], mean, 0.02)
     mlp = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, hidden), nn.LayerNorm(hidden), nn.GELU(), last)
     for module in mlp.modules():

@@ -145,6 +145,9 @@ def test_predictor_starts_open_and_transformers_does_not_undo_it():
     model.init_weights()
     bias = [each[-1].bias for each in selector.mlps.values()]
     assert all(abs(float(b[1] - b[0]) - 10) < 0.3 for b in bias)
+    lower = Predictor.of(anatomy_of(TOKEN_FAMILIES["bert"]()), bias=2.0)
+    assert all(abs(float(each[-1].bias[1] - each[-1].bias[0]) - 4) < 0.3 for each in lower.mlps.values())
+    assert lower.settings() == selector.settings()  # a saved model has its weights
     assert torch.sigmoid(torch.tensor(-10.0)).item() == pytest.approx(4.5e-5, rel=0.01)
 
 
