@@ -118,6 +118,19 @@ def test_losses_of_each_step_equal_those_of_one_process(folder):
         assert b == pytest.approx(a, rel=2e-3, abs=1e-5), (stage, name)  # curves keep four digits
 
 
+def test_logged_losses_equal_those_of_one_process_to_all_digits(folder):
+    compared = 0
+    for (cell, one, _), (_, two, _) in zip(
+        records(folder, "one", "glue", GLUE), records(folder, "zero0", "glue", GLUE), strict=True
+    ):
+        for path in one.work(cell).glob("*.jsonl"):
+            lines = [store.work(cell).joinpath(path.name).read_text().splitlines() for store in (one, two)]
+            for a, b in zip(*([json.loads(line) for line in each] for each in lines), strict=True):
+                assert b == pytest.approx(a, rel=1e-5, abs=1e-7), (cell.name, path.name, a["step"])
+                compared += 1
+    assert compared >= 2 * 4  # the first and the last step of each stage
+
+
 def test_the_table_shows_rows_of_ranks(folder):
     text = (folder / "zero3" / "tiny" / "llm" / "table.md").read_text()
     assert "Faster-VTrans-LLM-LoRA-s40" in text and "Faster-VTrans-LLM-s40" in text
