@@ -34,6 +34,7 @@ FRESH = """
 import sys, torch
 {first}
 {second}
+torch.set_num_threads(1)  # as here: another number changes the last bits
 out = {{}}
 for folder in sys.argv[2:]:
     model = getattr(transformers, torch.load(folder + "/class.pt")).from_pretrained(folder).eval()
