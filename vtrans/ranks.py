@@ -30,6 +30,14 @@ def number() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def name_accelerator() -> None:
+    """Tell DeepSpeed where there is no GPU: it looks for one wherever it is imported, and warns that it found none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
 def joined() -> bool:
     """Whether this process has joined others, and is not working by itself."""
     if launched() == 1 or _now.by_itself:

@@ -19,6 +19,8 @@ def dequantize(spec: ModelSpec, folder: Path) -> None:
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from vtrans.saving.pruned import quiet
+
     source = package_folder(spec.package, spec.install)
     check_digest(source / spec.gguf, spec.sha256)
     missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
@@ -28,6 +30,7 @@ def dequantize(spec: ModelSpec, folder: Path) -> None:
     # Without these two it would be saved as a quantised model, which it no longer is.
     del model.config.quantization_config
     model.hf_quantizer = None
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(source, gguf_file=spec.gguf, local_files_only=True).save_pretrained(folder)
     write_atomically(folder / "made.json", json.dumps({"from": spec.gguf, "sha256": spec.sha256}) + "\n")

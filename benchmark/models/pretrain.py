@@ -32,6 +32,7 @@ def pretrain(recipe: Recipe, folder: Path, report: "Report | None" = None) -> No
     from benchmark.common.device import device
     from vtrans.data.windows import Windows
     from vtrans.objectives.base import TaskObjective
+    from vtrans.saving.pruned import quiet
     from vtrans.training.loop import RunContext, fit, stop_on_interrupt
 
     task = get_task(recipe.corpus)
@@ -45,7 +46,8 @@ def pretrain(recipe: Recipe, folder: Path, report: "Report | None" = None) -> No
     run_context = RunContext(folder=folder, report=report)
     with stop_on_interrupt(run_context):
         fit(TaskObjective(model), windows, recipe.schedule, 0, "pretrain", run_context)
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     (folder / "pretrain.ckpt").unlink()
     seen = recipe.schedule.total(len(windows)) * recipe.schedule.batch * recipe.context
     made = {"seconds": round(run_context.elapsed["pretrain"], 1), "tokens_seen": seen, "corpus_tokens": len(ids)}

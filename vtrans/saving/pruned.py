@@ -10,6 +10,7 @@ from typing import Any, cast
 from safetensors import SafetensorError
 from torch import nn
 
+from vtrans import ranks
 from vtrans.anatomy import describe
 from vtrans.errors import SuiteError
 from vtrans.saving.card import Facts, write_card
@@ -75,6 +76,7 @@ def quiet() -> Iterator[None]:
     """Without the library's progress bars and warnings: what they would say is checked here."""
     from transformers.utils import logging as library
 
+    ranks.name_accelerator()  # accelerate imports DeepSpeed, where it is installed, to save a model
     bars, level = library.is_progress_bar_enabled(), library.get_verbosity()
     library.disable_progress_bar()
     library.set_verbosity(logging.ERROR)

@@ -59,8 +59,7 @@ def connect() -> Any:
         SuiteError: it is not installed, or no launcher has set the ranks.
     """
     join()
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    ranks.name_accelerator()
     try:
         import deepspeed
     except ImportError:
