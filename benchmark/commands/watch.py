@@ -10,7 +10,7 @@ from rich.table import Table
 from benchmark.grid.cells import Cell, plan
 from benchmark.grid.suites import SUITES
 from benchmark.records.store import Store
-from benchmark.runs.curves import running, seconds_left
+from benchmark.runs.curves import last, running, seconds_left
 from benchmark.runs.progress import duration
 from vtrans.errors import SuiteError
 
@@ -44,7 +44,8 @@ def _cell(cell: dict[str, Any] | None) -> tuple[str, str, str, str]:
     if cell is None:
         return "–", "", "", ""
     numbers = cell["curves"].get(cell["stage"], {})
-    shown = " ".join(f"{name} {numbers[name][-1]:.3g}" for name in SHOWN if numbers.get(name))
+    found = {name: last(numbers.get(name, [])) for name in SHOWN}
+    shown = " ".join(f"{name} {value:.3g}" for name, value in found.items() if value is not None)
     return cell["cell"], f"{cell['stage']} {cell['step']}/{cell['total']}", shown, left(cell)
 
 

@@ -25,8 +25,8 @@ Series = dict[str, dict[str, list[float | None]]]
 class Curves:
     """Stands before the function that steps are reported to, and keeps about sixty of each stage's steps.
 
-    After a run was stopped, they begin where it went on. A number that is not given at every step, as those that cost
-    something to know, stands until the next; one that begins later is None before.
+    After a run was stopped, they begin where it went on. A number that a step does not give is None there: those that
+    cost something to know are given every tenth step, a term after a warm-up begins late.
 
     Args:
         name: of the cell.
@@ -38,7 +38,6 @@ class Curves:
         self.name, self.report, self.path = name, report, path
         self.series: Series = {}
         self._stage, self._since, self._from, self._written = "", 0.0, 0, 0.0
-        self._latest: dict[str, float] = {}
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -55,9 +54,8 @@ class Curves:
         if self.report:
             self.report(stage, step, total, numbers)
         if stage != self._stage:
-            self._stage, self._since, self._from, self._latest = stage, time.time(), step, {}
-        self._latest |= {name: float(f"{value:.4g}") for name, value in numbers.items() if math.isfinite(value)}
-        if step % max(1, total // POINTS) == 0 or step in (1, total):
+            self._stage, self._since, self._from = stage, time.time(), step
+        if (step - 1) % spacing(total) == 0 or step == total:
             self._keep(stage, step, numbers)
         if self.path and (time.time() - self._written > EVERY or step == total):
             self._written = time.time()
@@ -74,10 +72,20 @@ class Curves:
             return
         curves = self.series.setdefault(stage, {"step": []})
         known = len(curves["step"])
-        curves["step"].append(step)
-        for name in dict.fromkeys([*curves, *self._latest]):
-            if name != "step":
-                curves.setdefault(name, [None] * known).append(self._latest.get(name))
+        found = {"step": step} | {name: float(f"{value:.4g}") for name, value in numbers.items()}
+        for name in dict.fromkeys([*curves, *found]):
+            curves.setdefault(name, [None] * known).append(found.get(name))
+
+
+def spacing(total: int) -> int:
+    """Steps from one kept step to the next: 1, 2, 5 or tens, because every tenth step gives all numbers."""
+    most = max(1, total // POINTS)
+    return most // 10 * 10 or next(each for each in (5, 2, 1) if each <= most)
+
+
+def last(values: list[float | None]) -> float | None:
+    """The last number of a curve."""
+    return next((value for value in reversed(values) if value is not None), None)
 
 
 def live_file(folder: Path) -> Path:

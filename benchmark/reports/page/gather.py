@@ -222,7 +222,10 @@ def _curves(report: dict[str, Any]) -> dict[str, list[float]] | None:
     """Sparsity over the steps of pruning: expected, real and the target; None where a record keeps none."""
     names = ("step", "expected", "real", "target")
     found = (curves for curves in report.get("curves", {}).values() if set(names) <= curves.keys())
-    return next(({name: curves[name] for name in names} for curves in found), None)
+    for curves in found:
+        rows = [row for row in zip(*(curves[name] for name in names), strict=True) if None not in row]
+        return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) if rows else None
+    return None
 
 
 def _words(sentences: list[dict[str, list[Any]]]) -> list[list[dict[str, Any]]]:

@@ -23,7 +23,8 @@ def test_a_stage_keeps_its_first_and_last_step_and_not_many_between(total):
         curves("prune", step, total, {"loss": 1 / step})
     kept = curves.series["prune"]["step"]
     assert (kept[0], kept[-1]) == (1, total) and kept == sorted(set(kept))
-    assert min(total, POINTS) <= len(kept) <= 2 * POINTS + 2
+    assert min(total, POINTS) <= len(kept) <= 2.5 * POINTS + 2
+    assert set(range(1, total, 10)) <= set(kept) or total >= 20 * POINTS  # steps that give all numbers
     assert len(curves.series["prune"]["loss"]) == len(kept)
 
 
@@ -62,7 +63,7 @@ def test_numbers_that_come_late_or_now_and_then_keep_the_others():
     assert curves.series["0-tokens"] == {
         "step": [1, 2, 3, 4],
         "loss": [4.0, 3.0, 2.0, 1.0],
-        "kept": [1.0, 1.0, 1.0, 0.7],
+        "kept": [1.0, None, None, 0.7],
         "norm": [None, None, 0.5, 0.4],
     }
     assert curves.series["1-recover"] == {"step": [1], "loss": [9.0]}
