@@ -60,7 +60,7 @@ def run(selection: Selection, how: How) -> int:
     if how.launcher == "local" and how.ranks > 1 and ranks.launched() == 1:
         from benchmark.runs.together import launch
 
-        return launch(how.ranks, sharded=how.stage > 0)
+        return launch(how.ranks)
     if ranks.launched() > 1:
         from vtrans.training.zero import join
 

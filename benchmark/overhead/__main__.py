@@ -10,7 +10,9 @@ def main(results: Path) -> None:
     from benchmark.commands.options import echo
     from benchmark.common.files import write_atomically
     from benchmark.overhead import families, inference, memory, models, parallel, profile, ranks, ratios, startup, steps
+    from benchmark.records.provenance import now
 
+    started = now()
     for line in startup.lines():
         echo(line)
     found: list[ratios.Ratio] = []
@@ -31,7 +33,7 @@ def main(results: Path) -> None:
     if shared:
         tell("processes:", shared)
     path = results / "bench" / f"{ratios.kind_of_machine()}.json"
-    ratios.write(path, found)
+    ratios.write(path, started, found)
     write_atomically(path.with_suffix(".profile.md"), profiled)
     echo(f"written: {path}, {path.with_suffix('.profile.md')}")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmark.grid.cells import plan
 from benchmark.overhead.ratios import write_facts
+from benchmark.records.provenance import now
 from benchmark.records.store import Store
 from benchmark.runs.clusters.base import Cluster, Resources
 from benchmark.runs.clusters.grid import with_needed
@@ -63,6 +64,6 @@ def sending(cluster: Cluster, jobs: list[Job]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    figures = measure()
-    write_facts(Path("results/bench/clusters.json"), figures)
+    started, figures = now(), measure()
+    write_facts(Path("results/bench/clusters.json"), started, figures)
     sys.stdout.write("".join(f"{name}: {values}\n" for name, values in figures.items()))

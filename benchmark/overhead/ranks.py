@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmark.overhead.models import training_precision
 from benchmark.overhead.ratios import Ratio, write
+from benchmark.records.provenance import now
 
 ROUNDS, STEPS, WARMUP = 3, 20, 5
 
@@ -63,10 +64,10 @@ def main(threads: int) -> None:
 
 def measure(path: Path) -> None:
     """Write the ratio, and print it."""
-    ratio = throughput_ratio()
+    started, ratio = now(), throughput_ratio()
     if ratio is None:
         raise SystemExit("two cores are needed")
-    write(path, [ratio], steps=STEPS, precision=training_precision())
+    write(path, started, [ratio], steps=STEPS, precision=training_precision())
     sys.stdout.write(f"{ratio.line()}\n")
 
 

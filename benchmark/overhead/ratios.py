@@ -48,20 +48,20 @@ class Ratio:
         return f"{self.name}: {middle:.3f}{spread}{bound}{'' if self.kept else ', NOT KEPT'}{self.note}"
 
 
-def write(path: Path, ratios: Sequence[Ratio], **facts: Any) -> None:
+def write(path: Path, started: str, ratios: Sequence[Ratio], **facts: Any) -> None:
     """Write ratios and other facts, with the hardware and versions that they were measured on."""
     content = {**facts, "ratios": [asdict(ratio) | {"kept": ratio.kept} for ratio in ratios]}
-    write_facts(path, content)
+    write_facts(path, started, content)
 
 
-def write_facts(path: Path, facts: dict[str, Any]) -> None:
+def write_facts(path: Path, started: str, facts: dict[str, Any]) -> None:
     """Write facts, with the hardware and versions that they were measured on."""
     import json
 
     from benchmark.common.files import write_atomically
-    from benchmark.records.provenance import now, provenance
+    from benchmark.records.provenance import provenance
 
-    content = {"provenance": provenance(now()).model_dump()} | facts
+    content = {"provenance": provenance(started).model_dump()} | facts
     write_atomically(path, json.dumps(content, indent=1, default=str) + "\n")
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.overhead.ratios import Ratio, write
-from benchmark.runs.together import HOLES
 from vtrans.settings import Sharding
 
 RANKS, BATCH, LENGTH, STEPS = 2, 1, 256, 2  # sequences per rank, tokens of each, steps
@@ -60,7 +59,7 @@ def estimated(model: Path, sharding: Sharding) -> float:
 
 def launch(folder: Path, sharding: Sharding) -> float:
     """Bytes that a rank takes at most, more than before it loads the model."""
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} | HOLES
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     ranks = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(RANKS), "-m"]
     command = [sys.executable, *ranks, "benchmark.overhead.sharded", str(folder), json.dumps(asdict(sharding))]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | threads, check=True)
@@ -126,12 +125,14 @@ def _status(name: str) -> float:
 
 def main(arguments: list[str]) -> None:
     """Measure in a rank, or launch ranks and write what they found to `results/bench/sharded-memory.json`."""
+    from benchmark.records.provenance import now
     from vtrans import ranks
 
     if ranks.launched() == 1:
+        started = now()
         found = [ratio for shape in arguments or SHAPES for ratio in ratios(shape)]
         facts = {"ranks": RANKS, "sequences": BATCH, "tokens": LENGTH}
-        return write(Path("results/bench/sharded-memory.json"), found, **facts)
+        return write(Path("results/bench/sharded-memory.json"), started, found, **facts)
     details: Any = json.loads(arguments[1])
     taken = measure(Path(arguments[0]), Sharding(**details))
     if ranks.rank() == 0:

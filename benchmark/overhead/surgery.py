@@ -108,8 +108,9 @@ def measured(act: Callable[[], object]) -> dict[str, float]:
 def main(folder: Path, results: Path) -> None:
     """Make the model, then cut, load and run it, each in a process of its own; write what was measured."""
     from benchmark.overhead.ratios import write_facts
+    from benchmark.records.provenance import now
 
-    began = time.monotonic()
+    started, began = now(), time.monotonic()
     if not (folder / "dense" / "model.safetensors.index.json").exists():
         make(folder / "dense")
     found: dict[str, Any] = {"making_seconds": round(time.monotonic() - began, 1)}
@@ -120,7 +121,7 @@ def main(folder: Path, results: Path) -> None:
     found["kept"] = found["cut"]["peak_bytes"] < LIMIT
     found["bytes"] = {part: sum(f.stat().st_size for f in (folder / part).glob("*.safetensors")) for part in PARTS}
     facts = {"shape": "LLaMA-2-7B, random bf16 weights", "sparsity": SPARSITY}
-    write_facts(results / "bench" / "surgery-7b.json", facts | found)
+    write_facts(results / "bench" / "surgery-7b.json", started, facts | found)
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 

@@ -18,14 +18,11 @@ from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.settings import Sharding
 from vtrans.training.engine import Engine
 
-HOLES = {"MALLOC_MMAP_THRESHOLD_": "131072"}  # bytes; glibc raises it to 32 MiB, and keeps the holes below that
 
-
-def launch(count: int, sharded: bool = False) -> int:
+def launch(count: int) -> int:
     """Start this command again as `count` ranks of this machine, by torch's launcher; return its exit code.
 
-    One that dies takes the others with it. Ranks that bring shards together and let go of them give the memory back,
-    where the environment says nothing else of it.
+    One that dies takes the others with it.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -33,8 +30,6 @@ def launch(count: int, sharded: bool = False) -> int:
 
     from benchmark.runs.jobs import usable_cores
 
-    for name, value in (HOLES if sharded else {}).items():
-        os.environ.setdefault(name, value)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // count)))
     config = LaunchConfig(
         *(1, 1, count), run_id="vtrans-bench", rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0

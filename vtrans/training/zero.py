@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vtrans import ranks
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
+from vtrans.heap import give_back_blocks
 from vtrans.settings import Sharding
 from vtrans.training.engine import Engine, LocalEngine, ReplicatedEngine, checkpoint, sum_gradients
 
@@ -112,6 +113,8 @@ class ShardedEngine:
         self.sharding: Sharding | None = sharding
         self._held = sharding
         self.deepspeed = connect()
+        if not torch.cuda.is_available():
+            give_back_blocks()
         self._engines: dict[int, Any] = {}
         self._current: Any = None
 

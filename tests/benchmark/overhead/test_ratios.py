@@ -2,6 +2,8 @@
 
 import json
 
+import torch
+
 from benchmark.overhead.ratios import Ratio, kind_of_machine, write
 from benchmark.overhead.steps import step_ratios
 
@@ -14,10 +16,11 @@ def test_a_line_says_spread_limit_and_whether_it_is_kept():
     assert Ratio.of("d", [3.0]).kept
 
 
-def test_the_file_names_the_machine(tmp_path):
-    write(tmp_path / "ratios.json", [Ratio.of("a over b", [1.0, 1.2], 1.15)], ranks=2)
+def test_the_file_has_the_machine_and_the_time(tmp_path):
+    write(tmp_path / "ratios.json", "2026-01-01T00:00:00+00:00", [Ratio.of("a over b", [1.0, 1.2], 1.15)], ranks=2)
     found = json.loads((tmp_path / "ratios.json").read_text())
-    assert found["provenance"]["hardware"]["capability"].lower() in kind_of_machine()
+    assert found["provenance"]["started"] == "2026-01-01T00:00:00+00:00" < found["provenance"]["finished"]
+    assert kind_of_machine().startswith(f"{torch.backends.cpu.get_cpu_capability().lower()}-")
     assert found["ratios"][0]["kept"] and found["ratios"][0]["n"] == 2 and found["ranks"] == 2
 
 
