@@ -36,11 +36,11 @@ def tuned(model: "nn.Module", rows: "Rows", batches: Iterable[list[int]], masks:
 
     A layer sees what the pruned layers before it, with their scales, make of the rows; its target is what the dense
     model's sub-layer gives. Each layer runs on inputs that are kept from the layer before, six times in all, so that
-    the cost does not grow with the square of the depth.
+    the cost does not grow with the square of the depth. The states of all rows are kept twice, beside the model.
 
     Args:
         model: dense, in evaluation mode.
-        rows, batches: what it is run on; the batches are gone through once for each layer, and once before.
+        rows, batches: what it is run on; the batches are gone through once, and up to three times for each layer.
         masks: of the decision; all hidden units are kept.
 
     Returns:
@@ -63,7 +63,8 @@ def tuned(model: "nn.Module", rows: "Rows", batches: Iterable[list[int]], masks:
                 alive = masks.attention_alive if site == "heads" else masks.ffn_alive
                 if not alive[index] or bool(keep.all()):
                     continue
-                sums = layer.normal_equations(runs, (dense, masks), path, keep.repeat_interleave(columns))
+                watched = zip(batches, runs, strict=True)
+                sums = layer.normal_equations(watched, (dense, masks), path, keep.repeat_interleave(columns))
                 scales = solve(*sums, columns)
                 if scales is not None:
                     masks, count = scaled(masks, site, index, scales), count + 1
@@ -94,12 +95,12 @@ class Layer:
     path: str
 
     def normal_equations(
-        self, runs: Iterable[Batch], masks: tuple[Masks, Masks], path: str, columns: Tensor
+        self, runs: Iterable[tuple[list[int], Batch]], masks: tuple[Masks, Masks], path: str, columns: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Sums over tokens for the Linear at `path`: products of what its kept columns add, and with its output.
 
         Args:
-            runs: batches before this layer.
+            runs: batches before this layer, each with its rows.
             masks: dense and pruned.
             path: of the output projection of a sub-layer.
             columns: bool, its inputs that are kept.
@@ -112,7 +113,7 @@ class Layer:
         product = torch.zeros(weight.shape[1], weight.shape[1], dtype=torch.float64, device=weight.device)
         right = torch.zeros(weight.shape[1], dtype=torch.float64, device=weight.device)
         with _watched(self.model, path) as seen:
-            for run in runs:
+            for _, run in runs:
                 self._run(run, run.dense, masks[0])
                 target = seen.out[run.real].double() - (0 if bias is None else bias.double())
                 self._run(run, run.pruned, masks[1])

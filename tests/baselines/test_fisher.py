@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import FAMILIES, tiny_bert, tiny_examples
 
-from baselines.fisher import Fisher, FisherRecovered, SearchMasks, search
+from baselines.fisher import Fisher, FisherRecovered, SearchMasks, TuneMasks, search
 from baselines.parts.mask_gradients import draw_rows, mask_gradients, rearranged
 from baselines.parts.reconstruction import solve, tuned
 from baselines.parts.unit_scores import keep_share, weight_of
 from vtrans.anatomy import anatomy_of
 from vtrans.data.examples import inputs_of, unlabelled
+from vtrans.errors import RunCancelled
 from vtrans.methods.base import CompressionState
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.masking import apply_masks
@@ -131,18 +132,40 @@ def test_scales_bring_back_what_a_copy_of_a_unit_did():
     torch.testing.assert_close(others, torch.ones_like(others), atol=0.1, rtol=0)
 
 
+def test_a_run_stops_between_the_batches_of_a_layers_equations():
+    state = new_state()
+    state.decision = Masks.dense(anatomy_of(state.model))
+    state.decision.heads[0][0] = 0.0
+    steps = []
+
+    def watch(stage, step, total, numbers):
+        steps.append(step)
+        state.run_context.stop = len(steps) > total  # all were recorded, the first layer's equations have begun
+
+    state.run_context.report = watch
+    with pytest.raises(RunCancelled):
+        TuneMasks(samples=64).run(state)
+    assert steps == [*range(1, max(steps) + 1), 1] and max(steps) > 1
+
+
+@pytest.mark.parametrize("gone", ["", "attention_layer", "ffn_layer"])
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
-def test_layer_by_layer_gives_what_whole_passes_give(family):
+def test_layer_by_layer_gives_what_whole_passes_give(family, gone):
     model, rows, batches = FAMILIES[family](), tiny_examples(), [[0, 1, 2], [3, 4]]
     anatomy = anatomy_of(model)
     dense = Masks.dense(anatomy)
     pruned = [every_other(layer) for layer in dense.heads], [every_other(layer) for layer in dense.ffn]
-    masks = Masks.of(dense.hidden, *pruned, dense.attention_layer, dense.ffn_layer)
+    layers = {
+        site: [torch.tensor(float(site != gone or i != 1)) for i in range(len(anatomy.blocks))] for site in LAYERS
+    }
+    masks = Masks.of(dense.hidden, *pruned, *layers.values())
     found, count = tuned(model, rows, batches, masks)
     assert count > 0
     for index, block in enumerate(anatomy.blocks):
         for site, path, width in (("heads", block.out, anatomy.head_size * block.group), ("ffn", block.down, 1)):
+            if not (masks.attention_alive if site == "heads" else masks.ffn_alive)[index]:
+                continue
             until = up_to(found, masks, index, site)
             sums = whole_sums(model, rows, batches, (dense, until), path, getattr(masks, site)[index], width)
             scales = solve(*sums, width)
@@ -161,6 +184,9 @@ def up_to(found, masks, index, site):
     heads = [*found.heads[: index + (site == "ffn")], *masks.heads[index + (site == "ffn") :]]
     ffn = [*found.ffn[:index], *masks.ffn[index:]]
     return Masks.of(masks.hidden, heads, ffn, masks.attention_layer, masks.ffn_layer)
+
+
+LAYERS = ("attention_layer", "ffn_layer")
 
 
 def whole_sums(model, rows, batches, masks, path, keep, width):
