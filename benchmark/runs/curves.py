@@ -16,14 +16,14 @@ from vtrans.errors import SuiteError
 if TYPE_CHECKING:
     from vtrans.training.loop import Report
 
-POINTS = 60  # of each curve
+POINTS = 60  # of each curve, at least, where a stage has so many steps
 EVERY, FRESH = 2.0, 60.0  # seconds between writes of a live file, and after which one is of a dead process
 
 Series = dict[str, dict[str, list[float | None]]]
 
 
 class Curves:
-    """Stands before the function that steps are reported to, and keeps about sixty of each stage's steps.
+    """Stands before the function that steps are reported to, and keeps 60 to 150 of each stage's steps.
 
     After a run was stopped, they begin where it went on. A number that a step does not give is None there: those that
     cost something to know are given every tenth step, a term after a warm-up begins late.

@@ -13,6 +13,7 @@ def facts(method: str, context: TaskContext, outcome: Outcome) -> "Facts":
     """Method, scores, size and speed of a model, for its card."""
     from vtrans.saving.card import Facts
 
+    caveat = context.data.caveat(context.task)
     p, rows = outcome.parameters, context.kind.count(context.data.evaluation, context.evaluation)
     before = ", ".join(f"{name} {value:.4g}" for name, value in outcome.report.get("dense_metrics", {}).items())
     lines = [
@@ -23,6 +24,6 @@ def facts(method: str, context: TaskContext, outcome: Outcome) -> "Facts":
             f"It was measured {each['speedup'][1]:.1f} times as fast as the dense model at batch {each['batch']}."
             for each in outcome.latency
         ),
-        *([f"Of the task: {context.task.caveat}."] if context.task.caveat else []),
+        *([f"Of the task: {caveat}."] if caveat else []),
     ]
     return Facts(method, context.task.name, outcome.metrics, rows, lines, context.source)

@@ -120,7 +120,7 @@ def _record(cell: Cell, context: TaskContext, started: str, **fields: Any) -> Re
             train_rows=context.kind.count(data.train, context.train),
             evaluation_rows=context.kind.count(data.evaluation, context.evaluation),
             split=data.split,
-            caveat=context.task.caveat,
+            caveat=data.caveat(context.task),
             label_check="; ".join(filter(None, (data.label_check, context.kind.remark(context.train)))),
         ),
         model={"name": cell.preset.model, "sha256": context.model_digest, "note": get_model(cell.preset.model).note},
@@ -261,7 +261,7 @@ def check_inputs(cell: Cell, store: Store, context: TaskContext) -> None:
 
     The work folder keeps the digests of the data and model that its checkpoints and weights come from.
     """
-    digests = {"data": context.data.digest, "model": context.model_digest}
+    digests, now = {"data": context.data.digest, "model": context.model_digest}, context.data.source
     for each in (cell, *cell.needed):
         if each.task != cell.task:
             continue
@@ -271,9 +271,10 @@ def check_inputs(cell: Cell, store: Store, context: TaskContext) -> None:
         if record and record.data and record.model:
             known = {"data": record.data.digest, "model": record.model["sha256"]}
         if known != digests:
+            before = f" ({record.data.source}; now {now})" if record and record.data else ""
             raise SuiteError(
-                f"{each.name} in {store.folder} was made from other data or another model",
-                "give the same --data-dir, or another --results folder",
+                f"{each.name} in {store.folder} was made from other data or another model{before}",
+                "give the same --data-dir and files, or another --results folder",
             )
     if ranks.rank() == 0:
         write_atomically(store.work(cell) / "inputs.json", json.dumps(digests) + "\n")

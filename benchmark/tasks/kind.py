@@ -39,6 +39,7 @@ class TaskData:
         digest: sha256 over all rows.
         label_check: what could be checked of the labels, for people.
         also: rows of the second validation split, where the task and the source have one.
+        fallback: the split that is trained on where it is another than the task's.
     """
 
     train: Sequence[Any]
@@ -48,6 +49,12 @@ class TaskData:
     digest: str
     label_check: str
     also: Sequence[Any] = ()
+    fallback: str = ""
+
+    def caveat(self, task: Task) -> str:
+        """What has to be said beside a number of the task on these rows; empty where nothing has."""
+        said = f'"train" is the {self.fallback} split' if self.fallback else ""
+        return "; ".join(filter(None, (task.caveat, said)))
 
 
 @dataclass(frozen=True)
@@ -168,8 +175,9 @@ class Kind(ABC):
 
     def splits(self, task: Task, source: Source) -> tuple[str, str]:
         """Names of the split that is trained on and of the one that is evaluated, in a source."""
-        trained = not task.train_else or source.has(self.place(task), task.train)
-        return task.train if trained else task.train_else, task.validation
+        place = self.place(task)
+        other = task.train_else and not source.has(place, task.train) and source.has(place, task.train_else)
+        return task.train_else if other else task.train, task.validation
 
     def load(self, task: Task, folder: Path | None = None, split: str = "validation") -> TaskData:
         """The rows of a task; never silently from another source than was asked for.
@@ -201,7 +209,8 @@ class Kind(ABC):
         digest = hashlib.sha256(json.dumps(every, default=asdict).encode()).hexdigest()
         if split == "dev":
             train, evaluation = (list(rows) for rows in self.hold_out(train))
-        return TaskData(train, evaluation, split, described, digest, checked, also)
+        fallback = splits[0] if splits[0] != task.train else ""
+        return TaskData(train, evaluation, split, described, digest, checked, also, fallback)
 
 
 @cache

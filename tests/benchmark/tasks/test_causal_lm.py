@@ -118,12 +118,13 @@ def test_the_other_split_is_trained_on_only_where_train_is_missing(text_dir):
         (folder / f"{name}.txt").write_text(f"{name}\n")
     data = load(task, text_dir)
     assert data.train == ["validation\n"] and data.source == "folder, wikitext-2-raw/validation.txt and test.txt"
+    assert data.caveat(task).endswith('; "train" is the validation split')
     (folder / "train.txt").write_text("train\n")
     data = load(task, text_dir)
-    assert data.train == ["train\n"] and data.evaluation == ["test\n"]
+    assert data.train == ["train\n"] and data.evaluation == ["test\n"] and data.caveat(task) == task.caveat
     (folder / "train.txt").unlink()
     (folder / "validation.txt").unlink()
-    with pytest.raises(SuiteError, match="no wikitext-2-raw/"):
+    with pytest.raises(SuiteError, match="no wikitext-2-raw/train.txt"):
         load(task, text_dir)
 
 
