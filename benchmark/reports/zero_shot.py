@@ -1,6 +1,6 @@
 """Zero-shot accuracies with their standard errors over questions, and their mean over tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import sqrt
 
 from tabulate import tabulate
@@ -21,7 +21,10 @@ def section(table: Sequence[TableRow]) -> str:
         return ""
     names = list(dict.fromkeys(name for row in asked for name in accuracies(row)))
     heads = ["method", *names, "mean"]
-    lines = [[row.label, *(_cell(accuracies(row).get(name)) for name in names), _cell(mean(row))] for row in asked]
+    tasks = {task for row in asked for task in questions(row)}
+    lines = [
+        [row.label, *(_cell(accuracies(row).get(name)) for name in names), _cell(mean(row, tasks))] for row in asked
+    ]
     return str(tabulate(lines, heads, "github", disable_numparse=True))
 
 
@@ -48,9 +51,11 @@ def standard_error(percent: float, count: int) -> float:
     return sqrt(percent * (100 - percent) / (count - 1)) if count > 1 else float("nan")
 
 
-def mean(row: TableRow) -> tuple[float, float]:
-    """Accuracy over tasks by plain log-likelihood, and its standard error."""
-    found = [each for name, each in accuracies(row).items() if name in questions(row)]
+def mean(row: TableRow, tasks: Collection[str]) -> tuple[float, float] | None:
+    """Accuracy over tasks by plain log-likelihood, and its standard error; None where the row lacks one of them."""
+    found = [each for name, each in accuracies(row).items() if name in tasks]
+    if len(found) < len(tasks):
+        return None
     return sum(p for p, _ in found) / len(found), sqrt(sum(error**2 for _, error in found)) / len(found)
 
 

@@ -124,7 +124,7 @@ def test_losses_of_each_step_equal_those_of_one_process(folder):
         assert b == pytest.approx(a, rel=2e-3, abs=1e-5), place  # curves keep four digits
 
 
-def test_logged_losses_equal_those_of_one_process_to_all_digits(folder):
+def test_logged_losses_equal_those_of_one_process_to_five_digits(folder):
     compared = 0
     for (cell, one, _), (_, two, _) in zip(
         records(folder, "one", "glue", GLUE), records(folder, "zero0", "glue", GLUE), strict=True

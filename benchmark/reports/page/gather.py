@@ -224,7 +224,8 @@ def _curves(report: dict[str, Any]) -> dict[str, list[float]] | None:
     found = (curves for curves in report.get("curves", {}).values() if set(names) <= curves.keys())
     for curves in found:
         rows = [row for row in zip(*(curves[name] for name in names), strict=True) if None not in row]
-        return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) if rows else None
+        if rows:
+            return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     return None
 
 
