@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from vtrans.anatomy import anatomy_of
 from vtrans.data.examples import inputs_of, unlabelled
 from vtrans.data.windows import IGNORED
+from vtrans.objectives.divergence import divergence
 from vtrans.pruning.masks import Masks
 from vtrans.settings import Distillation
 from vtrans.teaching.outputs import Lecturer, default_layers, heads_of
@@ -106,11 +107,9 @@ def distributions(heads: Mapping[str, Tensor], mask: Tensor) -> Tensor:
 
 def prediction_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """T^2 KL(teacher || student), mean over the distributions; mean squared error where there is one logit."""
-    student, teacher = student.float(), teacher.float()
     if student.shape[-1] == 1:
-        return F.mse_loss(student, teacher)
-    log_p, log_q = ((x / temperature).log_softmax(-1) for x in (teacher, student))
-    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
+        return F.mse_loss(student.float(), teacher.float())
+    return divergence(student, teacher, temperature)
 
 
 def masked_mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
