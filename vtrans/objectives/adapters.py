@@ -22,6 +22,7 @@ from vtrans.objectives.base import RecoveryObjective, weight_optimizer
 from vtrans.objectives.distillation import Distiller
 from vtrans.pruning.surgery import shape_of
 from vtrans.settings import Schedule
+from vtrans.training.dropout import draw, rounded
 
 
 class LowRank(nn.Module):
@@ -60,8 +61,14 @@ class LowRank(nn.Module):
         return add
 
     def _drop(self, x: Tensor) -> Tensor:
-        kept = ranks.drawn(torch.rand, x.shape[:1], *x.shape[1:], device=x.device) >= self.dropout
-        return x * kept / (1 - self.dropout)
+        kept = ranks.drawn(self._kept, x.shape[:1], *x.shape[1:], device=x.device)
+        return x * kept
+
+    def _kept(self, *shape: int, device: torch.device) -> Tensor:
+        """What elements are multiplied by: 0, or what makes up for it."""
+        if device.type == "cpu":
+            return draw(torch.Size(shape), self.dropout).mul_(1 / (1 - rounded(self.dropout)))
+        return (torch.rand(shape, device=device) >= self.dropout) / (1 - self.dropout)
 
     @torch.no_grad()
     def merge_into(self, model: nn.Module) -> None:
