@@ -1,7 +1,7 @@
 """What a table's scores differ by, with intervals, and the places that methods take over tasks."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
@@ -40,7 +40,7 @@ def lines(task: str, table: Sequence[TableRow], load: Load) -> list[Line]:
     for row in table:
         if not row.records:
             continue
-        against = [row.dense, *(by_row.get(f"{control}{size_of(row.row)}", ()) for control in CONTROLS)]
+        against = [row.dense, *(control_of(control, row.row, by_row) for control in CONTROLS)]
         own = [None if _same(row.records, other) else difference(metric, row.records, other, load) for other in against]
         majority = any(is_majority(record, load) for record in row.records)
         found.append(Line(row.label, score(metric, row.records, load), tuple(own), majority))
@@ -56,6 +56,12 @@ def size_of(row: str) -> str:
     """The size that a row's name ends with, `-s80`; one that no row has where it names none."""
     match = re.search(r"-s[\d.]+$", row)
     return match[0] if match else " without a size"
+
+
+def control_of(control: str, row: str, by_row: Mapping[str, Sequence[Record]]) -> Sequence[Record]:
+    """Records of a control at a row's size; of language models, whose controls recover by adapters, of that one."""
+    names = [f"{control}{adapters}{size_of(row)}" for adapters in ("", "-LoRA")]
+    return next((found for name in names if (found := by_row.get(name))), ())
 
 
 def _same(ours: Sequence[Record], theirs: Sequence[Record]) -> bool:

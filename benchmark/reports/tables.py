@@ -172,7 +172,7 @@ def markdown(suite: str, preset: str, tables: dict[str, list[TableRow]], load: L
     for task, table in tables.items():
         parts += [f"## {task}: differences", differences.section(task, table, load)]
     for task, table in tables.items():
-        parts += [f"# {task}: zero-shot", zero_shot.ABOUT, asked] if (asked := zero_shot.section(table)) else []
+        parts += [f"# {task}: zero-shot", zero_shot.ABOUT, asked] if (asked := zero_shot.section(table, load)) else []
     if places := differences.ranks(tables):
         parts += ["# Ranks over tasks", RANKS, places]
     return "\n\n".join(parts) + "\n"

@@ -8,7 +8,7 @@ from made_records import make_record
 
 from benchmark.grid.cells import plan
 from benchmark.records.store import Store
-from benchmark.reports import tables
+from benchmark.reports import differences, tables
 from vtrans.errors import SuiteError
 
 
@@ -27,6 +27,13 @@ def filled(tmp_path):
         elif cell.row == "random-s60" and cell.seed == 0:
             store.write(cell, make_record(cell, status="failed"))
     return store, cells
+
+
+def test_a_language_models_control_recovers_by_adapters():
+    by_row = {"random-LoRA-s20": ["adapters"], "random-s60": ["whole"], "random-LoRA-s60": ["adapters"], "CoFi-s60": []}
+    assert differences.control_of("random", "Faster-VTrans-LLM-LoRA-s20", by_row) == ["adapters"]
+    assert differences.control_of("random", "VTrans-s60", by_row) == ["whole"]
+    assert not differences.control_of("CoFi", "VTrans-s60", by_row)
 
 
 def test_markdown(filled):

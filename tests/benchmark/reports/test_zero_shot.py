@@ -11,6 +11,7 @@ from made_records import make_record
 from benchmark.grid.cells import plan
 from benchmark.records.store import Store
 from benchmark.reports import tables, zero_shot
+from benchmark.reports.rows import TableRow
 
 
 @given(st.lists(st.booleans(), min_size=2, max_size=300))
@@ -39,7 +40,37 @@ def test_a_table_shows_them_and_their_mean(tmp_path):
     tables.write(store, "small", [dense, small, other])
     text = (store.folder / "table.md").read_text().split("zero-shot\n")[1]
     rows = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
-    assert rows[0] == ["method", "piqa", "piqa_norm", "lambada", "mean"]
-    assert rows[2] == ["dense", "60.0 ± 4.9", "50.0 ± 5.0", "30.0 ± 2.3", "45.0 ± 2.7"]
-    assert rows[3] == ["Faster-VTrans-LLM-s20", "50.0 ± 5.0", "–", "–", "–"]
+    assert rows[0] == ["method", "piqa", "piqa_norm", "lambada", "mean", "− dense"]
+    assert rows[2] == ["dense", "60.0 ± 4.9", "50.0 ± 5.0", "30.0 ± 2.3", "45.0 ± 2.7", "–"]
+    assert rows[3] == ["Faster-VTrans-LLM-s20", "50.0 ± 5.0", "–", "–", "–", "–"]
     assert len(rows) == 4
+
+
+def made_row(hits, dense):
+    """A table row and what loads its answers; `hits` and `dense` by task, None where no answers were kept."""
+    cells = plan("llm", "small", ["Faster-VTrans-LLM-s20", "dense"])
+    records = [make_record(cell) for cell in cells]
+    kept = dict(zip((record.key for record in records), (hits, dense), strict=True))
+    return TableRow(cells[0].row, (records[0],), (records[1],), (), 1), lambda record: kept[record.key]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=200))
+def test_the_difference_to_dense_is_by_question(pairs):
+    ours, theirs = np.array(pairs).T
+    row, load = made_row({"piqa": ours}, {"piqa": theirs})
+    gap, error = zero_shot.against_dense(row, ["piqa"], load)
+    differences = 100.0 * (ours.astype(float) - theirs)
+    assert gap == pytest.approx(differences.mean())
+    assert error == pytest.approx(differences.std(ddof=1) / np.sqrt(len(pairs)))
+
+
+def test_the_difference_is_a_mean_over_tasks_and_wants_the_same_questions():
+    ours, theirs = {"piqa": np.ones(4), "lambada": np.zeros(9)}, {"piqa": np.zeros(4), "lambada": np.zeros(9)}
+    assert zero_shot.against_dense(*_with_tasks(ours, theirs)) == (50.0, 0.0)
+    for other in ({"piqa": np.zeros(4)}, None, {"piqa": np.zeros(5), "lambada": np.zeros(9)}):
+        assert zero_shot.against_dense(*_with_tasks(ours, other)) is None
+
+
+def _with_tasks(ours, theirs):
+    row, load = made_row(ours, theirs)
+    return row, ["piqa", "lambada"], load
