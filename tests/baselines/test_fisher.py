@@ -136,7 +136,9 @@ def test_a_run_stops_between_the_batches_of_a_layers_equations():
     state = new_state()
     state.decision = Masks.dense(anatomy_of(state.model))
     state.decision.heads[0][0] = 0.0
-    steps = []
+    steps, passes = [], []
+    layer = state.model.get_submodule(anatomy_of(state.model).blocks[0].path)
+    layer.register_forward_hook(lambda *rest: passes.append(1))
 
     def watch(stage, step, total, numbers):
         steps.append(step)
@@ -146,6 +148,7 @@ def test_a_run_stops_between_the_batches_of_a_layers_equations():
     with pytest.raises(RunCancelled):
         TuneMasks(samples=64).run(state)
     assert steps == [*range(1, max(steps) + 1), 1] and max(steps) > 1
+    assert len(passes) == max(steps) + 2  # dense and pruned, of the first batch alone
 
 
 @pytest.mark.parametrize("gone", ["", "attention_layer", "ffn_layer"])

@@ -1,5 +1,6 @@
 """What ranks tell each other, in one process, and noise that does not depend on how many there are."""
 
+import os
 import threading
 
 import pytest
@@ -78,3 +79,13 @@ def test_threads_see_what_their_process_shares(monkeypatch):
         torch.manual_seed(0)
         assert torch.equal(ranks.drawn(torch.rand, (2,), 3), expected)
     assert seen == [(2, 3)]
+
+
+def test_deepspeed_is_told_that_there_is_no_gpu_unless_the_user_said_what_there_is(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for own, expected in ((None, "cpu"), ("xpu", "xpu")):
+        monkeypatch.setenv("DS_ACCELERATOR", own or "")
+        if own is None:
+            monkeypatch.delenv("DS_ACCELERATOR")
+        ranks.name_accelerator()
+        assert os.environ["DS_ACCELERATOR"] == expected

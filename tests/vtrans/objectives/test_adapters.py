@@ -67,3 +67,13 @@ def test_training_moves_the_adapters_alone_and_lowers_the_loss():
         fit(LowRankObjective(model, adapters, distiller), windows, schedule, 0, "adapters", run_context)
     assert losses[-1] < 0.8 * losses[0]
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_dropped_elements_are_made_up_for():
+    torch.manual_seed(0)
+    model = DECODERS["llama"]()
+    adapters = LowRank(model, projections(model)[:1], rank=2, alpha=4, dropout=0.25)
+    dropped = adapters._drop(torch.ones(8, 50, 100))
+    assert sorted(set(dropped.flatten().tolist())) == [0.0, dropped.max().item()]
+    assert abs(float((dropped == 0).float().mean()) - 0.25) < 0.01
+    assert abs(float(dropped.mean()) - 1) < 0.02

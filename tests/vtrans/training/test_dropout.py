@@ -76,13 +76,14 @@ def test_layers_that_are_computed_again_drop_the_same_elements():
 
     from vtrans.objectives.base import TaskObjective
     from vtrans.settings import Schedule
+    from vtrans.training.engine import checkpoint
     from vtrans.training.loop import Loop
 
     gradients = []
     for checkpointed in (False, True):
         model = tiny_bert()
         if checkpointed:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            checkpoint(model)
         loop = Loop(TaskObjective(model), tiny_examples(), Schedule(steps=1, batch=8, precision="fp32"), 0, "x")
         loop.step(0)
         gradients.append([p.grad for p in model.parameters() if p.grad is not None])
