@@ -24,7 +24,7 @@ def section(table: Sequence[TableRow], load: Load) -> str:
         return ""
     names = list(dict.fromkeys(name for row in asked for name in accuracies(row)))
     heads = ["method", *names, "mean", "− dense"]
-    tasks = {task for row in asked for task in questions(row)}
+    tasks = list(dict.fromkeys(task for row in asked for task in questions(row)))
     lines = [
         [
             row.label,
