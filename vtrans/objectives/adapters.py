@@ -7,6 +7,7 @@ does gates; in the end their product is added to the weights in the model's file
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +55,22 @@ class LowRank(nn.Module):
     def _hook(self, index: int) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
         def add(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
             """The output with the adapter's share."""
-            x = self._drop(args[0]) if module.training and self.dropout else args[0]
-            down, up = (matrix.to(x.dtype) for matrix in (self.down[index], self.up[index]))
-            return output + self.scale * F.linear(F.linear(x, down), up).to(output.dtype)
+            x = args[0].to(output.dtype)  # at once, where autocast would after the dropout
+            x = self._drop(x) if module.training and self.dropout else x
+            down, up = (matrix.to(x.dtype) for matrix in (self.scale * self.down[index], self.up[index]))
+            return output + F.linear(F.linear(x, down), up)
 
         return add
 
     def _drop(self, x: Tensor) -> Tensor:
-        kept = ranks.drawn(self._kept, x.shape[:1], *x.shape[1:], device=x.device)
+        kept = ranks.drawn(partial(self._kept, dtype=x.dtype), x.shape[:1], *x.shape[1:], device=x.device)
         return x * kept
 
-    def _kept(self, *shape: int, device: torch.device) -> Tensor:
+    def _kept(self, *shape: int, device: torch.device, dtype: torch.dtype) -> Tensor:
         """What elements are multiplied by: 0, or what makes up for it."""
         if device.type == "cpu":
-            return draw(torch.Size(shape), self.dropout).mul_(1 / (1 - rounded(self.dropout)))
-        return (torch.rand(shape, device=device) >= self.dropout) / (1 - self.dropout)
+            return draw(torch.Size(shape), self.dropout, dtype).mul_(1 / (1 - rounded(self.dropout)))
+        return ((torch.rand(shape, device=device) >= self.dropout) / (1 - self.dropout)).to(dtype)
 
     @torch.no_grad()
     def merge_into(self, model: nn.Module) -> None:

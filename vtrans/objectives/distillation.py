@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from vtrans.anatomy import anatomy_of
 from vtrans.data.examples import inputs_of, unlabelled
 from vtrans.data.windows import IGNORED
-from vtrans.objectives.divergence import divergence
+from vtrans.objectives.vocabulary import divergence, next_token_loss
 from vtrans.pruning.masks import Masks
 from vtrans.settings import Distillation
 from vtrans.teaching.outputs import Lecturer, default_layers, heads_of
@@ -40,7 +40,7 @@ class Distiller(nn.Module):
         transform: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.settings, self.teach = settings, teach
+        self.settings, self.teach, self.causal = settings, teach, anatomy_of(student).causal
         self.layers = settings.layers or default_layers(shape[1])
         start = torch.eye(shape[0], anatomy_of(student).hidden) if transform is None else transform
         self.transform = nn.Linear(start.shape[1], start.shape[0])
@@ -50,19 +50,26 @@ class Distiller(nn.Module):
 
     def losses(self, model: nn.Module, batch: Batch, masks: Masks | None = None) -> dict[str, Tensor]:
         """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each."""
-        s = self.settings
-        inputs = inputs_of(batch) if s.task else unlabelled(batch)  # without labels no loss is computed in vain
+        s, generates = self.settings, self.causal and has_token_labels(batch)
+        # Without labels no loss is computed in vain; transformers' own of the next token copies all logits.
+        inputs = inputs_of(batch) if s.task and not generates else unlabelled(batch)
         ours = model(**inputs, output_hidden_states=bool(s.layer))
         terms: dict[str, Tensor] = {}
         if self.teach:
-            theirs, asked = self.teach(batch), asked_tokens(batch)
-            student, teacher = distributions(heads_of(ours), asked), distributions(theirs.heads, asked)
-            terms["prediction"] = s.prediction * prediction_loss(student, teacher, s.temperature)
+            theirs = self.teach(batch)
+            terms["prediction"] = s.prediction * self.prediction(heads_of(ours), theirs.heads, batch)
         if s.layer:
             terms["layer"] = s.layer * self.layer_loss(ours, theirs.states, batch["attention_mask"], masks)
         if s.task:
-            terms["task"] = s.task * ours.loss
+            terms["task"] = s.task * (next_token_loss(ours.logits, batch["labels"]) if generates else ours.loss)
         return terms
+
+    def prediction(self, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """Distance of the student's distributions from the teacher's, over what the batch asks about, 0-d."""
+        asked, temperature = asked_tokens(batch), self.settings.temperature
+        if self.causal and has_token_labels(batch):  # nearly all tokens: cheaper than to pick them out
+            return divergence(ours["logits"], theirs["logits"], temperature, asked)
+        return prediction_loss(distributions(ours, asked), distributions(theirs, asked), temperature)
 
     def teacher_layers(self) -> tuple[int, ...]:
         """Teacher layers of this step, counted from 1: fixed, or under `random` one of each part."""
@@ -86,10 +93,14 @@ class Distiller(nn.Module):
         return masked_mse(mapped, torch.stack(targets), mask) * len(targets)
 
 
+def has_token_labels(batch: Batch) -> bool:
+    """Whether each token has a label of its own, and not each sequence."""
+    return "labels" in batch and batch["labels"].ndim == 2
+
+
 def asked_tokens(batch: Batch) -> Tensor:
     """Tokens that a model is asked about, `(batch, length)`: those with a label of their own, else all real ones."""
-    labels = batch.get("labels")
-    return batch["attention_mask"] if labels is None or labels.ndim < 2 else labels != IGNORED
+    return batch["labels"] != IGNORED if has_token_labels(batch) else batch["attention_mask"]
 
 
 def distributions(heads: Mapping[str, Tensor], mask: Tensor) -> Tensor:

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from vtrans import ranks
 from vtrans.data.examples import Examples, unlabelled
 from vtrans.data.masked_lm import MaskedWindows
 from vtrans.data.windows import IGNORED, Windows
+from vtrans.objectives.vocabulary import following, surprisal
 
 TOKENS = 2048  # run at a time: with a vocabulary of 50,000 their logits take 400 MB
 HIGHEST = 700.0  # of a mean NLL in nats, before exp overflows
@@ -23,8 +23,7 @@ def _parts(windows: Examples) -> list[range]:
 
 def _nll(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
     """Summed negative log-likelihood of each sequence, `(batch,)`, from `(batch, length, vocabulary)`."""
-    loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none")
-    return loss.view(labels.shape).double().sum(1).cpu().numpy()
+    return surprisal(logits, labels).double().sum(1).cpu().numpy()
 
 
 @torch.no_grad()
@@ -36,9 +35,9 @@ def window_nll(model: nn.Module, windows: Windows) -> np.ndarray:
     def run(part: range) -> np.ndarray:
         """Of some windows."""
         batch = windows.batch(part)
-        labels, inputs = batch["labels"][:, 1:].to(device), unlabelled(batch)
-        logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits[:, :-1].float()
-        return _nll(logits, labels)
+        labels, inputs = batch["labels"].to(device), unlabelled(batch)
+        logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits
+        return _nll(logits, following(labels))
 
     return np.concatenate(ranks.spread(_parts(windows), run))
 
@@ -60,7 +59,7 @@ def masked_hits(model: nn.Module, windows: MaskedWindows) -> tuple[np.ndarray, n
         """Of some windows."""
         batch = windows.batch(part)
         labels, inputs = batch["labels"].to(device), unlabelled(batch)
-        logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits.float()
+        logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits
         return _nll(logits, labels), ((logits.argmax(-1) == labels) & (labels != IGNORED)).sum(1).cpu().numpy()
 
     nll, hits = zip(*ranks.spread(_parts(windows), run), strict=True)
