@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from vtrans.anatomy import anatomy_of
-from vtrans.data.examples import inputs_of
 from vtrans.errors import RunCancelled
+from vtrans.objectives.task import outputs_and_loss
 from vtrans.pruning.masking import apply_masks
 from vtrans.pruning.masks import Masks
 from vtrans.training.flops import FlopMeter
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vtrans.data.examples import Rows
     from vtrans.methods.base import CompressionState, Stage
 
-BATCH = 32
+BATCH, TOKENS = 32, 2048  # at most, of a batch: of SmolLM2-135M in fp32, 4,096 tokens take 8.5 GB
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,14 @@ class Watched:
 
 
 def draw_rows(rows: "Rows", count: int, seed: int) -> list[list[int]]:
-    """Batches of `count` rows drawn without replacement, rows of like length together."""
+    """Batches of `count` rows drawn without replacement, rows of like length together, of at most `TOKENS` tokens."""
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:count].tolist()
     order.sort(key=lambda row: rows.lengths[row])
-    return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    batches: list[list[int]] = []
+    for row in order:  # shortest first, so that the last of a batch is its width
+        full = not batches or len(batches[-1]) == BATCH or rows.lengths[row] * (len(batches[-1]) + 1) > TOKENS
+        batches.append([row]) if full else batches[-1].append(row)
+    return batches
 
 
 def mask_gradients(model: "nn.Module", rows: "Rows", batches: Iterable[list[int]]) -> MaskGradients:
@@ -90,7 +94,8 @@ def mask_gradients(model: "nn.Module", rows: "Rows", batches: Iterable[list[int]
             heads, ffn = (_ones(counts, len(batch), device) for counts in (anatomy.heads, anatomy.ffn))
             layers = [torch.ones((), device=device)] * len(anatomy.blocks)
             masking.masks = Masks.of(torch.ones(anatomy.hidden, device=device), heads, ffn, layers, layers)
-            loss = model(**inputs_of(inputs)).loss.float() * len(batch)  # a sum over rows: each has its own gradient
+            loss = outputs_and_loss(model, inputs, anatomy.causal)[1].float()
+            loss = loss * len(batch)  # a sum over rows: each has its own gradient
             leaves = [*heads, *ffn]
             grown = torch.autograd.grad(loss, leaves, allow_unused=True)
             found.append([_rows(grad, leaf) for grad, leaf in zip(grown, leaves, strict=True)])

@@ -1,5 +1,7 @@
 """Fisher: gradients of masks, the search under a budget, rearrangement, and scales by least squares."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from tiny import FAMILIES, tiny_bert, tiny_examples
 
 from baselines.fisher import Fisher, FisherRecovered, SearchMasks, TuneMasks, search
-from baselines.parts.mask_gradients import draw_rows, mask_gradients, rearranged
+from baselines.parts.mask_gradients import BATCH, TOKENS, draw_rows, mask_gradients, rearranged
 from baselines.parts.reconstruction import solve, tuned
 from baselines.parts.unit_scores import keep_share, weight_of
 from vtrans.anatomy import anatomy_of
@@ -130,6 +132,23 @@ def test_scales_bring_back_what_a_copy_of_a_unit_did():
     assert float(scaled.ffn[0][1]) == 0.0
     others = torch.cat([scaled.ffn[0][2:], *scaled.ffn[1:], *scaled.heads])
     torch.testing.assert_close(others, torch.ones_like(others), atol=0.1, rtol=0)
+
+
+class Lengths(list):
+    """Rows of which only the lengths are known."""
+
+    lengths = property(lambda self: self)
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=80), st.integers(1, 100))
+def test_rows_are_drawn_in_batches_that_fit_in_memory(lengths, count):
+    batches = draw_rows(Lengths(lengths), count, seed=0)
+    drawn = [row for batch in batches for row in batch]
+    assert len(set(drawn)) == len(drawn) == min(count, len(lengths))
+    assert [lengths[row] for row in drawn] == sorted(lengths[row] for row in drawn)
+    assert all(len(batch) <= BATCH and max(lengths[row] for row in batch) * len(batch) <= TOKENS for batch in batches)
+    for batch, after in pairwise(batches):
+        assert len(batch) == BATCH or lengths[after[0]] * (len(batch) + 1) > TOKENS
 
 
 def test_a_run_stops_between_the_batches_of_a_layers_equations():

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from vtrans.anatomy import anatomy_of
-from vtrans.data.examples import inputs_of
 from vtrans.objectives.distillation import Distiller
+from vtrans.objectives.task import outputs_and_loss
 from vtrans.pruning.constraint import Lagrangian, ramp
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.gates import GateSet
@@ -56,7 +56,7 @@ class TaskObjective:
     """Plain fine-tuning on the labels: the dense row and teacher."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.modules = {"model": model}
+        self.modules, self.causal = {"model": model}, anatomy_of(model).causal
 
     def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
         """One for the weights."""
@@ -64,8 +64,8 @@ class TaskObjective:
         return {"weights": weight_optimizer(self.modules, schedule)}
 
     def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
-        """The model's own loss on the labels."""
-        return {"task": training(self.modules["model"])(**inputs_of(batch)).loss.float()}
+        """The loss on the labels."""
+        return {"task": outputs_and_loss(training(self.modules["model"]), batch, self.causal)[1].float()}
 
     def after_step(self) -> None:
         """Nothing to do."""

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtrans.anatomy import anatomy_of
-from vtrans.data.examples import inputs_of, unlabelled
+from vtrans.data.examples import unlabelled
 from vtrans.data.windows import IGNORED
-from vtrans.objectives.vocabulary import divergence, next_token_loss
+from vtrans.objectives.task import has_token_labels, outputs_and_loss
+from vtrans.objectives.vocabulary import divergence
 from vtrans.pruning.masks import Masks
 from vtrans.settings import Distillation
 from vtrans.teaching.outputs import Lecturer, default_layers, heads_of
@@ -50,10 +51,11 @@ class Distiller(nn.Module):
 
     def losses(self, model: nn.Module, batch: Batch, masks: Masks | None = None) -> dict[str, Tensor]:
         """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each."""
-        s, generates = self.settings, self.causal and has_token_labels(batch)
-        # Without labels no loss is computed in vain; transformers' own of the next token copies all logits.
-        inputs = inputs_of(batch) if s.task and not generates else unlabelled(batch)
-        ours = model(**inputs, output_hidden_states=bool(s.layer))
+        s, states = self.settings, {"output_hidden_states": bool(self.settings.layer)}
+        if s.task:
+            ours, task = outputs_and_loss(model, batch, self.causal, **states)
+        else:
+            ours = model(**unlabelled(batch), **states)
         terms: dict[str, Tensor] = {}
         if self.teach:
             theirs = self.teach(batch)
@@ -61,7 +63,7 @@ class Distiller(nn.Module):
         if s.layer:
             terms["layer"] = s.layer * self.layer_loss(ours, theirs.states, batch["attention_mask"], masks)
         if s.task:
-            terms["task"] = s.task * (next_token_loss(ours.logits, batch["labels"]) if generates else ours.loss)
+            terms["task"] = s.task * task
         return terms
 
     def prediction(self, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], batch: Batch) -> Tensor:
@@ -91,11 +93,6 @@ class Distiller(nn.Module):
         chosen = match_layers(errors, rule, alive_layers(masks, len(states)))
         mapped = self.transform(torch.stack([states[layer] for layer in chosen]))
         return masked_mse(mapped, torch.stack(targets), mask) * len(targets)
-
-
-def has_token_labels(batch: Batch) -> bool:
-    """Whether each token has a label of its own, and not each sequence."""
-    return "labels" in batch and batch["labels"].ndim == 2
 
 
 def asked_tokens(batch: Batch) -> Tensor:
