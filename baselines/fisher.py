@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from baselines.one_shot import check_reached
-from vtrans.forecast import Forecast
+from vtrans.forecast import FROZEN, Forecast
 from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Materialise, Recover
 from vtrans.settings import Budget, Distillation, Schedule, Setting
@@ -59,9 +59,9 @@ class SearchMasks(Stage):
         state.report["pruning"] = {"kept": decision.kept(), "heads_kept": decision.heads_kept()}
 
     def forecast(self, outlook: Forecast) -> float:
-        """Forward and backward passes over the samples."""
+        """Forward passes over the samples, and backward passes to the masks: no weight gets a gradient."""
         outlook.decide(self.budget)
-        return 3.0 * min(self.samples, outlook.rows)
+        return FROZEN * min(self.samples, outlook.rows)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Compress a model from Python: a transformers model and a data set in, a smaller model out."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -44,7 +45,7 @@ def compress(
     """Make a fine-tuned model smaller, with the defaults of `vtrans-bench compress`.
 
     Args:
-        model: of a family with an anatomy, fine-tuned; it is the teacher, and is left as it is.
+        model: of a family with an anatomy, fine-tuned; it is the teacher, and is afterwards as it was before.
         dataset: rows to train on, of a `datasets` data set for one: `input_ids`, not padded, and `label` or `labels`
             (ids or names of the model's classes, or scores); of a causal language model `input_ids` alone.
         method: a method of `vtrans` or `baselines`, or one with hyper-parameters of your own.
@@ -79,7 +80,7 @@ def compress(
     cache = TeacherCache(Path(folder) / OUTPUTS) if folder else None
     context = RunContext(Path(folder) if folder else None, report, teacher_cache=cache)
     state = CompressionState(Teacher(model), examples_of(dataset, model), seed, context)
-    with stop_on_interrupt(context):
+    with stop_on_interrupt(context), unchanged(model):
         small = method.compress(state)
     if cache:
         cache.clear()
@@ -100,6 +101,8 @@ def compress_family(
     report: "Report | None" = None,
 ) -> "Iterator[tuple[float, nn.Module]]":
     """Make a fine-tuned model smaller in several sizes by one pruning run, each recovered by itself.
+
+    A generator: nothing runs, and no error is raised, before the first size is asked for.
 
     Args:
         model, dataset, quantity, denominator, seed, report: as of `compress`.
@@ -123,10 +126,25 @@ def compress_family(
         context = RunContext(Path(folder) / f"s{size * 100:g}", report, teacher_cache=cache)
         state = CompressionState(Teacher(model), rows, seed, context, handover=before)
         member = method.build(Setting(schedules, budget, scale="quick", layers=len(anatomy.blocks)))
-        with stop_on_interrupt(context):
-            yield size, member.compress(state)
+        with stop_on_interrupt(context), unchanged(model):
+            small = member.compress(state)
+        yield size, small  # outside: Ctrl-C is the caller's again
         before = Path(folder) / f"s{size * 100:g}" / HANDOVER
     cache.clear()
+
+
+@contextmanager
+def unchanged(model: "nn.Module") -> Iterator[None]:
+    """Give a model back in the mode, and with the frozen and trained parameters, that it came with."""
+    modes = [(module, module.training) for module in model.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, trains in flags:
+            parameter.requires_grad_(trains)
 
 
 def examples_of(dataset: Examples | Iterable[Mapping[str, Any]], model: "nn.Module") -> Examples:
@@ -148,7 +166,7 @@ def examples_of(dataset: Examples | Iterable[Mapping[str, Any]], model: "nn.Modu
 
 
 def _class_ids(labels: list[Any], config: Any) -> list[Any]:
-    """Labels as ids of the model's classes; scores as they are.
+    """Labels as ids of the model's classes; as floats where the model gives a score.
 
     Raises:
         SuiteError: a label is no class of the model.
@@ -157,7 +175,7 @@ def _class_ids(labels: list[Any], config: Any) -> list[Any]:
     names = [str(known[i]) for i in sorted(known)]
     scores = any(isinstance(label, float) and not label.is_integer() for label in labels)
     if len(names) < 2 or scores or getattr(config, "problem_type", None) == "regression":
-        return labels
+        return [float(label) for label in labels]
     return class_ids(labels, names)
 
 

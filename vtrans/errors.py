@@ -24,7 +24,7 @@ class RunCancelled(SuiteError):
 
 
 def did_you_mean(kind: str, name: str, known: list[str]) -> SuiteError:
-    """Build the error for an unknown `kind` called `name`, with the closest known names first."""
+    """Build the error for an unknown `kind` called `name`, with the closest known name as a guess."""
     from difflib import get_close_matches
 
     close = get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.5)

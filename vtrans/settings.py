@@ -91,8 +91,8 @@ class Distillation:
         match: `same` index (CoFi v2); `argmin`, the closest student layer (v3); `ordered`, the closest
             one below the layer matched before (v4); `random`, one teacher layer of each part drawn
             anew each step and matched by `argmin` (v6).
-        layers: teacher layers counted from 1; by default the last of each of four equal parts (three
-            where four do not divide the depth): 3, 6, 9, 12 of 12.
+        layers: teacher layers counted from 1; by default the last of each of four equal parts (of three where
+            four do not divide the depth): 3, 6, 9, 12 of 12. The last layer alone where neither does, as of 22.
     """
 
     prediction: float = 0.5

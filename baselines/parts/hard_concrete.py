@@ -19,11 +19,11 @@ def _uniform(*shape: int, device: torch.device) -> Tensor:
 
 
 class HardConcreteGate(Gate):
-    """Gate in [0, 1] with mass at both ends; one draw for the whole batch.
+    """Gate in [0, 1] with probability mass at 0 and at 1.
 
     Args:
         n: number of units.
-        mean: start of log alpha, jittered by N(0, 0.01).
+        mean: start of log alpha, to which Gaussian noise of standard deviation 0.01 is added.
     """
 
     def __init__(self, n: int, mean: float) -> None:

@@ -76,8 +76,9 @@ class DistilStudent(Stage):
         return tuple(sorted(own | ({depth} if self.losses.cosine else set())))
 
     def forecast(self, outlook: Forecast) -> float:
-        """Passes of the student and its teacher."""
-        return outlook.training(self.schedule, TRAINED, Distillation())
+        """Passes of the student and its teacher, which runs in every step where attention is matched."""
+        drawn = self.schedule.total(outlook.rows) * self.schedule.batch if self.losses.attention else 0
+        return outlook.training(self.schedule, TRAINED, Distillation()) + drawn
 
 
 def kept_layers(depth: int, every: int) -> list[int]:

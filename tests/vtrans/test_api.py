@@ -1,6 +1,7 @@
 """The library: ten lines from a model and a data set to a smaller model, and clear errors."""
 
 import runpy
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from vtrans import (
     load_pruned,
     save_pruned,
 )
+from vtrans.api import examples_of
 from vtrans.errors import SuiteError
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size
@@ -99,6 +101,24 @@ def test_public_names_are_what_they_are_said_to_be():
     assert save_pruned is vtrans.save_pruned
 
 
+def test_the_dense_model_is_given_back_as_it_came():
+    model = tiny_bert().train()
+    model.bert.encoder.layer[1].eval()
+    model.classifier.bias.requires_grad_(False)
+    modes = [module.training for module in model.modules()]
+    flags = [parameter.requires_grad for parameter in model.parameters()]
+    compress(model, made(), schedules=SHORTEST)
+    assert [module.training for module in model.modules()] == modes
+    assert [parameter.requires_grad for parameter in model.parameters()] == flags
+
+
+def test_whole_numbers_are_scores_where_the_model_gives_one():
+    rows = made().remove_columns("label").add_column("label", [i % 5 for i in range(40)])
+    assert examples_of(rows, tiny_bert(outputs=1)).labels.tolist() == [float(i % 5) for i in range(40)]
+    assert examples_of(rows, tiny_bert(outputs=1)).labels.dtype == torch.float32
+    assert examples_of(rows, tiny_bert(outputs=5)).labels.dtype == torch.int64
+
+
 def test_what_compresses_nothing_and_classifiers_without_a_pad_token_are_refused():
     from vtrans.methods.agnostic import VTransAgnostic
 
@@ -114,6 +134,7 @@ def test_a_family_of_sizes_from_one_run(tmp_path):
     shortest = Schedules(*[Schedule(steps=4, batch=8, precision="fp32")] * 5)
     dense, found = Size.of(model), {}
     for share, small in compress_family(model, tiny_examples(), tmp_path, sizes=sizes, schedules=shortest):
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # Ctrl-C is the caller's meanwhile
         size = Size.of(small)
         found[share] = 1 - float(size.parameters(size.dense)) / float(dense.parameters(dense.dense))
     assert list(found) == pytest.approx(list(found.values()), abs=0.02)

@@ -102,7 +102,7 @@ class Anatomy:
 
     @property
     def heads(self) -> tuple[int, ...]:
-        """Attention heads of each layer, 0 where the sub-layer is gone."""
+        """Heads of each layer, or key-value heads with their query heads (see `Block`); 0 where attention is gone."""
         return tuple(block.heads for block in self.blocks)
 
     @property

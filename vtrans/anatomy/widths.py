@@ -24,7 +24,7 @@ class Widths:
 
     Attributes:
         hidden: of the residual stream.
-        heads, ffn: of each layer, 0 where the sub-layer is gone; of grouped keys and values the groups.
+        heads, ffn: of each layer, 0 where the sub-layer is gone; heads are key-value heads where queries share them.
     """
 
     hidden: int

@@ -29,7 +29,15 @@ class Windows(Examples):
         """Cut `ids` into windows of `size` tokens, each `stride` after the one before; a shorter one ends the text.
 
         With the stride of `size`, the default, windows do not overlap and each predicts all its tokens but the
-        first. With a smaller one, each predicts its last `stride` tokens from at least `size - stride` before.
+        first. With a smaller one, the first window does so, and each after it predicts its last `stride` tokens from
+        at least `size - stride` before. A last window with nothing to predict is left out.
+
+        Args:
+            ids: of the text.
+            size: tokens of a window.
+            pad: id of the padding token.
+            stride: tokens from the start of one window to the next; 0 for `size`.
+            text_bytes: UTF-8 bytes of the text; 0 where unknown, which counts one per token.
 
         Raises:
             SuiteError: the text is shorter than one window, or the stride is not in [1, size].

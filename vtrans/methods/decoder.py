@@ -46,7 +46,7 @@ class FasterVTransLLM(FasterVTrans):
         return replace(method, gates=gates, fraction=fraction, multiple=128 if setting.scale == "paper" else 1)
 
     def gate_stages(self) -> tuple[Stage, ...]:
-        """What leads to the decision: all that a model in shards goes through."""
+        """The stages before surgery: take rows, prune, round widths, tune scales."""
         subset, prune = super().stages()[:2]
         rounding: tuple[Stage, ...] = (RoundWidths(self.multiple),) if self.multiple > 1 else ()
         return (subset, prune, *rounding, TuneScales(self.recover, self.distillation, self.scale_rate))

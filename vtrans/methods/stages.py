@@ -103,7 +103,17 @@ class Subset(Stage):
 class Prune(Stage):
     """Train gates, and weights unless `frozen`, under the size constraint; end with a hard decision.
 
-    Its size misses the budget by `tolerance` at most.
+    With `constraint.calibrate` the model's size is within `tolerance` of the budget, else `SuiteError`; without it,
+    units whose log-odds are above 0 are kept, whatever size that gives.
+
+    Attributes:
+        gates: their kind, start and learning rates.
+        schedule, distillation: of the training.
+        constraint: how the expected size is held to the budget.
+        sites: what has gates, of `vtrans.settings.SITES`.
+        noise: whether gates are drawn once per `batch`, `sample` or `token`.
+        frozen: whether only gates train.
+        tolerance: absolute, in sparsity.
     """
 
     budget: Budget

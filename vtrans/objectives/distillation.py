@@ -59,6 +59,7 @@ class Distiller(nn.Module):
         terms: dict[str, Tensor] = {}
         if self.teach:
             theirs = self.teach(batch)
+        if self.teach and s.prediction:
             terms["prediction"] = s.prediction * self.prediction(heads_of(ours), theirs.heads, batch)
         if s.layer:
             terms["layer"] = s.layer * self.layer_loss(ours, theirs.states, batch["attention_mask"], masks)

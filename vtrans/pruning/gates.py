@@ -20,7 +20,10 @@ from vtrans.settings import SITES
 
 
 class Gate(nn.Module, ABC):
-    """A vector of `n` gates. Whatever the distribution, these six verbs are all that others use."""
+    """A vector of `n` gates.
+
+    Distributions define `sample`, `expected`, `keep`, `fold` and `log_odds`; the other methods are optional.
+    """
 
     n: int
 
@@ -52,7 +55,7 @@ class Gate(nn.Module, ABC):
         return torch.zeros((), device=next(self.parameters()).device)
 
     def shut(self, which: Tensor) -> dict[str, Tensor]:
-        """Parameters with the given units, bool `(n,)`, as unlikely to be kept as the gate can say; by their names."""
+        """New values of the gate's parameters, by name, with the given units, bool `(n,)`, closed as far as it goes."""
         raise NotImplementedError
 
     def anneal(self, progress: float) -> None:

@@ -80,7 +80,10 @@ class LatencyTable:
 
 
 def bilinear(xs: Tensor, ys: Tensor, table: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """SeedStats of `table` `(len(xs), len(ys))` at the 0-d `x` and each of `y` `(n,)`, linear between its points."""
+    """Values of `table` `(len(xs), len(ys))` at the 0-d `x` and at each of `y` `(n,)`, `(n,)`.
+
+    Bilinear interpolation; outside the grid, the value at its nearest edge.
+    """
     i, u = _place(xs, x)
     j, v = _place(ys, y)
     below, above = (i + 1).clamp(max=len(xs) - 1), (j + 1).clamp(max=len(ys) - 1)

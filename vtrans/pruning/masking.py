@@ -113,10 +113,11 @@ def _masked_norm(norm: Any, rms: bool, masking: Masking) -> Callable[..., Tensor
 def masked_layer_norm(
     x: Tensor, weight: Tensor, bias: Tensor | None, eps: float, z: Tensor, survivors: Tensor | None
 ) -> Tensor:
-    """LayerNorm over the surviving units alone, times `z`; exact, and as fast as the fused kernel.
+    """LayerNorm over the surviving units alone, times `z`, at the speed of the fused kernel.
 
-    Units that are gone are set to the mean of the n survivors: the mean of all d is then theirs, and the
-    variance n/d of theirs, which a rescaled eps and weight put right.
+    Units that are gone are set to the mean of the n survivors. The mean of all d units is then that of the survivors,
+    and their variance n/d of the survivors', which a rescaled eps and weight make up for. Exact where `z` is 0 outside
+    the survivors, as after a decision; while gates are drawn, other units give `bias * z`.
 
     Args:
         x: `(..., d)`.

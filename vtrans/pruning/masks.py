@@ -43,7 +43,10 @@ class Masks:
         ffn_layer: Sequence[Tensor],
         survivors: Tensor | None = None,
     ) -> "Masks":
-        """Work out which norms and sub-layers survive. `survivors` defaults to the non-zero hidden units."""
+        """Masks with what follows from them: the hidden units that norms run over, the sub-layers that are left.
+
+        `survivors` are by default the hidden units that are not 0.
+        """
         keep = hidden != 0 if survivors is None else survivors
         return cls(
             hidden=hidden,

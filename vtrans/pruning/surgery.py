@@ -78,14 +78,14 @@ def _columns(units: Tensor, width: int) -> Tensor:
     return (units[:, None] * width + torch.arange(width, device=units.device)).flatten()
 
 
-def cut_attention_inputs(model: nn.Module, block: Block, queries: Tensor, keys: Tensor, hidden: Tensor) -> None:
-    """Keep the given columns of queries, and of keys and masks, and the hidden units that they read; in place."""
+def cut_attention_inputs(model: nn.Module, block: Block, queries: Tensor, keys_values: Tensor, hidden: Tensor) -> None:
+    """Keep the given output rows of the query and of the key and value projections, and the hidden units they read."""
     if block.fused:
         cut_linear(model.get_submodule(block.query), rows=_in_parts(model, block.query, 3, queries), columns=hidden)
         if block.split:
             model.get_submodule(block.split).split_size = len(queries)  # type: ignore[assignment]
         return
-    for path, rows in ((block.query, queries), (block.key, keys), (block.value, keys)):
+    for path, rows in ((block.query, queries), (block.key, keys_values), (block.value, keys_values)):
         cut_linear(model.get_submodule(path), rows=rows, columns=hidden)
 
 
@@ -102,7 +102,7 @@ def _in_parts(model: nn.Module, path: str, parts: int, rows: Tensor) -> Tensor:
 
 
 def untied_output_linears(anatomy: Anatomy) -> list[str]:
-    """Readers with a weight of their own."""
+    """Paths of the output Linears that share no weight with an embedding table."""
     shared = {path for path, _ in anatomy.tied}
     return [path for path in anatomy.output_linears if path not in shared]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from vtrans.anatomy import Widths, is_pruned
+from vtrans.anatomy import Widths, anatomy_of, is_pruned
 from vtrans.errors import SuiteError
 from vtrans.tokens.encoder import token_pruning_encoder
 
@@ -87,7 +87,9 @@ def _pipeline(model: nn.Module) -> str:
 
 def _text(model: nn.Module, facts: Facts, licence: str | None) -> list[str]:
     config, widths, encoder = model.config, Widths.of(model), token_pruning_encoder(model)
-    kept = f"{sum(widths.heads)} heads, {sum(widths.ffn)} FFN units and {widths.hidden} hidden units"
+    groups = [block.group for block in anatomy_of(model).blocks]
+    heads = sum(n * group for n, group in zip(widths.heads, groups, strict=True))
+    kept = f"{heads} heads, {sum(widths.ffn)} FFN units and {widths.hidden} hidden units"
     lines = [
         f"# A pruned {type(model).__name__}",
         "",

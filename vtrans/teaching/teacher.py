@@ -19,7 +19,7 @@ class Teacher:
 
     Args:
         model: it, where it is in memory.
-        load: how to load it, where it lies in a folder: it is then let go of as soon as nobody computes with it.
+        load: how to load it, where it lies in a folder: `release` then takes it out of memory until it is needed.
         folder: the folder, where stages may read its files.
 
     Raises:

@@ -136,7 +136,8 @@ class TokenRecord:
     """What a model's last forward pass did to its tokens.
 
     Attributes:
-        traces: of each layer of a masked pass, what a loss needs, where somebody asked for it.
+        traces: what a loss needs, one for each layer of a masked pass whose selector gives probabilities, in order;
+            empty unless `wanted`.
         lengths: tokens of each sample in a gathered pass, `(batch, layers, 3)`: those that enter a layer, that its
             attention sees, and that its FFN sees; None for a masked pass, and for a model that drops none.
         survivors: the tokens that the FFN of each layer sees, of a gathered pass.

@@ -37,7 +37,7 @@ class LayerMacs:
         encoder = token_pruning_encoder(model)
         if encoder is not None:
             selector = np.array([encoder.selector.macs(layer, int(hidden)) for layer in range(len(width))])
-        head = hidden * size.output_columns + size.tail_macs
+        head = hidden * (size.output_columns + size.head_transforms * hidden) + size.tail_macs
         attention, ffn = (2 + 2 * size.shared) * hidden * width, (size.ups + 1) * hidden * n.ffn.numpy()
         return cls(selector, attention, 2 * width, ffn, head, size.pooled)
 

@@ -18,7 +18,9 @@ SOON = 4.0  # seconds into a stage that is too short for one after its first ste
 
 
 class Pace:
-    """When checkpoints are due: after the first step, then less and less often, and never for more than `SHARE`.
+    """When checkpoints are due: first after `SOON`, then at intervals that double up to `every`.
+
+    Intervals are at least so long that writing takes no more than `SHARE` of the time.
 
     Args:
         every: seconds between checkpoints, in the end; more where one takes long to write.
@@ -30,11 +32,11 @@ class Pace:
         self.wait, self.written = max(min(SOON, every), size / RATE / SHARE), time.monotonic()
 
     def due(self) -> bool:
-        """Whether one is, now."""
+        """Whether it is time for the next one."""
         return time.monotonic() - self.written > self.wait
 
     def worth_one(self, left: float) -> bool:
-        """Whether one is little beside the seconds that a stage has left."""
+        """Whether writing one takes less than `SHARE` of the `left` seconds of a stage."""
         return self.size / RATE < SHARE * left
 
     @contextmanager

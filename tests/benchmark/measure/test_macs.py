@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import FAMILIES, dropping, random_decision, tiny_bert, tiny_examples
+from tiny import FAMILIES, dropping, random_decision, tiny_bert, tiny_bert_mlm, tiny_examples, tiny_roberta_mlm
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -95,6 +95,13 @@ def test_a_model_that_drops_nothing_costs_what_the_curve_says():
     got = dynamic_regimes(model, every, examples.lengths)
     assert got["unpadded"] == pytest.approx(want["unpadded"], rel=1e-6)
     assert got["unpadded"] < got["batch"] == got["sequence"] < want["batch"]  # only the scores are padded
+
+
+@pytest.mark.parametrize("make", [tiny_bert_mlm, tiny_roberta_mlm])
+def test_a_head_for_every_token_is_counted_whole(make):
+    size, length = Size.of(model := make()), 7
+    closed = LayerMacs.of(model)(np.full((1, 3, 3), length), np.full((1, 3), length), np.array([length]))
+    assert closed[0] == pytest.approx(float(size.macs(size.dense, length, "all")), rel=1e-6)
 
 
 def test_widths_are_those_of_the_longest_of_32():

@@ -38,6 +38,9 @@ def test_terms_of_weight_0_are_left_out_and_task_comes_from_labels():
     batch = {**inputs(), "labels": torch.tensor([0, 1, 1])}
     terms = distiller.losses(student, batch)
     assert list(terms) == ["task"]
+    teacher = RunningTeacher(tiny_bert(seed=2).eval(), (1, 2, 3))
+    layers_alone = Distiller(teacher, (24, 3), student, Distillation(prediction=0.0, layer=1.0))
+    assert list(layers_alone.losses(student, batch)) == ["layer"]
     torch.testing.assert_close(terms["task"], 2 * student(**batch).loss)
 
 

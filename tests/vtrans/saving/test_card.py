@@ -32,6 +32,12 @@ def test_a_card_holds_what_the_hub_reads(small, tmp_path):
     assert "import vtrans\nfrom transformers import AutoModelForSequenceClassification" in text
 
 
+def test_heads_are_those_of_queries_where_they_share_keys_and_values():
+    model = FAMILIES["llama"]()
+    assert model.config.num_key_value_heads < model.config.num_attention_heads
+    assert f": {model.config.num_attention_heads * model.config.num_hidden_layers} heads" in card(model, Facts())
+
+
 def test_a_card_claims_no_licence_that_it_does_not_know(small):
     text = card(small, Facts())
     assert ModelCard(text).data.license is None and "names none in its folder" in text
