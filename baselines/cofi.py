@@ -159,7 +159,7 @@ def official_sparsity(gates: "GateSet", size: "Size") -> "Tensor":
     """1 - E[size] / prunable size as the official code counts them, 0-d.
 
     E[size] is a sum of outer products with (4 d^2 + 4 d) / heads parameters per head, spread over the d
-    hidden units, and 2 a hidden and FFN unit: with all gates open 0.00054 for BERT-base, not 0.
+    hidden units, and 2 per pair of a hidden and an FFN unit: with all gates open 0.00054 for BERT-base, not 0.
     """
     n, dense = gates.expected(), size.dense
     hidden, heads = float(dense.hidden), float(dense.heads[0])

@@ -36,13 +36,13 @@ class SearchMasks(Stage):
 
     def run(self, state: CompressionState) -> None:
         """Set `state.decision`."""
-        from baselines.parts.mask_gradients import Watched, draw_rows, mask_gradients, rearranged
+        from baselines.parts.mask_gradients import ReportedBatches, draw_rows, mask_gradients, rearranged
         from vtrans.methods.stages import size_for
         from vtrans.pruning.counts import Counts
         from vtrans.pruning.masks import Masks
         from vtrans.pruning.size import removed
 
-        batches = Watched(draw_rows(state.train, self.samples, state.stage_seed), state, self)
+        batches = ReportedBatches(draw_rows(state.train, self.samples, state.stage_seed), state, self)
         size = size_for(state, self.budget)
         with batches.metered():
             found = mask_gradients(state.model, state.train, batches)
@@ -75,11 +75,11 @@ class TuneMasks(Stage):
 
     def run(self, state: CompressionState) -> None:
         """Give `state.decision` its scales."""
-        from baselines.parts.mask_gradients import Watched, draw_rows
+        from baselines.parts.mask_gradients import ReportedBatches, draw_rows
         from baselines.parts.reconstruction import tuned
 
         assert state.decision is not None, "TuneMasks follows a decision"
-        batches = Watched(draw_rows(state.train, self.samples, state.stage_seed), state, self)
+        batches = ReportedBatches(draw_rows(state.train, self.samples, state.stage_seed), state, self)
         state.model.eval()
         with batches.metered():
             state.decision, count = tuned(state.model, state.train, batches, state.decision)

@@ -38,12 +38,12 @@ class ScoreGroups(Stage):
     def run(self, state: CompressionState) -> None:
         """Set `state.decision`."""
         from baselines.parts.dependency_scores import accumulate_gradients, dependency_scores
-        from baselines.parts.mask_gradients import Watched, draw_rows
+        from baselines.parts.mask_gradients import ReportedBatches, draw_rows
         from vtrans.methods.stages import size_for
         from vtrans.pruning.counts import Counts
         from vtrans.pruning.size import removed
 
-        batches = Watched(draw_rows(state.train, self.samples, state.stage_seed), state, self)
+        batches = ReportedBatches(draw_rows(state.train, self.samples, state.stage_seed), state, self)
         model = state.model
         if self.importance == "taylor":
             with batches.metered():

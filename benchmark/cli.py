@@ -88,7 +88,9 @@ vtrans-bench compresses Transformers, and measures what that costs and brings.
 @app.callback(invoke_without_command=True)
 def options(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
 ) -> None:
     """A reproducible benchmark suite for compressing Transformers."""
     if context.invoked_subcommand is None:
@@ -248,7 +250,7 @@ def cache(
     suite: Suite,
     preset: PresetName = "quick",
     results: Results = Path("results"),
-    remove: Annotated[bool, typer.Option("--remove", help="remove them")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="delete these outputs")] = False,
 ) -> None:
     """Show what the kept outputs of teachers take on disk, and remove them if asked to; runs make them again."""
     from benchmark.grid.suites import get_preset
@@ -363,13 +365,13 @@ def probe(
 
 @app.command()
 def validate(results: Results = Path("results")) -> None:
-    """Check every record under the results folder against its schema."""
+    """Check every record under the results folder against its schema and digests."""
     from benchmark.records.store import read_record
 
-    paths = sorted(results.glob("*/*/runs/*.json"))
+    paths = sorted(results.glob("**/runs/*.json"))
     if not paths:
         raise SuiteError(f"no record under {results}", "name the folder with --results")
-    aside = sorted(results.glob("*/*/runs/*.corrupt"))
+    aside = sorted(results.glob("**/runs/*.corrupt"))
     problems = [f"{path} was set aside as damaged; restore it, or remove it and run the cell again" for path in aside]
     for path in paths:
         try:
@@ -397,7 +399,7 @@ def compress(
     sparsity: Annotated[float | None, typer.Option(help=SPARSITY_HELP)] = None,
     preset: PresetName = "quick",
     data_dir: DataDir = None,
-    seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="of everything random")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="random seed")] = 0,
     quantity: Annotated[str, typer.Option(help=QUANTITY_HELP)] = "parameters",
     denominator: Annotated[str, typer.Option(help=DENOMINATOR_HELP)] = "encoder",
     precision: ForcedPrecision = "auto",
@@ -471,7 +473,11 @@ def export(
     out: Annotated[Path, typer.Option(help="folder to write graph, tokenizer and config to")],
     format_: Annotated[str, typer.Option("--format", help="onnx or openvino")] = "onnx",
     int8: Annotated[
-        bool, typer.Option("--int8", help="weights in int8; activations too, as they come or by rows")
+        bool,
+        typer.Option(
+            "--int8",
+            help="int8 weights and activations, whose ranges are found at run time (ONNX) or on rows (OpenVINO)",
+        ),
     ] = False,
     check: Annotated[bool, typer.Option("--check", help="compare its outputs with PyTorch's")] = False,
     task: Annotated[str, typer.Option(help="task to evaluate it on, and to take ranges on")] = "",
@@ -494,7 +500,9 @@ def export(
 
 @app.command()
 def deployed(
-    models: Annotated[list[Path], typer.Argument(help="folders of models; the first, the dense one, is compared with")],
+    models: Annotated[
+        list[Path], typer.Argument(help="model folders; give the dense one first, speed-ups are against it")
+    ],
     out: Annotated[Path, typer.Option(help="where to write, without suffix: OUT.json and OUT.md")],
     task: Annotated[str, typer.Option(help=TASK_HELP)] = "",
     data: OwnRows = None,
@@ -527,7 +535,7 @@ def shard(
     checkpointing: Checkpointing = False,
     preset: PresetName = "quick",
     data_dir: DataDir = None,
-    seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="of everything random")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="random seed")] = 0,
     lora: Annotated[bool, typer.Option(help="train low-rank adapters on the smaller model, and merge them")] = False,
 ) -> None:
     """Prune a language model held in shards: start it with torchrun --nproc-per-node N -m benchmark shard ..."""
@@ -588,6 +596,6 @@ def main() -> None:
 def end(error: SuiteError) -> None:
     """End with the error as one line; of several ranks, the first one writes it."""
     sys.stdout.flush()
-    if ranks.number() == 0:
+    if ranks.launched_rank() == 0:
         sys.stderr.write(f"error: {error}\n")
     sys.exit(error.exit_code)

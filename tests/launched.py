@@ -79,7 +79,7 @@ def die_at(rank: int, step: int) -> None:
     whole = loop.Loop.step
 
     def step_or_die(self: loop.Loop, now: int) -> dict[str, float]:
-        if now == step and ranks.number() == rank and self.name.endswith("prune"):
+        if now == step and ranks.launched_rank() == rank and self.name.endswith("prune"):
             os.kill(os.getpid(), signal.SIGKILL)
         return whole(self, now)
 

@@ -41,7 +41,7 @@ ORDER = {
         "infor_coef",
         "one_shot",
         "fisher",
-        "low_rank",
+        "lora",
         "torch_pruning",
         "power_bert",
         "ltp",

@@ -118,7 +118,9 @@ def compress_family(
         SuiteError: as of `compress`; or the sizes do not ascend.
     """
     if not method.family or list(sizes) != sorted(set(sizes)) or not sizes:
-        raise SuiteError(f"no family of the sizes {list(sizes)}", "give VTransFamily and ascending sizes")
+        raise SuiteError(
+            f"{method.name} makes no family of the sizes {list(sizes)}", "give VTransFamily and ascending sizes"
+        )
     anatomy, rows = anatomy_of(model), examples_of(dataset, model)
     cache, before = TeacherCache(Path(folder) / OUTPUTS), None
     for size in sizes:

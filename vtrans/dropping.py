@@ -7,16 +7,20 @@ from functools import cache, wraps
 from importlib import import_module
 from typing import Any
 
-DROPPING = "-dropping-tokens"  # end of the `model_type` of a family's models that drop tokens
+MODEL_TYPE_SUFFIX = "-dropping-tokens"  # end of the `model_type` of a family's models that drop tokens
 FAMILIES = ("bert", "roberta")
-NAMED = "TokenDropping"  # start of the names of these classes
-FIELD = "token_selector"  # of the config: the selector's kind and settings
+CLASS_PREFIX = "TokenDropping"  # start of the names of these classes
+CONFIG_FIELD = "token_selector"  # of the config: the selector's kind and settings
 
 
 @cache
 def config_class(stock: Any) -> Any:
     """The config of a family's models that drop tokens, from that of its stock models."""
-    return type(NAMED + stock.__name__, (stock,), {"model_type": stock.model_type + DROPPING, FIELD: None})
+    return type(
+        CLASS_PREFIX + stock.__name__,
+        (stock,),
+        {"model_type": stock.model_type + MODEL_TYPE_SUFFIX, CONFIG_FIELD: None},
+    )
 
 
 def install(module: Any) -> None:

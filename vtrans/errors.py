@@ -23,6 +23,11 @@ class RunCancelled(SuiteError):
     exit_code = 130
 
 
+def extra(name: str) -> str:
+    """The remedy for a package that one of the project's extras installs."""
+    return f'run `pip install -c constraints.txt -e ".[{name}]"` in the repository'
+
+
 def did_you_mean(kind: str, name: str, known: list[str]) -> SuiteError:
     """Build the error for an unknown `kind` called `name`, with the closest known name as a guess."""
     from difflib import get_close_matches

@@ -24,7 +24,7 @@ class Forecast:
     def training(self, schedule: Schedule, student: float = TRAINED, distillation: Distillation | None = None) -> float:
         """Passes of a training stage; a teacher adds one per row that is drawn, however often: its outputs are kept."""
         drawn = schedule.total(self.rows) * schedule.batch
-        taught = min(drawn, self.rows) if distillation and distillation.taught else 0
+        taught = min(drawn, self.rows) if distillation and distillation.needs_teacher else 0
         return drawn * student * self.kept + taught
 
     def decide(self, budget: Budget) -> None:

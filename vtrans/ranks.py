@@ -1,7 +1,7 @@
-"""What processes that train one model together tell each other; in one process, all of it is free and changes nothing.
+"""Collective operations of `torch.distributed`, which in a single process cost nothing and change nothing.
 
-They are started by torchrun or the deepspeed launcher, which numbers them: ranks. All of them go through the same code
-in the same order, so that each call here is made by every rank.
+The processes are started by torchrun or the deepspeed launcher. All ranks go through the same code in the same order,
+so that each collective call here is made by every rank.
 """
 
 import os
@@ -20,13 +20,13 @@ U = TypeVar("U")
 LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "nccl", "socket", "timed out waiting")
 
 
-def launched() -> int:
-    """Processes that a launcher has started beside this one, itself included; 1 without a launcher."""
+def launched_count() -> int:
+    """Number of processes that a launcher has started (`WORLD_SIZE`); 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def number() -> int:
-    """Number that a launcher has given this process, whether it has joined the others or not; 0 without a launcher."""
+def launched_rank() -> int:
+    """Rank that a launcher has given this process (`RANK`), in a process group or not yet; 0 without a launcher."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -38,18 +38,18 @@ def name_accelerator() -> None:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
 
 
-def joined() -> bool:
-    """Whether this process has joined others, and is not working by itself."""
-    if launched() == 1 or _now.by_itself:
+def is_distributed() -> bool:
+    """Whether this process is in a process group, and not inside `as_single_process`."""
+    if launched_count() == 1 or _now.by_itself:
         return False
     import torch
 
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
-def count() -> int:
-    """How many have joined."""
-    if not joined():
+def world_size() -> int:
+    """Number of processes in the group; 1 without one."""
+    if not is_distributed():
         return 1
     import torch
 
@@ -57,8 +57,8 @@ def count() -> int:
 
 
 def rank() -> int:
-    """Number of this one, from 0; the first one alone writes files."""
-    if not joined():
+    """Rank of this process, from 0; only rank 0 writes files."""
+    if not is_distributed():
         return 0
     import torch
 
@@ -67,15 +67,15 @@ def rank() -> int:
 
 def barrier() -> None:
     """Wait for all."""
-    if joined():
+    if is_distributed():
         import torch
 
         torch.distributed.barrier()
 
 
-def agreed(value: T) -> T:
-    """The first rank's value."""
-    if not joined():
+def broadcast(value: T) -> T:
+    """The value of rank 0, on all ranks."""
+    if not is_distributed():
         return value
     import torch
 
@@ -84,51 +84,51 @@ def agreed(value: T) -> T:
     return box[0]
 
 
-def gathered(value: T) -> list[T]:
-    """The values of all ranks, in their order."""
-    if not joined():
+def all_gather(value: T) -> list[T]:
+    """The values of all ranks, in the order of the ranks."""
+    if not is_distributed():
         return [value]
     import torch
 
-    found: list[Any] = [None] * count()
+    found: list[Any] = [None] * world_size()
     torch.distributed.all_gather_object(found, value)
     return found
 
 
-def alone(make: Callable[[], T]) -> T:
-    """What the first rank makes, while the others wait."""
+def on_first_rank(make: Callable[[], T]) -> T:
+    """What `make` returns on rank 0, on all ranks; the others wait."""
     found = None
     if rank() == 0:
-        with by_itself():
+        with as_single_process():
             found = make()
-    return agreed(found)  # type: ignore[return-value]
+    return broadcast(found)  # type: ignore[return-value]
 
 
-def spread(items: Sequence[T], compute: Callable[[T], U]) -> list[U]:
-    """`compute` of each item, in order: each rank computes every so-manieth, and all get all."""
-    step = count()
+def map_over_ranks(items: Sequence[T], compute: Callable[[T], U]) -> list[U]:
+    """`compute` of each item, in order: rank r computes items r, r + world size, and so on; every rank gets all."""
+    step = world_size()
     own = [compute(item) for item in items[rank() :: step]]
     if step == 1:
         return own
-    parts = gathered(own)
+    parts = all_gather(own)
     return [parts[index % step][index // step] for index in range(len(items))]
 
 
 @contextmanager
 def first_then_others() -> Iterator[None]:
-    """Let the first rank through, and the others once it is done: for what it makes on disk and they then find."""
+    """Run the context on rank 0 first and then on the others, which find what rank 0 wrote to disk."""
     mine = rank()
     if mine:
         barrier()
-    with by_itself():
+    with as_single_process():
         yield
     if not mine:
         barrier()
 
 
-def summed(values: Sequence[float]) -> list[float]:
-    """The sums of numbers over all ranks."""
-    if not joined():
+def all_reduce_sum(values: Sequence[float]) -> list[float]:
+    """Sums over all ranks, number by number."""
+    if not is_distributed():
         return list(values)
     import torch
 
@@ -140,7 +140,7 @@ def summed(values: Sequence[float]) -> list[float]:
 
 def is_lost(error: BaseException) -> bool:
     """Whether an error says that another rank is gone."""
-    return count() > 1 and isinstance(error, RuntimeError) and any(part in str(error).lower() for part in LOST)
+    return world_size() > 1 and isinstance(error, RuntimeError) and any(part in str(error).lower() for part in LOST)
 
 
 def lost() -> RunFailed:
@@ -163,7 +163,7 @@ class Share:
 
 @dataclass
 class _Now:
-    """What this process is at; its threads see the same, autograd's too, which compute checkpointed layers again."""
+    """State of this process; shared by its threads, because autograd's threads recompute checkpointed layers."""
 
     share: Share | None = None
     by_itself: bool = False
@@ -174,8 +174,8 @@ _now = _Now()
 
 @contextmanager
 def sharing(share: Share) -> Iterator[None]:
-    """Say what a rank computes, inside the context."""
-    before, _now.share = _now.share, share if count() > 1 else None
+    """Let `sample_for_rank` know, inside the context, which sequences this rank computes."""
+    before, _now.share = _now.share, share if world_size() > 1 else None
     try:
         yield
     finally:
@@ -183,8 +183,8 @@ def sharing(share: Share) -> Iterator[None]:
 
 
 @contextmanager
-def by_itself() -> Iterator[None]:
-    """Let this process be one alone inside the context: what it does there, training too, others have no part in."""
+def as_single_process() -> Iterator[None]:
+    """Let this process act as if it were the only one inside the context, in training too."""
     before, _now.by_itself = _now.by_itself, True
     try:
         yield
@@ -192,7 +192,7 @@ def by_itself() -> Iterator[None]:
         _now.by_itself = before
 
 
-def drawn(draw: "Callable[..., Tensor]", lead: Sequence[int], *rest: int, device: Any = None) -> "Tensor":
+def sample_for_rank(draw: "Callable[..., Tensor]", lead: Sequence[int], *rest: int, device: Any = None) -> "Tensor":
     """Random numbers `(*lead, *rest)`, where the first of `lead` counts sequences.
 
     All ranks draw those of all sequences, from generators in the same state, and take their own: so noise does not

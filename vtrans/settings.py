@@ -103,7 +103,7 @@ class Distillation:
     layers: tuple[int, ...] = ()
 
     @property
-    def taught(self) -> bool:
+    def needs_teacher(self) -> bool:
         """Whether a teacher is needed."""
         return bool(self.prediction or self.layer)
 

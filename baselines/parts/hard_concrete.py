@@ -33,7 +33,7 @@ class HardConcreteGate(Gate):
 
     def sample(self, *lead: int) -> Tensor:
         """`clamp(s (high - low) + low, 0, 1)` with concrete s, `(*lead, n)`."""
-        u = ranks.drawn(_uniform, lead, self.n, device=self.loga.device)
+        u = ranks.sample_for_rank(_uniform, lead, self.n, device=self.loga.device)
         s = torch.sigmoid((u.log() - (-u).log1p() + self.loga) / TEMPERATURE)
         return (s * (HIGH - LOW) + LOW).clamp(0, 1)
 

@@ -27,7 +27,7 @@ BATCH, TOKENS = 32, 2048  # at most, of a batch: of SmolLM2-135M in fp32, 4,096 
 
 @dataclass(frozen=True)
 class MaskGradients:
-    """d loss / d mask, one line a row.
+    """d loss / d mask, one row per training row.
 
     Attributes:
         heads, ffn: `(rows, units)` of each layer, on the CPU.
@@ -43,7 +43,7 @@ class MaskGradients:
         return heads, ffn
 
 
-class Watched:
+class ReportedBatches:
     """Batches that are reported as they are run, and end the run where it is to stop; what they compute is metered."""
 
     def __init__(self, batches: list[list[int]], state: "CompressionState", stage: "Stage") -> None:

@@ -97,7 +97,10 @@ class Layer:
     def normal_equations(
         self, runs: Iterable[tuple[list[int], Batch]], masks: tuple[Masks, Masks], path: str, columns: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Sums over tokens for the Linear at `path`: products of what its kept columns add, and with its output.
+        """Normal equations of `min_s sum_tokens |W diag(s) x - y|^2` for the Linear at `path`, its bias left out.
+
+        x are its inputs in the pruned model, y its outputs in the dense one: the matrix `(W^T W) * (X^T X)` and the
+        vector `sum_tokens (W^T y) * x`, over kept columns.
 
         Args:
             runs: batches before this layer, each with its rows.
@@ -134,7 +137,10 @@ class Layer:
 
 
 def solve(left: Tensor, right: Tensor, columns: int) -> Tensor | None:
-    """Scales of units of so many columns each, `(units,)`; None where one is beyond `LARGEST`."""
+    """Scales of units of so many columns each, `(units,)`, from the matrix and the vector of `normal_equations`.
+
+    None where one is not finite or beyond `LARGEST`.
+    """
     units = len(right) // columns
     gram = left.view(units, columns, units, columns).sum((1, 3))
     target = right.view(units, columns).sum(1)

@@ -12,7 +12,7 @@ from vtrans.anatomy import anatomy_of
 from vtrans.data.examples import inputs_of, unlabelled
 from vtrans.objectives.base import TaskObjective, training
 from vtrans.objectives.distillation import distributions, masked_mse, prediction_loss
-from vtrans.teaching.outputs import Lecturer, TeacherOutputs, heads_of
+from vtrans.teaching.outputs import TeacherOutputs, TeacherSource, named_logits
 
 if TYPE_CHECKING:
     from baselines.parts.student_losses import StudentLosses
@@ -35,7 +35,7 @@ class StudentObjective(TaskObjective):
     def __init__(
         self,
         model: nn.Module,
-        teach: Lecturer,
+        teach: TeacherSource,
         coefficients: "StudentLosses",
         layers: Sequence[int],
         transform: Tensor | None,
@@ -80,7 +80,7 @@ class StudentObjective(TaskObjective):
         w = self.coefficients
         terms = {}
         if w.prediction:
-            pair = (distributions(heads_of(ours), mask), distributions(theirs.heads, mask))
+            pair = (distributions(named_logits(ours), mask), distributions(theirs.logits, mask))
             terms["prediction"] = w.prediction * prediction_loss(*pair, w.temperature)
         if w.task:
             terms["task"] = w.task * ours.loss.float()

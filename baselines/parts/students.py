@@ -58,11 +58,13 @@ class DistilStudent(Stage):
         import torch
 
         from baselines.parts.student_objective import StudentObjective
-        from vtrans.methods.lessons import lecturer
+        from vtrans.methods.distillation_setup import teacher_source
 
         layers = [layer - 1 for layer in state.report["pruning"]["layers"]]
         depth = state.teacher.shape[1]
-        teach, rows = lecturer(state, self, self._states(layers, depth), self.schedule, keep=not self.losses.attention)
+        teach, rows = teacher_source(
+            state, self, self._states(layers, depth), self.schedule, keep=not self.losses.attention
+        )
         attending = state.teacher.model if self.losses.attention else None
         torch.manual_seed(state.stage_seed)  # after the teacher, which may have to be loaded or not
         objective = StudentObjective(state.model, teach, self.losses, layers, state.transform, attending)

@@ -52,7 +52,9 @@ def evaluate_model(request: EvaluateRequest) -> dict[str, float]:
     check_room(length, task, tokenizer)
     items = {name: load_items(name, request.data_dir, request.zero_shot_rows) for name in request.zero_shot}
     if items and not kind.decodes:
-        raise SuiteError(f"{task.name} is for a model without zero-shot tasks", "leave out --zero-shot")
+        raise SuiteError(
+            f"zero-shot tasks need a causal language model, and {task.name} is for others", "leave out --zero-shot"
+        )
     model = load(source, task).to(device())
     data = kind.load(task, request.data_dir, "validation")
     examples = strided(kind.encode_for(source, task, data.evaluation, tokenizer, length), request.stride, task)

@@ -40,10 +40,10 @@ CLUSTER_HELP = (
     "address of a Ray cluster, empty for this machine's; partition of Slurm, or local: processes like its jobs"
 )
 ClusterName = Annotated[str, typer.Option("--cluster", help=CLUSTER_HELP)]
-CellCores = Annotated[int, typer.Option("--cores", min=1, help="of each cell, on a cluster")]
-CellGpus = Annotated[int, typer.Option("--gpus", min=0, help="of each cell, on a cluster")]
+CellCores = Annotated[int, typer.Option("--cores", min=1, help="CPU cores per cell, on a cluster")]
+CellGpus = Annotated[int, typer.Option("--gpus", min=0, help="GPUs per cell, on a cluster")]
 CellHours = Annotated[float, typer.Option("--hours", min=0, help="after which a cell is queued again; 0: no limit")]
-Stage = Annotated[int, typer.Option(help="of ZeRO: 3 shards the weights, 2 does not; 0: ranks hold models whole")]
+Stage = Annotated[int, typer.Option(help="ZeRO stage: 3 shards the weights, 2 does not; 0: plain data parallel")]
 Offload = Annotated[str, typer.Option(help="where shards wait: cpu, the host's memory, or a folder on an NVMe disk")]
 Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute activations in the backward pass")]
 
@@ -71,7 +71,7 @@ OwnEvaluation = Annotated[
 ]
 TextColumns = Annotated[str, typer.Option("--text", help="column of the text, or of two: a,b or question,context")]
 LabelColumn = Annotated[str, typer.Option("--label", help="column of the class, the score or the answers")]
-MetricName = Annotated[str, typer.Option("--metric", help="the headline; by default by the kind of labels")]
+MetricName = Annotated[str, typer.Option("--metric", help="metric to report first; by default by the kind of labels")]
 Length = Annotated[int, typer.Option(min=0, help="tokens that sequences are cut to; 0: the preset's")]
 
 
@@ -151,6 +151,6 @@ def is_seed(text: str) -> bool:
 
 def echo(text: str) -> None:
     """Print a line to standard output; of several ranks, the first one does."""
-    if ranks.number():
+    if ranks.launched_rank():
         return
     sys.stdout.write(text + "\n")

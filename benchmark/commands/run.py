@@ -57,25 +57,25 @@ def run(selection: Selection, how: How) -> int:
         RunFailed, RunCancelled: as of `benchmark.runs.runner.run_cells`; what is done is shown before.
     """
     check_launcher(how)
-    if how.launcher == "local" and how.ranks > 1 and ranks.launched() == 1:
+    if how.launcher == "local" and how.ranks > 1 and ranks.launched_count() == 1:
         from benchmark.runs.together import launch
 
         return launch(how.ranks)
-    if ranks.launched() > 1:
+    if ranks.launched_count() > 1:
         from vtrans.training.zero import join
 
         join()
     failures = []
     for store, cells in selection.grids():
         store.cache_gib = how.teacher_cache
-        states = ranks.agreed([store.state(cell) for cell in cells])
+        states = ranks.broadcast([store.state(cell) for cell in cells])
         todo = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
         if not todo:
             echo(f"all {len(cells)} cells are done; nothing to train")
         try:
             run_grid(todo, store, how)
         except SuiteError as error:
-            goes_on = selection.axis and isinstance(error, RunFailed) and ranks.launched() == 1
+            goes_on = selection.axis and isinstance(error, RunFailed) and ranks.launched_count() == 1
             if not goes_on:  # the other cells of an axis are run all the same, unless ranks are out of step
                 if not selection.axis and store.complete(cells):
                     show(selection)
@@ -92,7 +92,7 @@ def run(selection: Selection, how: How) -> int:
 
 def show(selection: Selection) -> None:
     """Show the tables, as the first rank."""
-    if ranks.number() == 0:
+    if ranks.launched_rank() == 0:
         selection.show()
 
 
@@ -117,7 +117,7 @@ def run_grid(todo: list[Cell], store: Store, how: How) -> None:
 
     if how.launcher != "local":
         run_elsewhere(todo, store, how)
-    elif ranks.launched() > 1 or how.stage or how.offload or how.checkpointing:
+    elif ranks.launched_count() > 1 or how.stage or how.offload or how.checkpointing:
         run_together(todo, store, how, watch)
     else:
         run_here(todo, store, how.data_dir, how.jobs, watch, announce, how.timed)
@@ -136,7 +136,7 @@ def check_launcher(how: How) -> None:
         )
     if how.launcher != "local" and how.ranks == 1 and (how.stage or how.offload or how.checkpointing):
         raise SuiteError("--stage, --offload and --checkpointing are for several ranks", "give --ranks N, too")
-    if how.launcher != "local" and ranks.launched() > 1:
+    if how.launcher != "local" and ranks.launched_count() > 1:
         raise SuiteError("one process sends cells, and several were started", "start it without torchrun")
 
 
@@ -192,9 +192,9 @@ def run_together(todo: list[Cell], store: Store, how: How, watch: "GridProgress"
 
     if how.jobs > 1:
         raise SuiteError("--jobs and ranks share the same cores", "give --jobs or --ranks")
-    if how.ranks not in (1, ranks.launched()):
+    if how.ranks not in (1, ranks.launched_count()):
         raise SuiteError(
-            f"{ranks.launched()} ranks were started, not {how.ranks}", "leave --ranks out under a launcher"
+            f"{ranks.launched_count()} ranks were started, not {how.ranks}", "leave --ranks out under a launcher"
         )
     engine = engine_of(sharding_for(how.stage, how.offload, how.checkpointing))
     run_on_ranks(todo, store, how.data_dir, engine, watch, how.timed)

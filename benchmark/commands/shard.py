@@ -75,7 +75,7 @@ def shard_model(request: ShardRequest, report: "Report | None" = None) -> str:
     if ranks.rank() == 0:
         check_out(request.out, source)
         check_files(source)
-    check_memory(request, source, ranks.count())
+    check_memory(request, source, ranks.world_size())
     state = train(request, method, task, source, engine, report)
     result = place(state, MERGED if method.lora else PRUNED)
     return _finish(request, state, source, result) if ranks.rank() == 0 else ""
@@ -121,7 +121,7 @@ def train(
     seconds = state.report["seconds"] = {name: round(value, 3) for name, value in state.report["seconds"].items()}
     state.report |= {"method": config_of(method), "sharding": config_of(request.sharding), "data": data.source}
     trained = sum(run_context.tokens.values()) / sum(seconds.values())
-    state.report |= {"ranks": ranks.count(), "tokens_per_second": round(trained)}
+    state.report |= {"ranks": ranks.world_size(), "tokens_per_second": round(trained)}
     return state
 
 

@@ -54,16 +54,16 @@ def check_model(folder: Path, pruned: bool = False) -> Path:
 
 def is_pruned_folder(folder: Path) -> bool:
     """Whether a folder's config is of a model with pruned units or dropped tokens."""
-    from vtrans.dropping import DROPPING
+    from vtrans.dropping import MODEL_TYPE_SUFFIX
 
     content = json.loads((folder / "config.json").read_text())
-    return "per_layer_config" in content or content["model_type"].endswith(DROPPING)
+    return "per_layer_config" in content or content["model_type"].endswith(MODEL_TYPE_SUFFIX)
 
 
 def check_family(config: Path) -> None:
     """Raise `SuiteError` where a config is damaged or of a family without an anatomy."""
     from vtrans.anatomy import families, no_anatomy
-    from vtrans.dropping import DROPPING
+    from vtrans.dropping import MODEL_TYPE_SUFFIX
 
     try:
         content = json.loads(config.read_text())
@@ -72,7 +72,7 @@ def check_family(config: Path) -> None:
         raise SuiteError(f"{config} names no model_type", "save the model again with save_pretrained") from None
     if not isinstance(classes, list):
         raise SuiteError(f"architectures in {config} are no list", "save the model again with save_pretrained")
-    if str(kind).removesuffix(DROPPING) not in families():
+    if str(kind).removesuffix(MODEL_TYPE_SUFFIX) not in families():
         raise no_anatomy(kind)
 
 

@@ -191,13 +191,14 @@ def check_row_fits(row: str, task: Task) -> None:
     """Raise `SuiteError` where a row's method cannot serve a task."""
     kind = kind_of(task)
     if METHODS[parse_row(row).method].selector and not kind.allows_token_dropping:
-        model = "decoder" if kind.decodes else "masked language model"
         raise SuiteError(
-            f"{row} drops tokens, which a {model} cannot do without: {task.name} asks for words at any of them",
+            f"{row} drops tokens, but {task.name} predicts a token at any position",
             "choose a static method, VTrans-s60 for example",
         )
     if METHODS[parse_row(row).method].decodes and not kind.decodes:
-        raise SuiteError(f"{row} is for language models, which {task.name} has none for", "choose Faster-VTrans-s60")
+        raise SuiteError(
+            f"{row} prunes causal language models, and {task.name} is not a task of theirs", "choose Faster-VTrans-s60"
+        )
     if METHODS[parse_row(row).method].text_method and not kind.has_labels:
         raise SuiteError(f"{row} is fine-tuned on a task with labels, which {task.name} has not", "choose VTrans-s60")
 

@@ -4,7 +4,7 @@ from baselines.cofi import CoFi, CoFiFamily, CoFiLayersTotal
 from baselines.distilbert import DistilBert
 from baselines.fisher import Fisher, FisherRecovered
 from baselines.infor_coef import InforCoef, InforCoefNoEntropy, InforCoefNoNorm, InforCoefSkim
-from baselines.low_rank import FisherLoRA, MagnitudeLoRA, RandomLoRA
+from baselines.lora import FisherLoRA, MagnitudeLoRA, RandomLoRA
 from baselines.ltp import LTP
 from baselines.one_shot import Magnitude, Random
 from baselines.power_bert import PowerBert

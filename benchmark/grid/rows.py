@@ -87,7 +87,9 @@ def parse_row(text: str) -> RowSpec:
     own, base = parts[-1], parts[0] if len(parts) == 2 else None
     method = METHODS[own.method]
     if len(parts) > 2 or (base and not _joins(base.method, own.method)):
-        raise SuiteError(f"{text!r} joins no static and token method", "write CoFi-s60+Infor-Coef for example")
+        raise SuiteError(
+            f"{text!r} is not one static method + one token method", "write CoFi-s60+Infor-Coef for example"
+        )
     precision = own.precision or (base.precision if base else "")
     start = _spelt(replace(base, precision=precision)) if base else ""
     plain = _spelt(replace(base, precision="")) if base else ""
@@ -153,7 +155,7 @@ def _parse_part(text: str, row: str) -> _Part:
         raise SuiteError(f"{row!r} is no name of a row", "write VTrans-s60 for example")
     if match["name"].lower() in {key.lower() for key in JOINT}:
         remedy = f"write {match['name']}, or compose one: CoFi-s70+Infor-Coef"
-        raise SuiteError(f"{text!r} sizes a row that is fixed", remedy)
+        raise SuiteError(f"{text!r} gives a size to a row that has one", remedy)
     name = method_name(match["name"])
     sparsity = _parse_sparsity(text, name, match["percent"])
     if match["scale"] is not None and not METHODS[name].scalable:

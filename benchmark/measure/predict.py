@@ -49,7 +49,7 @@ def predict(model: nn.Module, examples: Examples) -> Predicted:
             each = [found[i] if whole else found[i, : len(examples.ids[r])].clone() for i, r in enumerate(rows)]
             return each, None if record.lengths is None else record.lengths.cpu()
 
-        parts = ranks.spread(range(0, len(order), BATCH), run)
+        parts = ranks.map_over_ranks(range(0, len(order), BATCH), run)
     logits = [each for part, _ in parts for each in part]
     back = torch.tensor(order).argsort()
     kept = [lengths for _, lengths in parts if lengths is not None]

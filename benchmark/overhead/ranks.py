@@ -51,7 +51,7 @@ def main(threads: int) -> None:
     from vtrans.training.zero import engine_of
 
     torch.set_num_threads(threads)
-    engine = engine_of(Sharding(0)) if ranks.launched() > 1 else LocalEngine()
+    engine = engine_of(Sharding(0)) if ranks.launched_count() > 1 else LocalEngine()
     loop = Loop(TaskObjective(minilm()), fixed_examples(), SCHEDULE, 0, "ranks", engine)
     for step in range(WARMUP + STEPS):
         if step == WARMUP:

@@ -99,7 +99,7 @@ def measure(folder: Path, sharding: Sharding) -> list[float]:
     state.run_context.report = watch
     _, prune, *_ = FasterVTransLLM(Budget(0.4), schedule, schedule, fraction=1.0).gate_stages()
     prune.run(state)
-    return ranks.gathered(peak - before)
+    return ranks.all_gather(peak - before)
 
 
 def resident() -> float:
@@ -128,7 +128,7 @@ def main(arguments: list[str]) -> None:
     from benchmark.records.provenance import now
     from vtrans import ranks
 
-    if ranks.launched() == 1:
+    if ranks.launched_count() == 1:
         started = now()
         found = [ratio for shape in arguments or SHAPES for ratio in ratios(shape)]
         facts = {"ranks": RANKS, "sequences": BATCH, "tokens": LENGTH}

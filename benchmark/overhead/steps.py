@@ -94,12 +94,12 @@ def pruning_loop(
 
 def recovery_loop(sparsity: float, examples: "Examples", cache: "TeacherCache") -> "Loop":
     """A loop of recovery, on the model cut to a sparsity."""
-    from vtrans.methods.lessons import prepare
+    from vtrans.methods.distillation_setup import prepare
     from vtrans.methods.stages import Recover
     from vtrans.objectives.base import RecoveryObjective
     from vtrans.training.loop import Loop
 
     state = new_state(examples, cache)
     small = cut(state, sparsity)
-    lesson = prepare(state, Recover(SCHEDULE), Distillation(), SCHEDULE)
-    return Loop(RecoveryObjective(small, lesson.distiller), lesson.rows, SCHEDULE, 0, "recovery")
+    setup = prepare(state, Recover(SCHEDULE), Distillation(), SCHEDULE)
+    return Loop(RecoveryObjective(small, setup.distiller), setup.rows, SCHEDULE, 0, "recovery")

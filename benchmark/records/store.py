@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CACHE_GIB = 8.0
+RETRY = "the field `error` of each record says why; the same command tries them again"
 
 
 class Store:

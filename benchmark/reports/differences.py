@@ -18,8 +18,10 @@ CONTROLS = ("random", "CoFi")  # what rows are compared with at the same size, b
 ABOUT = (
     "Intervals are of 95 %, over seeds and the examples that all rows were asked: a bootstrap over examples, and "
     "Student's t for seeds; of one seed over examples alone (¹), of rows without kept predictions over seeds alone "
-    "(²). Differences are paired, seed by seed and example by example. * the interval leaves 0 out; no correction for "
-    "the number of rows. † lacks seeds. ‡ the same class for every example."
+    "(²). Differences are paired, seed by seed and example by example; of perplexity, negative is better. The "
+    "control of a language model is random units with adapters, for rows without adapters, too. * the interval "
+    "leaves 0 out; no correction for the number of rows. † fewer seeds were run than the preset has. ‡ in some seed "
+    "the model gives every example the same class."
 )
 
 

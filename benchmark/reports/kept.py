@@ -9,7 +9,7 @@ from benchmark.records.schema import Record
 from benchmark.reports.rows import MISSING, TableRow
 
 ABOUT = (
-    "One line a run. expected, sign: sparsity that the gates expect at the end of pruning, and that of keeping every "
+    "One line per run. expected, sign: sparsity that the gates expect at the end of pruning, and that of keeping every "
     "unit whose log-odds are above 0, in percent. threshold: the log-odds above which units are kept, so that the real "
     "size meets the target; far from 0 it means that gates have not come to where the target is. λ1: the linear "
     "Lagrange multiplier. heads, FFN: kept in each layer; 0 where the sub-layer is gone."

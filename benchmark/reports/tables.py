@@ -93,24 +93,24 @@ LEGEND = (
     "Metrics in percent, perplexity and bits per byte as they are; mean ± sample standard deviation over seeds. "
     "encoder %, all %: parameters kept, without and with embeddings, pooler and head; predictors of token methods "
     "count. Speed-ups are of the dense model over the row, so that more is better. MACs speed-up: "
-    "multiply-accumulates, by fvcore on the materialised model, unpadded, padded to the longest of 32, padded to a "
-    "fixed length; of rows that drop tokens, from the token counts of the evaluation pass. These compute no padding "
-    "but in the scores of attention, so that their batch and sequence columns also gain what the dense model pays "
-    "for it. time speed-up: median measured, in turns, fp32, at real lengths, b1 in batches of one and the other in "
-    "larger ones. efficiency: time speed-up over MACs speed-up, unpadded for b1 and batch for the other. cost: "
-    "wall-clock of training the row, so that less is better, in fine-tunings of the dense model (the teacher, which "
-    "every row needs besides) and in runs of VTrans at the same sparsity, seed by seed, where both ran on machines of "
-    "one kind; that of the model a row "
-    "starts from counts, too. Clocks run on while other programs share the machine: a cost whose deviation is large "
-    "tells little. † lacks seeds, – not run, or nothing to compare with."
+    "multiply-accumulates, by fvcore on the materialised model; unpadded: each row at its own length; batch: padded "
+    "to the longest row of 32; sequence: padded to a fixed length. Rows that drop tokens are counted by the tokens "
+    "of the evaluation pass; they compute no padding but in the scores of attention, so that their batch and "
+    "sequence columns also gain what the dense model pays for padding. time speed-up: median measured, in turns, "
+    "fp32, at real lengths, b1 in batches of one and the other in larger ones. efficiency: time speed-up over MACs "
+    "speed-up, unpadded for b1 and batch for the other. cost: wall-clock of training the row, so that less is "
+    "better, in fine-tunings of the dense model (the teacher, which every row needs besides) and in runs of VTrans "
+    "at the same sparsity, seed by seed, where both ran on machines of one kind; that of the model a row starts "
+    "from counts, too. Clocks run on while other programs share the machine: a cost whose deviation is large tells "
+    "little. † fewer seeds were run than the preset has. – not run, or nothing to compare with."
 )
 
 
 RANKS = (
-    "Of rows of one size that all tasks have which compare three or more; equal scores share a rank. P(better than "
-    "random): the share of pairs of runs, one of the row and one of random units, in which the row's does better, mean "
-    "over tasks. Intervals over seeds, drawn anew within each task; where every pair is on one side, 1.00 or 0.00 is "
-    "what was seen, and has none."
+    "Ranks compare rows of one size. A task counts if it has at least three of them, a row if all these tasks have "
+    "it; equal scores share a rank. P(better than random): the share of pairs of runs, one of the row and one of "
+    "random units, in which the row's does better, mean over tasks. Intervals over seeds, drawn anew within each "
+    "task; where every pair is on one side, 1.00 or 0.00 is what was seen, and has none."
 )
 
 

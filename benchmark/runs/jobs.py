@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.grid.cells import Cell
 from benchmark.grid.suites import get_preset
-from benchmark.records.store import Store
+from benchmark.records.store import RETRY, Store
 from benchmark.runs.progress import GridProgress
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 
@@ -152,7 +152,7 @@ def _raise_failures(cells: Sequence[Cell], store: Store, codes: Sequence[int | N
     if failed:
         cell, record = failed[0]
         first = f"{cell.name}: {record.error}"
-        raise RunFailed(f"{len(failed)} of {len(cells)} cells failed: {first}", "`plan` lists them all")
+        raise RunFailed(f"{len(failed)} of {len(cells)} cells failed: {first}", RETRY)
     dead = [code for code in codes if code not in (0, RunCancelled.exit_code)]
     if dead:
         raise RunFailed(

@@ -59,12 +59,12 @@ def measure(
     seconds = report.pop("seconds", {})
     if context.zero_shot:
         report["zero_shot_rows"] = {name: len(items) for name, items in context.zero_shot.items()}
-    latency = ranks.alone(
+    latency = ranks.on_first_rank(
         lambda: [compare(dense.eval(), small.eval(), context.evaluation, batch) for batch in context.latency]
     )
     if context.kind.decodes and latency:
         read, write = context.max_length // 2, min(NEW, context.max_length // 2)  # which all positions hold
-        report["generation"] = ranks.alone(lambda: generation(dense, small, context.evaluation, read, write))
+        report["generation"] = ranks.on_first_rank(lambda: generation(dense, small, context.evaluation, read, write))
     with autocast(context.precision):
         scored = context.kind.evaluate(context.task, small, context.evaluation)
         words = dropped_words(small, context)
@@ -93,7 +93,7 @@ def compute_of(run: "RunContext", context: TaskContext, peak: PeakMemory) -> Com
     used = {name: run.precisions[name].split(" and ")[-1] for name in flops}
     rates = {name: matmul_rate(device().type, cast("Used", name)) for name in sorted(set(used.values()))}
     taken = sum(run.elapsed[name] for name in flops)
-    ideal = sum(flops[name] / rates[used[name]] for name in flops) / ranks.count()
+    ideal = sum(flops[name] / rates[used[name]] for name in flops) / ranks.world_size()
     return Compute(
         precision=dict(run.precisions),
         evaluation_precision=resolve(context.precision, device()),
@@ -114,11 +114,11 @@ def ranks_of(run: "RunContext", peak: PeakMemory) -> Ranks | None:
         return None
     offload = sharding.offload if sharding.offload in ("", "cpu") else "nvme"
     return Ranks(
-        count=ranks.count(),
+        count=ranks.world_size(),
         stage=sharding.stage,
         offload=offload,
         checkpointing=sharding.checkpointing,
-        peak_memory_bytes=ranks.gathered(peak.device() or peak.host()),
+        peak_memory_bytes=ranks.all_gather(peak.device() or peak.host()),
         tokens_per_second=round(sum(run.tokens.values()) / taken) if taken else None,
     )
 
@@ -202,7 +202,7 @@ def reached(
         return None
     if budget.quantity.startswith("latency"):
         if not latency:
-            raise SuiteError("a budget in milliseconds is measured on an idle machine", "run without --no-latency")
+            raise SuiteError("a share of latency has to be measured, on an idle machine", "run without --no-latency")
         real = 1 - 1 / latency[0 if budget.quantity == "latency-b1" else 1]["speedup"][1]
     else:
         amounts = [float(amount(budget, size, size.dense)) for size in (Size.of(small), Size.of(dense))]

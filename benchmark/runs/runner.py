@@ -18,7 +18,7 @@ from benchmark.records.memory import PeakMemory
 from benchmark.records.predictions import write_predictions
 from benchmark.records.provenance import code, now, provenance
 from benchmark.records.schema import Data, Record
-from benchmark.records.store import Store
+from benchmark.records.store import RETRY, Store
 from benchmark.runs.curves import Curves, live_file
 from benchmark.runs.facts import facts
 from benchmark.runs.outcome import Measured, measure
@@ -59,7 +59,7 @@ def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | N
         measured = _run(cell, store, context, report)
         outcome = measured.outcome
         if measured.predictions:
-            kept = ranks.alone(lambda: _keep(measured, cell, store))
+            kept = ranks.on_first_rank(lambda: _keep(measured, cell, store))
             outcome = outcome.model_copy(update={"predictions": kept})
     except BaseException as error:
         failure = explain(error, store.work(cell))
@@ -164,7 +164,7 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
             ensure(cell.below, store, context, report, holds=f"{HANDOVER}/{FACTS}")
             state.handover = store.work(cell.below) / HANDOVER
         small = cell.method.compress(state)
-    ranks.alone(lambda: save(small, context.tokenizer, store.work(cell) / "model"))
+    ranks.on_first_rank(lambda: save(small, context.tokenizer, store.work(cell) / "model"))
     state.report |= {"curves": curves.series, "seconds": state.report["seconds"] | seconds_of_base(cell, store)}
     budget = cell.method.target() if cell.starts_dense else cell.base.method.target() or cell.method.target()
     teacher.release()
@@ -236,7 +236,7 @@ def ensure(
     store = store.of(cell)
     folder = store.work(cell) / "model"
     with held(store.work(cell)):
-        if not ranks.alone((store.work(cell) / holds).exists):
+        if not ranks.on_first_rank((store.work(cell) / holds).exists):
             if cell.task != context.task.name:
                 data = context.folder if get_task(cell.task).source.takes_folder else None
                 loaded = TaskContext.load(cell, data, store.folder / "work", report)
@@ -250,10 +250,10 @@ def ensure(
 def held(folder: Path, wait: bool = True) -> Iterator[bool]:
     """Hold a folder as the first rank, for all of them; see `vtrans.locks.locked`."""
     if ranks.rank():
-        yield ranks.agreed(False)
+        yield ranks.broadcast(False)
         return
     with locked(folder, wait) as mine:
-        yield ranks.agreed(mine)
+        yield ranks.broadcast(mine)
 
 
 def check_inputs(cell: Cell, store: Store, context: TaskContext) -> None:
@@ -309,7 +309,7 @@ def run_opened(
     """As `run_cells`, in contexts that are there."""
     failures, ran = _run_all(cells, store, contexts, watch, together)
     if failures:
-        raise RunFailed(f"{len(failures)} of {len(cells)} cells failed: {failures[0]}", "`plan` lists them all")
+        raise RunFailed(f"{len(failures)} of {len(cells)} cells failed: {failures[0]}", RETRY)
     return ran
 
 

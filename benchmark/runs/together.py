@@ -67,7 +67,7 @@ def run_on_ranks(
     ran = 0
     for cell in cells:
         with held(store.work(cell), wait=False) as mine:
-            if not mine or ranks.agreed(bool(store.complete([cell]))):
+            if not mine or ranks.broadcast(bool(store.complete([cell]))):
                 continue
             context = contexts.of(cell)
             check_same(context)
@@ -82,7 +82,7 @@ def check_runs(cell: Cell, engine: Engine) -> None:
     """Raise `SuiteError` where an engine cannot train a cell."""
     budget = cell.method.target()
     if budget and budget.quantity.startswith("latency"):
-        raise SuiteError(f"{cell.row} counts milliseconds, which ranks disturb", "run it in one process")
+        raise SuiteError(f"{cell.row} has a target in latency, which ranks disturb", "run it with --ranks 1")
     if engine.in_shards and cell.method.stages() and not cell.method.in_shards:
         raise SuiteError(f"{cell.row} trains weights, which stays on each rank whole", "give --stage 0")
 
@@ -94,9 +94,9 @@ def check_room(cell: Cell, engine: Engine) -> None:
     import torch
 
     on_host, prune = not torch.cuda.is_available(), cell.preset.schedules(cell.task).prune
-    batch = -(-prune.batch // (prune.accumulate * ranks.count()))
+    batch = -(-prune.batch // (prune.accumulate * ranks.world_size()))
     shape, length = get_model(cell.preset.model).shape, cell.preset.max_length
-    need = estimate(shape, engine.sharding, ranks.count(), batch, length, 4 if on_host else 2, on_host)
+    need = estimate(shape, engine.sharding, ranks.world_size(), batch, length, 4 if on_host else 2, on_host)
     check_memory_fits(need, available(), engine.sharding)
 
 
@@ -107,7 +107,7 @@ def check_same(context: TaskContext) -> None:
         ("data", context.data.digest),
         ("models", context.model_digest),
     ):
-        found = ranks.gathered(value)
+        found = ranks.all_gather(value)
         if len(set(found)) > 1:
             raise SuiteError(f"ranks have different {name}", "install the same on all machines, and share the folders")
 
@@ -118,7 +118,7 @@ def sharding_for(stage: int, offload: str, checkpointing: bool) -> Sharding | No
     Raises:
         SuiteError: something is asked for that takes several ranks.
     """
-    if ranks.launched() > 1:
+    if ranks.launched_count() > 1:
         return Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
     if stage or offload or checkpointing:
         raise SuiteError("--stage, --offload and --checkpointing are for several ranks", "give --ranks N, too")

@@ -106,5 +106,5 @@ def test_what_it_is_not_for_is_said(monkeypatch):
     with pytest.raises(SuiteError, match="not for GPT2LMHeadModel; use random, magnitude or Fisher"):
         dependency_scores(tiny_gpt2(), EXAMPLE, "magnitude")
     monkeypatch.setattr("vtrans.methods.base.find_spec", lambda name: None)
-    with pytest.raises(SuiteError, match="package torch_pruning is not installed.*pip install torch_pruning"):
+    with pytest.raises(SuiteError, match="needs the package torch_pruning, which is not installed; run .*peers"):
         check_packages(TorchPruningMagnitude(budget, ScoreGroups(budget, "magnitude"), SCHEDULE))

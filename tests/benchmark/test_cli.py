@@ -243,7 +243,7 @@ def test_after_a_crash_while_the_result_is_written_the_same_command_goes_on(comp
         (lambda d: [(d / n).unlink(missing_ok=True) for n in ("tokenizer.json", "vocab.txt")], "has no tokenizer"),
         (lambda d: (d / "model.safetensors").write_bytes(b"x"), "holds no model that fits"),
         (lambda d: (d / "config.json").write_text("{"), "names no model_type"),
-        (lambda d: (d / "config.json").write_text('{"model_type": "t5"}'), "no anatomy for the model family 't5'"),
+        (lambda d: (d / "config.json").write_text('{"model_type": "t5"}'), "the model family 't5' is not supported"),
         (lambda d: edit(d / "config.json", architectures=3), "architectures in "),
     ],
 )
@@ -284,7 +284,7 @@ def test_usage_errors_exit_2(cli_call):
 
 
 REFUSED = {
-    "tokens of words": (["--task", "imdb-masked", "--method", "Transkimmer"], "cannot do without"),
+    "tokens of words": (["--task", "imdb-masked", "--method", "Transkimmer"], "predicts a token at any position"),
     "a decoder's method": (["--task", "sst2", "--method", "Faster-VTrans-LLM", "--sparsity", "0.5"], "language models"),
     "two sizes": (["--task", "sst2", "--method", "VTrans-s60", "--sparsity", "0.8"], "is not of sparsity 0.8"),
 }

@@ -13,10 +13,10 @@ from vtrans.ranks import Share
 
 
 def test_one_process_agrees_with_itself():
-    assert (ranks.count(), ranks.rank(), ranks.joined()) == (1, 0, False)
-    assert ranks.agreed(3) == 3 and ranks.gathered("a") == ["a"] and ranks.alone(lambda: 5) == 5
-    assert ranks.summed([1.5, True]) == [1.5, 1.0]
-    assert ranks.spread(range(4), lambda n: n * n) == [0, 1, 4, 9]
+    assert (ranks.world_size(), ranks.rank(), ranks.is_distributed()) == (1, 0, False)
+    assert ranks.broadcast(3) == 3 and ranks.all_gather("a") == ["a"] and ranks.on_first_rank(lambda: 5) == 5
+    assert ranks.all_reduce_sum([1.5, True]) == [1.5, 1.0]
+    assert ranks.map_over_ranks(range(4), lambda n: n * n) == [0, 1, 4, 9]
     ranks.barrier()
     with ranks.first_then_others():
         pass
@@ -28,31 +28,31 @@ def test_items_come_back_in_order_whoever_computed_them(items, count):
     found = []
     for rank in range(count):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ranks, "count", lambda: count)
+            patch.setattr(ranks, "world_size", lambda: count)
             patch.setattr(ranks, "rank", lambda rank=rank: rank)
-            patch.setattr(ranks, "gathered", lambda own, rank=rank: [*parts[:rank], own, *parts[rank + 1 :]])
-            found.append(ranks.spread(range(items), lambda n: n))
+            patch.setattr(ranks, "all_gather", lambda own, rank=rank: [*parts[:rank], own, *parts[rank + 1 :]])
+            found.append(ranks.map_over_ranks(range(items), lambda n: n))
     assert found == [list(range(items))] * count
 
 
 @given(st.integers(1, 8), st.integers(1, 4))
 def test_noise_does_not_depend_on_the_number_of_ranks(rows, count):
     torch.manual_seed(0)
-    whole = ranks.drawn(torch.randn, (rows, 3), 2)
+    whole = ranks.sample_for_rank(torch.randn, (rows, 3), 2)
     for rank in range(count):
         own = tuple(range(rank, rows, count)) or (0,)
         torch.manual_seed(0)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ranks, "count", lambda: 2)
+            patch.setattr(ranks, "world_size", lambda: 2)
             with ranks.sharing(Share(rows, own)):
-                part = ranks.drawn(torch.randn, (len(own), 3), 2)
+                part = ranks.sample_for_rank(torch.randn, (len(own), 3), 2)
         assert torch.equal(part, whole[list(own)])
 
 
 def test_a_lost_rank_is_told_from_other_errors(monkeypatch):
     closed = RuntimeError("[gloo] Connection closed by peer [127.0.0.1]:39053")
     assert not ranks.is_lost(closed)  # one process has nobody to lose
-    monkeypatch.setattr(ranks, "count", lambda: 2)
+    monkeypatch.setattr(ranks, "world_size", lambda: 2)
     assert ranks.is_lost(closed) and not ranks.is_lost(RuntimeError("shape mismatch"))
     assert "another rank has ended" in str(ranks.lost())
 
@@ -60,24 +60,29 @@ def test_a_lost_rank_is_told_from_other_errors(monkeypatch):
 def test_what_one_does_by_itself_the_others_have_no_part_in(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    assert ranks.joined()
-    with ranks.by_itself():
-        assert (ranks.joined(), ranks.count(), ranks.rank(), ranks.summed([2.0])) == (False, 1, 0, [2.0])
-    assert ranks.joined()
+    assert ranks.is_distributed()
+    with ranks.as_single_process():
+        assert (ranks.is_distributed(), ranks.world_size(), ranks.rank(), ranks.all_reduce_sum([2.0])) == (
+            False,
+            1,
+            0,
+            [2.0],
+        )
+    assert ranks.is_distributed()
 
 
 def test_threads_see_what_their_process_shares(monkeypatch):
-    monkeypatch.setattr(ranks, "count", lambda: 2)
+    monkeypatch.setattr(ranks, "world_size", lambda: 2)
     seen = []
     with ranks.sharing(Share(4, (1, 3))):
-        thread = threading.Thread(target=lambda: seen.append(ranks.drawn(torch.rand, (2,), 3).shape))
+        thread = threading.Thread(target=lambda: seen.append(ranks.sample_for_rank(torch.rand, (2,), 3).shape))
         torch.manual_seed(0)
         thread.start()
         thread.join()
         torch.manual_seed(0)
         expected = torch.rand(4, 3)[[1, 3]]
         torch.manual_seed(0)
-        assert torch.equal(ranks.drawn(torch.rand, (2,), 3), expected)
+        assert torch.equal(ranks.sample_for_rank(torch.rand, (2,), 3), expected)
     assert seen == [(2, 3)]
 
 

@@ -9,18 +9,18 @@ from vtrans.anatomy import modernbert as _modernbert  # noqa: F401
 from vtrans.anatomy import qwen as _qwen  # noqa: F401
 from vtrans.anatomy import roberta as _roberta  # noqa: F401
 from vtrans.anatomy.base import Anatomy, Block, anatomy_of, families, family_of, head_size, no_anatomy, register
-from vtrans.anatomy.widths import Widths, describe, is_pruned
+from vtrans.anatomy.widths import Widths, is_pruned, write_widths
 
 __all__ = [
     "Anatomy",
     "Block",
     "Widths",
     "anatomy_of",
-    "describe",
     "families",
     "family_of",
     "head_size",
     "is_pruned",
     "no_anatomy",
     "register",
+    "write_widths",
 ]

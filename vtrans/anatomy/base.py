@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from vtrans.dropping import DROPPING
+from vtrans.dropping import MODEL_TYPE_SUFFIX
 from vtrans.errors import SuiteError
 
-DECODERS = ("gpt_neo", "gpt_neox", "gptj", "opt", "phi", "gemma", "falcon")  # without an anatomy
+UNSUPPORTED_DECODERS = ("gpt_neo", "gpt_neox", "gptj", "opt", "phi", "gemma", "falcon")  # without an anatomy
 Skips = Mapping[str, Callable[[], nn.Module]]
 
 
@@ -181,7 +181,7 @@ def families() -> list[str]:
 
 def family_name(config: Any) -> str:
     """What a config calls its family, whether or not its models drop tokens."""
-    return str(getattr(config, "model_type", type(config).__name__)).removesuffix(DROPPING)
+    return str(getattr(config, "model_type", type(config).__name__)).removesuffix(MODEL_TYPE_SUFFIX)
 
 
 def family_of(config: Any) -> Family:
@@ -215,14 +215,10 @@ def anatomy_of(model: nn.Module) -> Anatomy:
 
 def no_anatomy(kind: str) -> SuiteError:
     """The error for a model family that has no anatomy."""
-    if kind in DECODERS:
-        return SuiteError(
-            f"no anatomy for the decoder family {kind!r}",
-            f"use one of: {', '.join(families())}; token methods fit no decoder, where a dropped token is missing to "
-            "every token generated later",
-        )
+    if kind in UNSUPPORTED_DECODERS:
+        return SuiteError(f"the decoder family {kind!r} is not supported", f"use one of: {', '.join(families())}")
     return SuiteError(
-        f"no anatomy for the model family {kind!r}",
+        f"the model family {kind!r} is not supported",
         f"use one of: {', '.join(families())}, or add vtrans/anatomy/{kind}.py (see CONTRIBUTING.md)",
     )
 

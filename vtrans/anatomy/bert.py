@@ -9,7 +9,7 @@ from vtrans.anatomy.base import Anatomy, Block, head_size, register, tied
 from vtrans.errors import SuiteError
 
 
-class SkippedAttention(nn.Module):
+class IdentityAttention(nn.Module):
     """In place of a `BertAttention` that was pruned whole, its LayerNorm included."""
 
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
@@ -17,7 +17,7 @@ class SkippedAttention(nn.Module):
         return hidden_states, None
 
 
-class SkippedUp(nn.Module):
+class IdentityIntermediate(nn.Module):
     """In place of the `BertIntermediate` of an FFN that was pruned whole."""
 
     def forward(self, hidden_states: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ class SkippedUp(nn.Module):
         return hidden_states
 
 
-class SkippedOutput(nn.Module):
+class ResidualOutput(nn.Module):
     """In place of the `BertOutput` of an FFN that was pruned whole, its LayerNorm included."""
 
     def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
@@ -36,9 +36,9 @@ class SkippedOutput(nn.Module):
 def _block(path: str, layer: Any) -> Block:
     attention = layer.attention
     heads = 0
-    if not isinstance(attention, SkippedAttention):
+    if not isinstance(attention, IdentityAttention):
         heads = attention.self.query.out_features // attention.self.attention_head_size
-    ffn = 0 if isinstance(layer.output, SkippedOutput) else layer.intermediate.dense.out_features
+    ffn = 0 if isinstance(layer.output, ResidualOutput) else layer.intermediate.dense.out_features
     return Block(
         query=f"{path}.attention.self.query",
         key=f"{path}.attention.self.key",
@@ -48,8 +48,8 @@ def _block(path: str, layer: Any) -> Block:
         down=f"{path}.output.dense",
         attention_norm=f"{path}.attention.output.LayerNorm",
         ffn_norm=f"{path}.output.LayerNorm",
-        attention_skip={f"{path}.attention": SkippedAttention},
-        ffn_skip={f"{path}.intermediate": SkippedUp, f"{path}.output": SkippedOutput},
+        attention_skip={f"{path}.attention": IdentityAttention},
+        ffn_skip={f"{path}.intermediate": IdentityIntermediate, f"{path}.output": ResidualOutput},
         heads=heads,
         ffn=ffn,
     )

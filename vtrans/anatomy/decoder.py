@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-class SilentAttention(nn.Module):
+class ZeroAttention(nn.Module):
     """In place of an attention that was pruned whole. Its layer of the cache counts positions and holds nothing.
 
     Args:
@@ -26,7 +26,7 @@ class SilentAttention(nn.Module):
         return hidden_states * 0, None
 
 
-class SilentFFN(nn.Module):
+class ZeroFFN(nn.Module):
     """In place of an FFN that was pruned whole."""
 
     def forward(self, hidden_states: Tensor) -> Tensor:

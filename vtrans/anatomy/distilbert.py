@@ -7,12 +7,12 @@ from torch import nn
 
 from vtrans.anatomy.base import Anatomy, Block, Fields, head_size, register
 from vtrans.anatomy.bert import heads_on_top, with_mlm_head
-from vtrans.anatomy.decoder import SilentAttention, SilentFFN
+from vtrans.anatomy.decoder import ZeroAttention, ZeroFFN
 
 
 def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
     attention, ffn = f"{path}.attention", f"{path}.ffn"
-    silent = isinstance(layer.attention, SilentAttention)
+    silent = isinstance(layer.attention, ZeroAttention)
     return Block(
         query=f"{attention}.q_lin",
         key=f"{attention}.k_lin",
@@ -22,10 +22,10 @@ def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
         down=f"{ffn}.lin2",
         attention_norm=f"{path}.sa_layer_norm",
         ffn_norm=f"{path}.output_layer_norm",
-        attention_skip={attention: partial(SilentAttention, index), f"{path}.sa_layer_norm": nn.Identity},
-        ffn_skip={ffn: SilentFFN, f"{path}.output_layer_norm": nn.Identity},
+        attention_skip={attention: partial(ZeroAttention, index), f"{path}.sa_layer_norm": nn.Identity},
+        ffn_skip={ffn: ZeroFFN, f"{path}.output_layer_norm": nn.Identity},
         heads=0 if silent else layer.attention.q_lin.out_features // head_size,
-        ffn=0 if isinstance(layer.ffn, SilentFFN) else layer.ffn.lin1.out_features,
+        ffn=0 if isinstance(layer.ffn, ZeroFFN) else layer.ffn.lin1.out_features,
     )
 
 

@@ -6,11 +6,11 @@ from typing import Any
 from torch import nn
 
 from vtrans.anatomy.base import Anatomy, Block, Fields, head_size, register, tied
-from vtrans.anatomy.decoder import SilentAttention, SilentFFN
+from vtrans.anatomy.decoder import ZeroAttention, ZeroFFN
 
 
 def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
-    silent = isinstance(layer.attn, SilentAttention)
+    silent = isinstance(layer.attn, ZeroAttention)
     return Block(
         query=f"{path}.attn.c_attn",
         key=f"{path}.attn.c_attn",
@@ -20,10 +20,10 @@ def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
         down=f"{path}.mlp.c_proj",
         attention_norm=f"{path}.ln_1",
         ffn_norm=f"{path}.ln_2",
-        attention_skip={f"{path}.attn": partial(SilentAttention, index), f"{path}.ln_1": nn.Identity},
-        ffn_skip={f"{path}.mlp": SilentFFN, f"{path}.ln_2": nn.Identity},
+        attention_skip={f"{path}.attn": partial(ZeroAttention, index), f"{path}.ln_1": nn.Identity},
+        ffn_skip={f"{path}.mlp": ZeroFFN, f"{path}.ln_2": nn.Identity},
         heads=0 if silent else layer.attn.split_size // head_size,
-        ffn=0 if isinstance(layer.mlp, SilentFFN) else layer.mlp.c_fc.nf,
+        ffn=0 if isinstance(layer.mlp, ZeroFFN) else layer.mlp.c_fc.nf,
         split=f"{path}.attn",
     )
 

@@ -6,12 +6,12 @@ from typing import Any
 from torch import nn
 
 from vtrans.anatomy.base import GROUPED, Anatomy, Block, head_size, register, tied
-from vtrans.anatomy.decoder import SilentAttention, SilentFFN
+from vtrans.anatomy.decoder import ZeroAttention, ZeroFFN
 
 
 def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
     attention, mlp = f"{path}.self_attn", f"{path}.mlp"
-    silent = isinstance(layer.self_attn, SilentAttention)
+    silent = isinstance(layer.self_attn, ZeroAttention)
     return Block(
         query=f"{attention}.q_proj",
         key=f"{attention}.k_proj",
@@ -21,10 +21,10 @@ def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
         down=f"{mlp}.down_proj",
         attention_norm=f"{path}.input_layernorm",
         ffn_norm=f"{path}.post_attention_layernorm",
-        attention_skip={attention: partial(SilentAttention, index), f"{path}.input_layernorm": nn.Identity},
-        ffn_skip={mlp: SilentFFN, f"{path}.post_attention_layernorm": nn.Identity},
+        attention_skip={attention: partial(ZeroAttention, index), f"{path}.input_layernorm": nn.Identity},
+        ffn_skip={mlp: ZeroFFN, f"{path}.post_attention_layernorm": nn.Identity},
         heads=0 if silent else layer.self_attn.k_proj.out_features // head_size,
-        ffn=0 if isinstance(layer.mlp, SilentFFN) else layer.mlp.gate_proj.out_features,
+        ffn=0 if isinstance(layer.mlp, ZeroFFN) else layer.mlp.gate_proj.out_features,
         group=1 if silent else layer.self_attn.num_key_value_groups,
     )
 

@@ -7,11 +7,11 @@ from torch import nn
 
 from vtrans.anatomy.base import Anatomy, Block, head_size, register
 from vtrans.anatomy.bert import heads_on_top, with_mlm_head
-from vtrans.anatomy.decoder import SilentAttention, SilentFFN
+from vtrans.anatomy.decoder import ZeroAttention, ZeroFFN
 
 
 def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
-    silent, fused = isinstance(layer.attn, SilentAttention), f"{path}.attn.Wqkv"
+    silent, fused = isinstance(layer.attn, ZeroAttention), f"{path}.attn.Wqkv"
     return Block(
         query=fused,
         key=fused,
@@ -22,10 +22,10 @@ def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
         down=f"{path}.mlp.Wo",
         attention_norm=f"{path}.attn_norm" if index else "",
         ffn_norm=f"{path}.mlp_norm",
-        attention_skip={f"{path}.attn": partial(SilentAttention, index), f"{path}.attn_norm": nn.Identity},
-        ffn_skip={f"{path}.mlp": SilentFFN, f"{path}.mlp_norm": nn.Identity},
+        attention_skip={f"{path}.attn": partial(ZeroAttention, index), f"{path}.attn_norm": nn.Identity},
+        ffn_skip={f"{path}.mlp": ZeroFFN, f"{path}.mlp_norm": nn.Identity},
         heads=0 if silent else layer.attn.Wqkv.out_features // (3 * head_size),
-        ffn=0 if isinstance(layer.mlp, SilentFFN) else layer.mlp.Wo.in_features,
+        ffn=0 if isinstance(layer.mlp, ZeroFFN) else layer.mlp.Wo.in_features,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from torch import nn
 
 from vtrans.anatomy.base import Fields, anatomy_of, families, family_name, family_of
-from vtrans.dropping import DROPPING
+from vtrans.dropping import MODEL_TYPE_SUFFIX
 
 ATTENTION, FFN = "attention", "mlp"  # transformers' names for sub-layers that are skipped
 UNPRUNED = "unpruned_hidden_size"
@@ -61,15 +61,15 @@ def is_pruned(config: Any) -> bool:
     return bool(getattr(config, "is_heterogeneous", False)) and family_name(config) in families()
 
 
-def describe(model: nn.Module) -> None:
-    """Make a model's config say its widths, in place.
+def write_widths(model: nn.Module) -> None:
+    """Write a model's widths into its config, in place.
 
-    It stays one that stock models are built from where that gives these widths: where no layer differs, none lacks a
-    part, and the width of a head is what a stock model takes it for.
+    Where a stock model has such widths (all layers alike, no sub-layer gone, the default head size), the config stays
+    a stock config; else the widths go into `per_layer_config`.
     """
     anatomy, widths, config = anatomy_of(model), Widths.of(model), cast("Any", model.config)
     fields = family_of(config).fields
-    drops = config.model_type.endswith(DROPPING)
+    drops = config.model_type.endswith(MODEL_TYPE_SUFFIX)
     if not drops and Widths.read(config) == widths:
         return
     config.per_layer_config = None

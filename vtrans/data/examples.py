@@ -13,7 +13,7 @@ from vtrans.errors import SuiteError
 
 POOL = 50  # batches that are sorted by length together
 MULTIPLE = 8  # tokens; see `padded_width`
-TAUGHT = "teacher_"  # start of the names of a teacher's outputs
+TEACHER_PREFIX = "teacher_"  # start of the names of a teacher's outputs
 LABELS = ("labels", "start_positions", "end_positions")
 
 
@@ -108,7 +108,7 @@ def unlabelled(batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def inputs_of(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """A batch without the outputs of a teacher that it carries."""
-    return {name: tensor for name, tensor in batch.items() if not name.startswith(TAUGHT)}
+    return {name: tensor for name, tensor in batch.items() if not name.startswith(TEACHER_PREFIX)}
 
 
 class Batches:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vtrans.anatomy import anatomy_of, family_of
-from vtrans.errors import SuiteError
+from vtrans.errors import SuiteError, extra
 from vtrans.tokens import token_pruning_encoder
 from vtrans.tokens.exported import ExportedEncoder
 
@@ -33,7 +33,7 @@ def check_format(format_: str, int8: bool = False, opset: int = OPSET) -> None:
     needed = (*PACKAGES[format_], *(("nncf",) if int8 and format_ == "openvino" else ()))
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
-        raise SuiteError(f"{format_} needs {', '.join(missing)}", 'pip install "vtrans-bench[deploy]"')
+        raise SuiteError(f"{format_} needs {', '.join(missing)}", extra("deploy"))
 
 
 def export_onnx(model: nn.Module, path: Path, opset: int = OPSET) -> Path:
@@ -75,7 +75,11 @@ def export_onnx(model: nn.Module, path: Path, opset: int = OPSET) -> Path:
 
 
 def exportable(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose token dropping, if any, has a form that graphs have."""
+    """A copy in evaluation mode, its token dropping, if any, in the form that can be exported.
+
+    Raises:
+        SuiteError: the selector samples which tokens to drop.
+    """
     found = copy.deepcopy(model).float().cpu().eval()
     encoder = token_pruning_encoder(found)
     if encoder is not None:

@@ -8,7 +8,7 @@ from vtrans.methods.base import CompressionState, Stage
 from vtrans.settings import Distillation, Schedule
 
 if TYPE_CHECKING:
-    from vtrans.objectives.adapters import LowRank
+    from vtrans.objectives.adapters import LoraAdapters
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class RecoverLora(Stage):
         """Fine-tune `state.model` through adapters."""
         import torch
 
-        from vtrans.methods.lessons import prepare
-        from vtrans.objectives.adapters import LowRank, LowRankObjective
+        from vtrans.methods.distillation_setup import prepare
+        from vtrans.objectives.adapters import LoraAdapters, LoraObjective
 
         model, device = state.model, state.run_context.engine.device(state.model)
-        lesson = prepare(state, self, self.distillation, self.schedule)
+        setup = prepare(state, self, self.distillation, self.schedule)
         torch.manual_seed(state.stage_seed)  # after the teacher, which may have to be loaded or not
-        adapters = LowRank(model, projections(model), self.rank, self.alpha, self.dropout).to(device)
-        with adapters.beside(model):
-            state.fit(self, LowRankObjective(model, adapters, lesson.distiller), self.schedule, lesson.rows)
+        adapters = LoraAdapters(model, projections(model), self.rank, self.alpha, self.dropout).to(device)
+        with adapters.attached(model):
+            state.fit(self, LoraObjective(model, adapters, setup.distiller), self.schedule, setup.rows)
         self._merge(state, adapters)
 
-    def _merge(self, state: CompressionState, adapters: "LowRank") -> None:
+    def _merge(self, state: CompressionState, adapters: "LoraAdapters") -> None:
         from vtrans.methods.files import merge
 
         if state.run_context.engine.in_shards:

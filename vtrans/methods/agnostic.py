@@ -38,7 +38,7 @@ class TaskAgnostic(Method):
 
 @dataclass(frozen=True)
 class VTransAgnostic(TaskAgnostic):
-    """On what VTrans left."""
+    """Fine-tune an encoder that VTrans pruned on text."""
 
     name = "VTrans-agnostic"
     summary = "VTrans on text, knowing no task, then fine-tuned on the labels"
@@ -47,7 +47,7 @@ class VTransAgnostic(TaskAgnostic):
 
 @dataclass(frozen=True)
 class CoFiAgnostic(TaskAgnostic):
-    """On what CoFi left."""
+    """Fine-tune an encoder that CoFi pruned on text."""
 
     name = "CoFi-agnostic"
     summary = "CoFi on text, knowing no task, then fine-tuned on the labels"
@@ -69,12 +69,12 @@ def move_encoder(small: "nn.Module", task_model: "nn.Module") -> "nn.Module":
     """
     from typing import Any, cast
 
-    from vtrans.anatomy import Widths, anatomy_of, describe
+    from vtrans.anatomy import Widths, anatomy_of, write_widths
     from vtrans.saving.build import resize
 
     anatomy, model = anatomy_of(task_model), cast("Any", task_model)
     resize(model, Widths.of(small))
-    describe(model)
+    write_widths(model)
     part, source = (cast("Any", m).base_model.state_dict() for m in (model, small))
     model.base_model.load_state_dict(part | source)
     if anatomy_of(small).hidden < anatomy.hidden:

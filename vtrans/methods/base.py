@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from vtrans.errors import SuiteError
+from vtrans.errors import SuiteError, extra
 from vtrans.forecast import Forecast
 from vtrans.heap import trim
 from vtrans.selectors import SelectorSpec
@@ -65,7 +65,7 @@ class CompressionState:
         """Go on with another model."""
         self._model = model
 
-    def let_go(self) -> None:
+    def release_models(self) -> None:
         """Let go of the model and of the teacher, and of what an engine holds of them: another model is to follow."""
         self._model = None
         self.teacher.release()
@@ -212,11 +212,16 @@ class Chain(Method):
         return self.first.stages() + self.then.stages()
 
 
+EXTRAS = {"torch_pruning": "peers"}  # of the packages that methods import
+
+
 def check_packages(method: Method) -> None:
     """Raise `SuiteError` where a package that a method's stages import is not installed: now, not after training."""
     for package in method.packages():
         if find_spec(package) is None:
-            raise SuiteError(f"package {package} is not installed, which {method.name} needs", f"pip install {package}")
+            raise SuiteError(
+                f"{method.name} needs the package {package}, which is not installed", extra(EXTRAS[package])
+            )
 
 
 def _in_key(declared: "Field[Any]", value: Any) -> bool:

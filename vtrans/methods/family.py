@@ -59,7 +59,7 @@ class PruneOn(Prune):
             assert state.gates is not None and state.decision is not None, "pruning has set them"
             found = Handover.of(state.model, state.gates, state.decision, state.transform, dense)
             folder = state.run_context.folder / HANDOVER
-            ranks.alone(lambda: found.write(folder))
+            ranks.on_first_rank(lambda: found.write(folder))
 
     def prune(self, state: CompressionState) -> None:
         """Prune, by a budget that counts from the state's model."""
@@ -93,7 +93,7 @@ def relative(budget: Budget, dense: float, now: float) -> Budget:
     """
     left = (1 - budget.sparsity) * dense / now
     if left >= 1:
-        raise SuiteError(f"what is left is no larger than sparsity {budget.sparsity} asks for", "ask for more")
+        raise SuiteError(f"the previous size is already as small as sparsity {budget.sparsity}", "give a higher one")
     return replace(budget, sparsity=1 - left)
 
 

@@ -10,7 +10,7 @@ from vtrans.methods.base import CompressionState
 if TYPE_CHECKING:
     from torch import nn
 
-    from vtrans.objectives.adapters import LowRank
+    from vtrans.objectives.adapters import LoraAdapters
 
 MASKS = "masks.safetensors"
 PRUNED, MERGED = "pruned", "merged"  # folders beside a run's checkpoints
@@ -30,11 +30,11 @@ def cut(state: CompressionState) -> "nn.Module":
         save_decision(decision, folder / MASKS)
         materialise_files(source, decision, folder)
 
-    ranks.alone(write)
+    ranks.on_first_rank(write)
     return _loaded(state, folder)
 
 
-def merge(state: CompressionState, adapters: "LowRank") -> "nn.Module":
+def merge(state: CompressionState, adapters: "LoraAdapters") -> "nn.Module":
     """Add adapters to the files of the smaller model, and load the result."""
     from vtrans.objectives.adapters import merge_files
 
@@ -45,7 +45,7 @@ def merge(state: CompressionState, adapters: "LowRank") -> "nn.Module":
         merge_files(before, adapters, state.model, after)
         (after / MASKS).write_bytes((before / MASKS).read_bytes())
 
-    ranks.alone(write)
+    ranks.on_first_rank(write)
     return _loaded(state, after)
 
 
@@ -64,5 +64,5 @@ def _loaded(state: CompressionState, folder: Path) -> "nn.Module":
     from vtrans.saving.pruned import load_pruned
 
     device = state.run_context.engine.device(state.model)
-    state.let_go()
+    state.release_models()
     return load_pruned(folder).to(device)

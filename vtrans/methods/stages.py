@@ -140,7 +140,7 @@ class Prune(Stage):
         import torch
 
         from vtrans.anatomy import anatomy_of
-        from vtrans.methods.lessons import prepare
+        from vtrans.methods.distillation_setup import prepare
         from vtrans.objectives.base import PruningObjective
         from vtrans.pruning.constraint import push_by_size
         from vtrans.pruning.gates import GateSet
@@ -151,10 +151,10 @@ class Prune(Stage):
         size = size_for(state, self.budget)
         if self.constraint.size_exponent < 1:
             gates.push = push_by_size(gates, self.budget, size, self.constraint.size_exponent)
-        lesson = prepare(state, self, self.distillation, self.schedule)
+        setup = prepare(state, self, self.distillation, self.schedule)
         objective = PruningObjective(
             model=state.model,
-            distiller=lesson.distiller,
+            distiller=setup.distiller,
             gates=gates,
             budget=self.budget,
             constraint=self.constraint,
@@ -165,7 +165,7 @@ class Prune(Stage):
             size=size,
             sparsity=lambda: self.expected_sparsity(gates, size),
         )
-        return objective, lesson.rows
+        return objective, setup.rows
 
     def expected_sparsity(self, gates: "GateSet", size: "Size") -> "Tensor":
         """What the constraint holds to the target: expected sparsity as the budget counts, 0-d and differentiable."""
@@ -230,15 +230,15 @@ class TuneScales(Stage):
 
     def run(self, state: CompressionState) -> None:
         """Update `state.decision` with the trained scales."""
-        from vtrans.methods.lessons import prepare
+        from vtrans.methods.distillation_setup import prepare
         from vtrans.objectives.base import ScaleObjective
 
         assert state.gates is not None and state.decision is not None, "TuneScales follows Prune"
         keep = state.gates.kept_by(state.decision)
-        lesson = prepare(state, self, self.distillation, self.schedule)
-        objective = ScaleObjective(state.model, lesson.distiller, state.gates, keep, self.rate)
+        setup = prepare(state, self, self.distillation, self.schedule)
+        objective = ScaleObjective(state.model, setup.distiller, state.gates, keep, self.rate)
         with objective.context():
-            state.fit(self, objective, self.schedule, lesson.rows)
+            state.fit(self, objective, self.schedule, setup.rows)
         state.decision = state.gates.fixed(keep)
 
     def forecast(self, outlook: Forecast) -> float:
@@ -277,12 +277,12 @@ class Recover(Stage):
 
     def run(self, state: CompressionState) -> None:
         """Fine-tune `state.model` by distillation."""
-        from vtrans.methods.lessons import prepare
+        from vtrans.methods.distillation_setup import prepare
         from vtrans.objectives.base import RecoveryObjective
 
-        lesson = prepare(state, self, self.distillation, self.schedule)
-        state.fit(self, RecoveryObjective(state.model, lesson.distiller), self.schedule, lesson.rows)
-        state.transform = lesson.distiller.transform.weight.detach()
+        setup = prepare(state, self, self.distillation, self.schedule)
+        state.fit(self, RecoveryObjective(state.model, setup.distiller), self.schedule, setup.rows)
+        state.transform = setup.distiller.transform.weight.detach()
 
     def forecast(self, outlook: Forecast) -> float:
         """Passes of the smaller model and its teacher."""
@@ -301,7 +301,7 @@ def size_for(state: CompressionState, budget: Budget) -> "Size":
     size = Size.of(state.model)
     if budget.quantity not in LATENCY_BATCH:
         return size
-    table = ranks.alone(lambda: _latency_table(state, budget))
+    table = ranks.on_first_rank(lambda: _latency_table(state, budget))
     state.report["latency_table"] = table.summary()
     check_reach(table, size, budget)
     return replace(size, latency=table)

@@ -26,7 +26,7 @@ from vtrans.settings import Schedule
 from vtrans.training.dropout import draw, rounded
 
 
-class LowRank(nn.Module):
+class LoraAdapters(nn.Module):
     """A and B of each projection; B starts at 0, and with it what is added.
 
     Args:
@@ -39,13 +39,13 @@ class LowRank(nn.Module):
         super().__init__()
         self.paths, self.scale, self.dropout = tuple(paths), alpha / rank, dropout
         shapes = [shape_of(model.get_submodule(path)) for path in paths]
-        self.down = nn.ParameterList([nn.Parameter(torch.empty(rank, into)) for into, _ in shapes])
-        self.up = nn.ParameterList([nn.Parameter(torch.zeros(out, rank)) for _, out in shapes])
-        for matrix in self.down:
+        self.lora_a = nn.ParameterList([nn.Parameter(torch.empty(rank, into)) for into, _ in shapes])
+        self.lora_b = nn.ParameterList([nn.Parameter(torch.zeros(out, rank)) for _, out in shapes])
+        for matrix in self.lora_a:
             nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
 
     @contextmanager
-    def beside(self, model: nn.Module) -> Iterator[None]:
+    def attached(self, model: nn.Module) -> Iterator[None]:
         """Add to what the projections of `model` give, inside the context."""
         with ExitStack() as stack:
             for index, path in enumerate(self.paths):
@@ -57,13 +57,13 @@ class LowRank(nn.Module):
             """The output with the adapter's share."""
             x = args[0].to(output.dtype)  # at once, where autocast would after the dropout
             x = self._drop(x) if module.training and self.dropout else x
-            down, up = (matrix.to(x.dtype) for matrix in (self.scale * self.down[index], self.up[index]))
-            return output + F.linear(F.linear(x, down), up)
+            a, b = (matrix.to(x.dtype) for matrix in (self.scale * self.lora_a[index], self.lora_b[index]))
+            return output + F.linear(F.linear(x, a), b)
 
         return add
 
     def _drop(self, x: Tensor) -> Tensor:
-        kept = ranks.drawn(partial(self._kept, dtype=x.dtype), x.shape[:1], *x.shape[1:], device=x.device)
+        kept = ranks.sample_for_rank(partial(self._kept, dtype=x.dtype), x.shape[:1], *x.shape[1:], device=x.device)
         return x * kept
 
     def _kept(self, *shape: int, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -88,14 +88,14 @@ class LowRank(nn.Module):
     def product(self, path: str) -> Tensor:
         """What is added to the weight of a Linear `(out, in)`, fp32."""
         index = self.paths.index(path)
-        found: Tensor = self.scale * self.up[index].float() @ self.down[index].float()
+        found: Tensor = self.scale * self.lora_b[index].float() @ self.lora_a[index].float()
         return found
 
 
-class LowRankObjective(RecoveryObjective):
+class LoraObjective(RecoveryObjective):
     """Distillation of the dense teacher into adapters; the model beside them stays as it is."""
 
-    def __init__(self, model: nn.Module, adapters: LowRank, distiller: Distiller) -> None:
+    def __init__(self, model: nn.Module, adapters: LoraAdapters, distiller: Distiller) -> None:
         super().__init__(model, distiller)
         self.modules["adapters"] = adapters
 
@@ -107,7 +107,7 @@ class LowRankObjective(RecoveryObjective):
 
 
 @torch.no_grad()
-def merge_files(folder: Path, adapters: LowRank, model: nn.Module, out: Path) -> None:
+def merge_files(folder: Path, adapters: LoraAdapters, model: nn.Module, out: Path) -> None:
     """Write the weights of a pruned model's files with the adapters added to `out`, one file at a time.
 
     Args:

@@ -26,7 +26,10 @@ COARSE = ("hidden", "attention_layer", "ffn_layer")
 def weight_optimizer(
     modules: dict[str, nn.Module], schedule: Schedule, apart: Iterable[nn.Parameter] = (), rate: float = 0.0
 ) -> AdamW:
-    """AdamW over all parameters that train, weight decay on matrices only; those `apart` at the peak rate `rate`."""
+    """AdamW over all parameters that train, weight decay on matrices only.
+
+    Parameters `apart` have the peak rate `rate`, no weight decay, and an epsilon for their tiny gradients.
+    """
     special = {id(p): p for p in apart}
     trained = [p for m in modules.values() for p in m.parameters() if p.requires_grad and id(p) not in special]
     groups = [

@@ -15,7 +15,7 @@ from vtrans.objectives.task import has_token_labels, outputs_and_loss
 from vtrans.objectives.vocabulary import divergence
 from vtrans.pruning.masks import Masks
 from vtrans.settings import Distillation
-from vtrans.teaching.outputs import Lecturer, default_layers, heads_of
+from vtrans.teaching.outputs import TeacherSource, default_layers, named_logits
 
 Batch = dict[str, Tensor]
 NEVER = -1e4  # logit of padding; finite, because KL knows no 0 * inf
@@ -34,7 +34,7 @@ class Distiller(nn.Module):
 
     def __init__(
         self,
-        teach: Lecturer | None,
+        teach: TeacherSource | None,
         shape: tuple[int, int],
         student: nn.Module,
         settings: Distillation,
@@ -60,7 +60,7 @@ class Distiller(nn.Module):
         if self.teach:
             theirs = self.teach(batch)
         if self.teach and s.prediction:
-            terms["prediction"] = s.prediction * self.prediction(heads_of(ours), theirs.heads, batch)
+            terms["prediction"] = s.prediction * self.prediction(named_logits(ours), theirs.logits, batch)
         if s.layer:
             terms["layer"] = s.layer * self.layer_loss(ours, theirs.states, batch["attention_mask"], masks)
         if s.task:
@@ -148,14 +148,20 @@ def masked_errors(students: Tensor, teachers: Tensor, mask: Tensor) -> Tensor:
 
 
 def alive_layers(masks: Masks | None, depth: int) -> list[bool]:
-    """Layers with at least one sub-layer left: the rule that CoFi's author names as the right one."""
+    """Whether each student layer has a sub-layer left; all have without masks."""
     if masks is None:
         return [True] * depth
     return [a or f for a, f in zip(masks.attention_alive, masks.ffn_alive, strict=True)]
 
 
 def match_layers(errors: Tensor, rule: str, alive: list[bool]) -> list[int]:
-    """Student layer (from 0) for each teacher layer, from `errors` `(teacher layers, student layers)`."""
+    """Student layer (from 0) for each teacher layer.
+
+    Args:
+        errors: `(teacher layers, student layers)`.
+        rule: `argmin`, the closest of all; or `ordered`, the closest below the one matched to the next teacher layer.
+        alive: student layers that `ordered` may choose.
+    """
     rows, depth = errors.shape
     if rule == "argmin":
         return errors.argmin(1).tolist()

@@ -64,7 +64,7 @@ def _calibrate(
         return _with(gates, decision, "ffn", total - gone)
 
     def thinned(decision: Masks) -> Masks:
-        """A decision without the fewest heads that bring it to the budget where no FFN unit is left."""
+        """A decision less as few heads as bring the model to the budget once no FFN unit is left."""
         if not {"heads", "ffn"} <= set(gates):
             return decision
         heads = sum(map(len, decision.heads_kept()))

@@ -40,8 +40,8 @@ class Lagrangian(nn.Module):
 def push_by_size(gates: GateSet, budget: Budget, size: Size, exponent: float) -> dict[str, float]:
     """Factor by which the constraint's gradient at each site is to be multiplied; see `Constraint.size_exponent`.
 
-    What a unit owns is what the budget counts less without its whole site, all others being there, over the number of
-    its units; those of sub-layers that are gone do not count. The units that own least are pushed as before.
+    The cost of a unit is the share of the budget's quantity that goes with its whole site, divided by the site's number
+    of units; units of sub-layers that are gone do not count. The factor is 1 at the site whose units cost least.
     """
     there = {site: torch.ones(gates[site].n, device=gates.device) for site in gates}
     owned = {}

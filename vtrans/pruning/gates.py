@@ -104,7 +104,7 @@ class VariationalGate(Gate):
 
     def sample(self, *lead: int) -> Tensor:
         """Draw `mu + sigma * eps`, `(*lead, n)`."""
-        noise = ranks.drawn(torch.randn, lead, self.n, device=self.scale.device)
+        noise = ranks.sample_for_rank(torch.randn, lead, self.n, device=self.scale.device)
         return self.mean + self.deviation * noise
 
     def expected(self) -> Tensor:
@@ -234,7 +234,10 @@ class GateSet(nn.Module):
         return self.counts({s: torch.lerp(v.detach(), v, self.push[s]) if s in self.push else v for s, v in p.items()})
 
     def counts(self, p: dict[str, Tensor]) -> Counts:
-        """Number of units where those of a site are there to the shares `p`, `(n,)`; a sub-layer's multiplies them."""
+        """Expected counts, from the probability `p[site]` `(n,)` that each unit is kept.
+
+        Heads and FFN units are multiplied by the probability of their sub-layer.
+        """
         layers = len(self.groups["heads"])
         heads, ffn = (self._layer_sums(p, s) for s in ("heads", "ffn"))
         ones = torch.ones(layers, device=self.device)

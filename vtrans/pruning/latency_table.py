@@ -36,7 +36,8 @@ class LatencyTable:
         batch, length: of the input that was timed.
         hidden, heads, ffn: measured widths, rising.
         stem: of what is outside the layers, `(hidden,)`.
-        attention, feed: of one layer's sub-layers, `(hidden, heads)` and `(hidden, ffn)`; 0 where there is none.
+        attention, feed: of one layer's attention and feed-forward network, `(hidden, heads)` and `(hidden, ffn)`; 0
+            where there is none.
     """
 
     batch: int
@@ -102,9 +103,10 @@ def _place(axis: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def measure_table(model: nn.Module, batch: int, length: int) -> LatencyTable:
-    """Time smaller models cut from `model` on its device, all layers alike, in fp32 and evaluation mode.
+    """Time smaller models cut from `model`, all layers alike, on its device, in its precision and evaluation mode.
 
-    A sub-layer's price is what the model with it alone takes more than the one without any layer, over the layers.
+    The latency of a sub-layer is that of the model with this kind of sub-layer alone, less that of the model without
+    any layer, divided by the number of layers.
     """
     anatomy = anatomy_of(model)
     widths = sorted({max(1, round(share * anatomy.hidden)) for share in WIDTHS})

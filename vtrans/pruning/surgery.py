@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from vtrans.anatomy import Anatomy, Block, anatomy_of, describe
+from vtrans.anatomy import Anatomy, Block, anatomy_of, write_widths
 from vtrans.anatomy.base import Skips
 from vtrans.pruning.masks import Masks
 
@@ -28,7 +28,7 @@ def materialise(model: nn.Module, masks: Masks) -> nn.Module:
     cut_stem(small, anatomy, masks)
     for index in range(len(anatomy.blocks)):
         cut_block(small, anatomy, index, masks)
-    describe(small)
+    write_widths(small)
     return small
 
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vtrans.anatomy import Anatomy, anatomy_of, describe
+from vtrans.anatomy import Anatomy, anatomy_of, write_widths
 from vtrans.errors import SuiteError
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.surgery import cut_block, cut_stem
@@ -128,7 +128,7 @@ def _write_facts(model: Any, places: Mapping[str, str], out: Path) -> None:
     (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
     if model.can_generate():
         model.generation_config.save_pretrained(out)
-    describe(model)
+    write_widths(model)
     model.config.save_pretrained(out)
 
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from vtrans import ranks
-from vtrans.anatomy import describe
+from vtrans.anatomy import write_widths
 from vtrans.errors import SuiteError
 from vtrans.saving.card import Facts, write_card
 from vtrans.tokens.model import class_of
@@ -31,7 +31,7 @@ def save_pruned(model: nn.Module, folder: str | Path, facts: Facts | None = None
         SuiteError: the folder cannot be written.
     """
     folder = Path(folder)
-    describe(model)
+    write_widths(model)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".model-", dir=folder) as part, quiet():

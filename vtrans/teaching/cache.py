@@ -32,12 +32,12 @@ Compute = Callable[[Batch], TeacherOutputs]
 Progress = Callable[[int, int], None]
 
 
-class Refused(Exception):
+class CacheUnavailable(Exception):
     """Why outputs are not kept: the teacher then runs as it would without a cache."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CacheRequest:
     """What is to be kept.
 
     Attributes:
@@ -92,15 +92,15 @@ class TeacherCache:
     folder: Path
     cap: int = 8 * GIB
 
-    def obtain(self, wanted: Wanted, compute: Compute, progress: Progress | None = None) -> StoredOutputs:
+    def obtain(self, wanted: CacheRequest, compute: Compute, progress: Progress | None = None) -> StoredOutputs:
         """Outputs for the wanted rows, computed where they are not there.
 
         Of several processes that ask, one computes and the others wait for it. Damaged contents, and those of
         another teacher, are named in a warning and made anew.
 
         Raises:
-            Refused: they would take more than the cap or than the disk has, the folder cannot be written, or a state
-                does not fit its type.
+            CacheUnavailable: they would take more than the cap or than the disk has, the folder cannot be written, or a
+                state does not fit its type.
         """
         key = wanted.key
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
@@ -110,9 +110,11 @@ class TeacherCache:
                 found = _open(entry, key) or self._write(entry, key, wanted, compute, progress)
                 os.utime(entry)
         except OutOfRange as error:
-            raise Refused(str(error)) from None
+            raise CacheUnavailable(str(error)) from None
         except OSError as error:
-            raise Refused(f"{error.filename or self.folder} cannot be written ({error.strerror or error})") from None
+            raise CacheUnavailable(
+                f"{error.filename or self.folder} cannot be written ({error.strerror or error})"
+            ) from None
         return found
 
     def entries(self) -> dict[Path, int]:
@@ -130,7 +132,7 @@ class TeacherCache:
         return sum(held.values())
 
     def _write(
-        self, entry: Path, key: dict[str, Any], wanted: Wanted, compute: Compute, progress: Progress | None
+        self, entry: Path, key: dict[str, Any], wanted: CacheRequest, compute: Compute, progress: Progress | None
     ) -> StoredOutputs:
         part, batches = entry.with_suffix(PART), wanted.batches()
         self._sweep(but=entry.name)
@@ -165,7 +167,9 @@ class TeacherCache:
 
     def _make_room(self, needed: int) -> None:
         if needed > self.cap:
-            raise Refused(f"outputs of {needed / GIB:.2f} GiB are more than the {self.cap / GIB:g} GiB allowed")
+            raise CacheUnavailable(
+                f"outputs of {needed / GIB:.2f} GiB are more than the {self.cap / GIB:g} GiB allowed"
+            )
         held, reserved = self.entries(), sum(map(_reserved, self.folder.glob(f"*{PART}")))
         for path in list(held):
             if sum(held.values()) + reserved + needed > self.cap:
@@ -174,10 +178,12 @@ class TeacherCache:
                         shutil.rmtree(path, ignore_errors=True)
                         del held[path]
         if sum(held.values()) + reserved + needed > self.cap:
-            raise Refused(f"outputs that others are making leave no room for {needed / GIB:.2f} GiB")
+            raise CacheUnavailable(f"outputs that others are making leave no room for {needed / GIB:.2f} GiB")
         free = shutil.disk_usage(self.folder).free - reserved
         if needed > free:
-            raise Refused(f"outputs of {needed / GIB:.2f} GiB do not fit the {free / GIB:.2f} GiB that are free")
+            raise CacheUnavailable(
+                f"outputs of {needed / GIB:.2f} GiB do not fit the {free / GIB:.2f} GiB that are free"
+            )
 
 
 def _open(entry: Path, key: dict[str, Any]) -> StoredOutputs | None:

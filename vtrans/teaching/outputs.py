@@ -7,12 +7,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from vtrans.data.examples import TAUGHT, unlabelled
+from vtrans.data.examples import TEACHER_PREFIX, unlabelled
 from vtrans.settings import Distillation
 
 Batch = dict[str, Tensor]
-HEADS = ("logits", "start_logits", "end_logits")
-STATES = f"{TAUGHT}states"  # in a batch: `(layers, rows, length, hidden)`
+LOGIT_NAMES = ("logits", "start_logits", "end_logits")
+STATES = f"{TEACHER_PREFIX}states"  # in a batch: `(layers, rows, length, hidden)`
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class TeacherOutputs:
     """Outputs of a teacher for a batch.
 
     Attributes:
-        heads: `logits` `(batch, classes)` or `(batch, length, vocabulary)`, or `start_logits` and `end_logits`
-            `(batch, length)`.
+        logits: by their name in transformers' outputs: `logits` `(batch, classes)` or `(batch, length, vocabulary)`,
+            or `start_logits` and `end_logits` `(batch, length)`.
         states: hidden states `(batch, length, hidden)` by layer, counted from 1; 0 is what the first one reads.
         attentions: attention weights `(batch, heads, length, length)` of each layer, where they were asked for.
     """
 
-    heads: Mapping[str, Tensor]
+    logits: Mapping[str, Tensor]
     states: Mapping[int, Tensor]
     attentions: tuple[Tensor, ...] = ()
 
@@ -36,11 +36,11 @@ class TeacherOutputs:
         states = getattr(outputs, "hidden_states", None) or ()
         wanted = range(len(states)) if layers is None else layers
         attentions = getattr(outputs, "attentions", None) or ()
-        return cls(heads_of(outputs), {layer: states[layer] for layer in wanted}, attentions)
+        return cls(named_logits(outputs), {layer: states[layer] for layer in wanted}, attentions)
 
 
-class Lecturer(Protocol):
-    """Whatever has a teacher's outputs for a batch."""
+class TeacherSource(Protocol):
+    """A teacher that is run, or its outputs from a cache."""
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -88,7 +88,7 @@ class RunningTeacher:
 
 @dataclass(frozen=True)
 class StoredTeacher:
-    """A teacher whose outputs come along in the batch, from a cache; attributes as of `Lecturer`."""
+    """A teacher whose outputs come along in the batch, from a cache; attributes as of `TeacherSource`."""
 
     layers: tuple[int, ...]
     width: int
@@ -96,14 +96,14 @@ class StoredTeacher:
 
     def __call__(self, batch: Batch) -> TeacherOutputs:
         """Take them out of the batch."""
-        heads = {name: batch[f"{TAUGHT}{name}"] for name in HEADS if f"{TAUGHT}{name}" in batch}
+        heads = {name: batch[f"{TEACHER_PREFIX}{name}"] for name in LOGIT_NAMES if f"{TEACHER_PREFIX}{name}" in batch}
         states = batch[STATES] if self.layers else ()
         return TeacherOutputs(heads, dict(zip(self.layers, states, strict=True)))
 
 
-def heads_of(outputs: Any) -> dict[str, Tensor]:
+def named_logits(outputs: Any) -> dict[str, Tensor]:
     """The logits in a model's outputs, by their name."""
-    return {name: getattr(outputs, name) for name in HEADS if getattr(outputs, name, None) is not None}
+    return {name: getattr(outputs, name) for name in LOGIT_NAMES if getattr(outputs, name, None) is not None}
 
 
 def wanted_layers(settings: Distillation, depth: int) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vtrans.data.examples import TAUGHT, Examples
+from vtrans.data.examples import TEACHER_PREFIX, Examples
 from vtrans.errors import SuiteError
 from vtrans.teaching.outputs import STATES, Batch, TeacherOutputs
 
@@ -78,7 +78,7 @@ class Layout:
     ) -> "Layout":
         """For outputs like those of a sample; states in `dtype`, logits in fp32."""
         arrays = {}
-        for name, head in sample.heads.items():
+        for name, head in sample.logits.items():
             per_token = name in PER_TOKEN or head.ndim == 3
             arrays[name] = Array(tuple(head.shape[2 if per_token else 1 :]), per_token, "float32")
         if layers:
@@ -116,7 +116,7 @@ def writing(folder: Path, layout: Layout, key: dict[str, Any]) -> Iterator[Write
 
         def write(outputs: TeacherOutputs, lengths: Sequence[int]) -> None:
             """Append."""
-            tensors = dict(outputs.heads)
+            tensors = dict(outputs.logits)
             if layout.layers:
                 tensors[STATES_FILE] = torch.stack([outputs.states[layer] for layer in layout.layers], 2)
             for name, array in layout.arrays.items():
@@ -175,7 +175,7 @@ class StoredOutputs:
         """
         places = [self.place[row] for row in rows]
         heads = [name for name in self.layout.arrays if name != STATES_FILE]
-        found = {f"{TAUGHT}{name}": self._padded(name, places, length) for name in heads}
+        found = {f"{TEACHER_PREFIX}{name}": self._padded(name, places, length) for name in heads}
         if self.layout.layers:
             found[STATES] = self._padded(STATES_FILE, places, length).permute(2, 0, 1, 3)
         return found
@@ -211,7 +211,7 @@ def _digest(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class TaughtExamples:
+class ExamplesWithTeacher:
     """Training rows whose batches carry a teacher's outputs."""
 
     examples: Examples

@@ -113,8 +113,8 @@ def significance_of(probabilities: Tensor, present: Tensor | None, kind: Signifi
     return mean.sum(1) / (mean.shape[1] if present is None else present.sum(1, keepdim=True))
 
 
-def padding_of(mask: Tensor | None, hidden: Tensor) -> Tensor:
-    """Real tokens, bool `(batch, length)`, from the mask that transformers hands to the layers of an encoder."""
+def real_tokens(mask: Tensor | None, hidden: Tensor) -> Tensor:
+    """True for real tokens, bool `(batch, length)`, from the mask that transformers gives an encoder's layers."""
     if mask is None:
         return torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
     if mask.ndim == 4:

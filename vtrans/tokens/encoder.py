@@ -13,7 +13,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from vtrans.anatomy import Anatomy
 from vtrans.errors import SuiteError
 from vtrans.selectors import SelectorSpec
-from vtrans.tokens.attention import Fidelity, Significance, padding_of
+from vtrans.tokens.attention import Fidelity, Significance, real_tokens
 from vtrans.tokens.packed import PackedTokens
 
 
@@ -181,7 +181,7 @@ class TokenPruningEncoder(nn.Module):
         Raises:
             SuiteError: a sequence starts with padding, or is nothing else.
         """
-        valid = padding_of(attention_mask, hidden_states)
+        valid = real_tokens(attention_mask, hidden_states)
         if not bool(valid[:, 0].all()):
             raise SuiteError("a sequence starts with padding", "pad on the right: the first token always stays")
         self.record.traces, self.record.lengths, self.record.survivors = [], None, []

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from vtrans.tokens.attention import padding_of
+from vtrans.tokens.attention import real_tokens
 from vtrans.tokens.encoder import PaddedView, TokenPruningEncoder, feed, scaled
 
 LEAST = 2  # slots of a batch: a tracer treats a length of 1 apart from all others
@@ -31,7 +31,7 @@ class ExportedEncoder(nn.Module):
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """States `(batch, length, hidden)` as of `TokenPruningEncoder`."""
-        rest = Survivors.of(hidden_states, padding_of(attention_mask, hidden_states))
+        rest = Survivors.of(hidden_states, real_tokens(attention_mask, hidden_states))
         place = self.selector.place
         significance = self.selector.significance if place == "ffn" else None
         for index, module in enumerate(self.layer):

@@ -5,9 +5,9 @@ from typing import Any, cast
 
 from torch import nn
 
-from vtrans.anatomy import anatomy_of, describe
+from vtrans.anatomy import anatomy_of, write_widths
 from vtrans.anatomy.base import family_name
-from vtrans.dropping import FAMILIES, FIELD, NAMED, config_class, register
+from vtrans.dropping import CLASS_PREFIX, CONFIG_FIELD, FAMILIES, config_class, register
 from vtrans.errors import SuiteError
 from vtrans.tokens import attention as token_attention
 from vtrans.tokens.encoder import Selector, TokenPruningEncoder, selector_of, token_pruning_encoder
@@ -34,7 +34,7 @@ def model_class(stock: Any) -> Any:
         _attach(self, config)
 
     fields = {"__init__": build, "config_class": config_class(stock.config_class), "__module__": __name__}
-    return type(NAMED + stock.__name__, (stock,), fields)
+    return type(CLASS_PREFIX + stock.__name__, (stock,), fields)
 
 
 def class_of(config: Any) -> Any:
@@ -42,12 +42,12 @@ def class_of(config: Any) -> Any:
     import transformers
 
     name = config.architectures[0]
-    stock = getattr(transformers, name.removeprefix(NAMED))
-    return model_class(stock) if name.startswith(NAMED) else stock
+    stock = getattr(transformers, name.removeprefix(CLASS_PREFIX))
+    return model_class(stock) if name.startswith(CLASS_PREFIX) else stock
 
 
 def _attach(model: Any, config: Any) -> None:
-    settings = dict(getattr(config, FIELD) or {})
+    settings = dict(getattr(config, CONFIG_FIELD) or {})
     if "selector" not in settings:
         raise SuiteError("the config of a model that drops tokens names no selector", "save the model again")
     attach(model, selector_of(settings.pop("selector"))(**settings))
@@ -61,7 +61,7 @@ def attach(model: nn.Module, selector: Selector) -> TokenPruningEncoder:
     Raises:
         SuiteError: the model is a decoder, or its family's layers cannot drop tokens.
     """
-    refuse_decoder(model)
+    check_can_drop_tokens(model)
     anatomy, config = anatomy_of(model), cast("Any", model.config)
     selector.check(anatomy, config.max_position_embeddings)
     encoder = token_pruning_encoder(model)
@@ -76,8 +76,11 @@ def attach(model: nn.Module, selector: Selector) -> TokenPruningEncoder:
     return encoder
 
 
-def refuse_decoder(model: nn.Module) -> None:
-    """Raise `SuiteError` for a model that generates: every later token attends to every earlier one."""
+def check_can_drop_tokens(model: nn.Module) -> None:
+    """Raise `SuiteError` where tokens cannot be dropped.
+
+    Decoders, because every later token attends to every earlier one; families whose layers cannot drop tokens.
+    """
     anatomy = anatomy_of(model)
     if anatomy.causal or getattr(model.config, "is_decoder", False):
         raise SuiteError(
@@ -97,9 +100,9 @@ def _mark(model: nn.Module, selector: dict[str, Any]) -> None:
         config.__class__ = config_class(stock.config_class)
         vars(config).pop("model_type", None)  # a config that was read from a file has its own
         model.__class__ = model_class(stock)
-    setattr(config, FIELD, selector)
+    setattr(config, CONFIG_FIELD, selector)
     register()
-    describe(model)
+    write_widths(model)
 
 
 def install(module: Any) -> None:

@@ -69,10 +69,10 @@ class RunContext:
             them later where they take long to write (see `Pace`).
         stop: set to True from a signal handler, it ends the run at the next step.
         engine: where steps run; of several ranks, the first alone writes files.
+        teacher_cache: where outputs of teachers are kept; None to run the teacher in every step.
         elapsed: seconds of each stage that has ended, resumed parts included.
         flops: that each of them has computed, on all ranks, two per multiply-accumulate.
         tokens: that each of them has trained on, padding included.
-        teacher_cache: where outputs of teachers are kept; None to run the teacher in every step.
         precisions: what each of them was computed in; two where it went on on a machine of another kind.
     """
 
@@ -116,7 +116,7 @@ def fit(
         loop.elapsed += time.monotonic() - started
         started = time.monotonic()
         _log(loop, files, run_context, step, numbers)
-        stop = bool(ranks.summed([run_context.stop])[0])  # a signal may reach one rank a step before another
+        stop = bool(ranks.all_reduce_sum([run_context.stop])[0])  # a signal may reach one rank a step before another
         early = step == first and pace.worth_one((loop.elapsed - before) * (loop.total - step - 1))
         if stop or step + 1 == loop.total or early or pace.due():
             with pace.writing():
@@ -131,7 +131,7 @@ def fit(
 
 def check_in_step(first: int, name: str) -> None:
     """Raise `RunFailed` where ranks have read different checkpoints."""
-    found = ranks.gathered(first)
+    found = ranks.all_gather(first)
     if len(set(found)) > 1:
         cause = f"ranks go on with {name} from different steps ({', '.join(map(str, found))})"
         raise RunFailed(cause, "let --results be a folder that all machines share")
@@ -164,7 +164,7 @@ class Loop:
         self.longest = max(self.batches.lengths)
         self.optimizers = objective.optimizers(schedule)
         self.engine = engine or LocalEngine()
-        assert ranks.count() == 1 or self.engine.sharding, (
+        assert ranks.world_size() == 1 or self.engine.sharding, (
             "ranks that train together need an engine that sums gradients"
         )
         self._drops = drops(objective.modules["model"])
@@ -184,7 +184,7 @@ class Loop:
         self._prepare(step)
         rows, sums = self.batches[step], dict[str, float]()
         width = padded_width([self.batches.lengths[row] for row in rows], self.longest)
-        shared = parts(rows, self.schedule.accumulate, ranks.rank(), ranks.count(), self.examples.count)
+        shared = parts(rows, self.schedule.accumulate, ranks.rank(), ranks.world_size(), self.examples.count)
         own = sum(len(part.share.rows) for part in shared) * width
         # Around the backward pass too: checkpointed layers are computed again in it.
         model = self.objective.modules["model"]
@@ -197,7 +197,7 @@ class Loop:
                     self.engine.backward(self.scaler.scale(terms.sum() * part.weight))
                 for key, value in found.items():
                     sums[key] = sums.get(key, 0.0) + value * part.weight
-        sums = dict(zip(sums, ranks.summed([*sums.values()]), strict=True))
+        sums = dict(zip(sums, ranks.all_reduce_sum([*sums.values()]), strict=True))
         check_finite(sums, step, self.name)  # of all ranks, so that all of them end
         self.tokens += len(rows) * width
         self._apply()
@@ -206,7 +206,7 @@ class Loop:
         return sums
 
     def _own_dropout(self, model: nn.Module) -> AbstractContextManager[None]:
-        return own_dropout(model) if self._drops and ranks.count() > 1 else nullcontext()
+        return own_dropout(model) if self._drops and ranks.world_size() > 1 else nullcontext()
 
     def _prepare(self, step: int) -> None:
         for optimizer in self.optimizers.values():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vtrans import ranks
 from vtrans.anatomy import anatomy_of
-from vtrans.errors import SuiteError
+from vtrans.errors import SuiteError, extra
 from vtrans.heap import give_back_blocks
 from vtrans.settings import Sharding
 from vtrans.training.engine import Engine, LocalEngine, ReplicatedEngine, checkpoint, sum_gradients
@@ -64,7 +64,7 @@ def connect() -> Any:
     try:
         import deepspeed
     except ImportError:
-        raise SuiteError("package deepspeed is not installed", "run `pip install deepspeed`") from None
+        raise SuiteError("package deepspeed is not installed", extra("deepspeed")) from None
     deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo", verbose=False)
     return deepspeed
 

@@ -14,12 +14,12 @@ from benchmark.reports.rows import MISSING
 
 ABOUT = (
     "What the records of this folder say of what papers say. A comparison of scores has an interval over seeds and "
-    "examples where predictions are kept, else over seeds alone. Its p, of the number being the bound, is "
-    f"corrected for all comparisons of scores on this page (Benjamini and Hochberg): below {LEVEL:g} the side of the "
-    "bound decides, else the comparison is inconclusive. A score of one seed without predictions decides nothing. "
-    "Other numbers are counted or measured in each run: they are given with their range over seeds, and decide where "
-    "all seeds lie on one side. One failed comparison contradicts a claim; an inconclusive one leaves it open. No "
-    "verdict is one on the paper's own models: see what differs."
+    "examples where predictions are kept, else over seeds alone. Its two-sided p, for the null hypothesis that the "
+    "score equals the bound, is corrected for all comparisons of scores on this page (Benjamini and Hochberg): "
+    f"below {LEVEL:g} the side of the bound decides, else the comparison is inconclusive. A score of one seed "
+    "without predictions decides nothing. Counts and times are given with their range over seeds, and decide where "
+    "all seeds lie on one side; one seed is enough. One failed comparison contradicts a claim; an inconclusive one "
+    "leaves it open. No verdict is one on the paper's own models: see what differs."
 )
 
 

@@ -9,8 +9,9 @@ from benchmark.reports.rows import MISSING
 
 SIZE = 80.0  # where methods differ
 MARKS = (
-    "Intervals over seeds and examples; ¹ of one seed, over examples alone; ² of records without predictions, over "
-    "seeds alone; † lacks seeds; ‡ the same class for every example."
+    "Intervals over seeds and examples; ¹ of one seed, over examples alone; ² over seeds alone, because the records "
+    "keep no predictions; † fewer seeds were run than the preset has; ‡ in some seed the model gives every example "
+    "the same class."
 )
 
 
@@ -23,7 +24,7 @@ def markdown(contents: Contents, size: float = SIZE) -> str:
         if not sized:
             continue
         dense = [row for row in rows if row["row"] == "dense"]
-        heads = ["method", "encoder removed", f"{about['metric']} [95 %]", "time ÷"]
+        heads = ["method", "encoder removed", f"{about['metric']} [95 %]", "time speed-up, batch 32"]
         table = tabulate([_line(row) for row in dense + sized], heads, "github", disable_numparse=True)
         parts.append(f"**{key.split('/')[1]}**. {about['about']}\n\n{table}")
     return "\n\n".join([*parts, MARKS]) + "\n" if parts else ""

@@ -8,7 +8,7 @@ from statistics import mean
 
 from benchmark.grid.cells import Cell
 from benchmark.records.provenance import now
-from benchmark.records.store import Store
+from benchmark.records.store import RETRY, Store
 from benchmark.runs.clusters.base import Cluster, Handle, WorkerDied
 from benchmark.runs.clusters.job import DONE, FAILED, HELD, OUT_OF_TIME, Job, noted_signals
 from benchmark.runs.progress import duration
@@ -103,7 +103,7 @@ def run_on_cluster(cells: Sequence[Cell], store: Store, cluster: Cluster, jobs: 
             raise RunCancelled("stopped", "run the same command to go on")
     if progress.failures:
         cell, why = next(iter(progress.failures.items()))
-        raise RunFailed(f"{len(progress.failures)} of {len(cells)} cells failed: {cell.name}: {why}", "see `plan`")
+        raise RunFailed(f"{len(progress.failures)} of {len(cells)} cells failed: {cell.name}: {why}", RETRY)
     return progress.done
 
 

@@ -132,7 +132,7 @@ def _run_on_ranks(job: Job) -> None:
         raise RunCancelled("stopped", "run the same command to go on")
     if ranks.returncode:
         lines = [line.removeprefix("error: ") for line in err.splitlines() if line.startswith("error: ")]
-        raise RunFailed(lines[0] if lines else err.strip()[-200:], "see its record")
+        raise RunFailed(lines[0] if lines else err.strip()[-200:], "the field `error` of its record says more")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmark.runs.clusters.base import Handle, Resources, Run, WorkerDied
 from benchmark.runs.clusters.job import Job, run_job
-from vtrans.errors import SuiteError
+from vtrans.errors import SuiteError, extra
 
 
 class RayCluster:
@@ -24,7 +24,7 @@ class RayCluster:
         try:
             import ray
         except ImportError:
-            raise SuiteError("package ray is not installed", "pip install 'vtrans-bench[ray]'") from None
+            raise SuiteError("package ray is not installed", extra("ray")) from None
         self.ray: Any = ray
         if not ray.is_initialized():
             try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmark.runs.clusters.base import Handle, Resources, Run, WorkerDied
 from benchmark.runs.clusters.job import Job, run_job
-from vtrans.errors import SuiteError
+from vtrans.errors import SuiteError, extra
 
 LOCAL = "local"  # in place of a partition: processes of this machine
 DAY = 24.0  # hours of a job without a limit
@@ -47,7 +47,7 @@ class SlurmCluster:
         try:
             import submitit
         except ImportError:
-            raise SuiteError("package submitit is not installed", "pip install 'vtrans-bench[slurm]'") from None
+            raise SuiteError("package submitit is not installed", extra("slurm")) from None
         self._submitit, self._run = submitit, Requeued(run)
         try:
             self._executor: Any = submitit.AutoExecutor(folder, cluster=LOCAL if partition == LOCAL else "slurm")

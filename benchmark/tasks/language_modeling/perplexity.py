@@ -39,7 +39,7 @@ def window_nll(model: nn.Module, windows: Windows) -> np.ndarray:
         logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits
         return _nll(logits, following(labels))
 
-    return np.concatenate(ranks.spread(_parts(windows), run))
+    return np.concatenate(ranks.map_over_ranks(_parts(windows), run))
 
 
 def metrics_of(nll: np.ndarray, windows: Windows) -> dict[str, float]:
@@ -62,7 +62,7 @@ def masked_hits(model: nn.Module, windows: MaskedWindows) -> tuple[np.ndarray, n
         logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits
         return _nll(logits, labels), ((logits.argmax(-1) == labels) & (labels != IGNORED)).sum(1).cpu().numpy()
 
-    nll, hits = zip(*ranks.spread(_parts(windows), run), strict=True)
+    nll, hits = zip(*ranks.map_over_ranks(_parts(windows), run), strict=True)
     return np.concatenate(nll), np.concatenate(hits)
 
 

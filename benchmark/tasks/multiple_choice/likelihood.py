@@ -54,7 +54,9 @@ def likelihoods(model: nn.Module, tokenizer: Any, pairs: Sequence[tuple[str, str
         raise SuiteError(f"a choice has {max(targets)} tokens, the model {limit} positions", "leave the question out")
     order = sorted(range(len(pairs)), key=lambda i: -len(sequences[i]))
     batches = _batches(order, sequences)
-    found = ranks.spread(batches, lambda rows: _run(model, [sequences[i] for i in rows], [targets[i] for i in rows]))
+    found = ranks.map_over_ranks(
+        batches, lambda rows: _run(model, [sequences[i] for i in rows], [targets[i] for i in rows])
+    )
     results = {i: each for rows, part in zip(batches, found, strict=True) for i, each in zip(rows, part, strict=True)}
     return [results[i] for i in range(len(pairs))]
 

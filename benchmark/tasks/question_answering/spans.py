@@ -78,7 +78,10 @@ def encode(rows: Sequence[Question], tokenizer: Any, max_length: int) -> SpanExa
     found = {i for i, span in zip(owner, spans, strict=True) if span != (0, 0)}
     answered = [i for i, row in enumerate(rows) if row.answers]
     if answered and not found:
-        raise SuiteError(f"no window of {max_length} tokens holds an answer", "use a preset of longer sequences")
+        raise SuiteError(
+            f"no window of {max_length} tokens holds an answer",
+            "give a larger --length, or use a preset of longer sequences",
+        )
     return SpanExamples(
         ids=ids,
         types=types,

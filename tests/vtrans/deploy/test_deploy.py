@@ -98,7 +98,9 @@ def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
     with pytest.raises(SuiteError, match="opset 11 is too old; give one from 18 up"):
         check_format("onnx", opset=11)
     monkeypatch.setattr("vtrans.deploy.export.find_spec", lambda name: None if name == "openvino" else object())
-    with pytest.raises(SuiteError, match=r'openvino needs openvino; pip install "vtrans-bench\[deploy\]"'):
+    with pytest.raises(
+        SuiteError, match=r'openvino needs openvino; run `pip install -c constraints.txt -e "\.\[deploy\]"`'
+    ):
         check_format("openvino")
 
 

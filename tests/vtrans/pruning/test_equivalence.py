@@ -135,7 +135,7 @@ def test_unknown_family_is_refused():
     from transformers import T5Config, T5Model
 
     config = T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
-    with pytest.raises(SuiteError, match="no anatomy for the model family 't5'"):
+    with pytest.raises(SuiteError, match="the model family 't5' is not supported"):
         anatomy_of(T5Model(config))
 
 

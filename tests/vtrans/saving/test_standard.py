@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny import DECODERS, FAMILIES, TOKEN_FAMILIES, inputs, random_decision
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from vtrans.anatomy import Widths, anatomy_of, describe, is_pruned
+from vtrans.anatomy import Widths, anatomy_of, is_pruned, write_widths
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import load_pruned, save_pruned
@@ -71,7 +71,7 @@ def test_a_config_says_what_the_model_has(family, seed):
     read = type(small.config).from_dict(json.loads(small.config.to_json_string(use_diff=False)))
     assert Widths.read(read) == Widths.read(small.config) == Widths.of(small)
     before = small.config.to_dict()
-    describe(small)
+    write_widths(small)
     assert small.config.to_dict() == before
     with torch.device("meta"):
         assert Widths.of(type(small)(read)) == Widths.of(small)

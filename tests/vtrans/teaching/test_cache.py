@@ -13,9 +13,9 @@ from tiny import tiny_bert, tiny_examples, tiny_llama
 
 from vtrans.data.examples import Batches, padded_width
 from vtrans.data.windows import Windows
-from vtrans.teaching.cache import Refused, TeacherCache, Wanted
+from vtrans.teaching.cache import CacheRequest, CacheUnavailable, TeacherCache
 from vtrans.teaching.outputs import RunningTeacher, StoredTeacher
-from vtrans.teaching.stored import TaughtExamples
+from vtrans.teaching.stored import ExamplesWithTeacher
 from vtrans.teaching.teacher import Teacher
 
 LAYERS = (1, 3)
@@ -24,7 +24,7 @@ LAYERS = (1, 3)
 def wanted(rows=None, precision="fp32", seed=0):
     examples = tiny_examples()
     teacher = Teacher(tiny_bert(seed=seed))
-    return Wanted(teacher.digest, examples, rows or range(len(examples)), LAYERS, precision)
+    return CacheRequest(teacher.digest, examples, rows or range(len(examples)), LAYERS, precision)
 
 
 class Counted(RunningTeacher):
@@ -46,13 +46,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_batch_carries_what_the_running_teacher_gives(tmp_path):
     teacher, want = Counted(), wanted()
     stored = TeacherCache(tmp_path).obtain(want, teacher)
-    taught = TaughtExamples(want.examples, stored)
+    taught = ExamplesWithTeacher(want.examples, stored)
     for rows in (Batches(want.examples.lengths, 7, 0)[step] for step in range(4)):
         width = padded_width([want.examples.lengths[row] for row in rows], 99)
         batch = taught.batch(rows, width)
         ours, theirs = StoredTeacher(LAYERS, 24, 3)(batch), teacher(want.examples.batch(rows, width))
         assert ours.states[LAYERS[0]].shape[1] == batch["input_ids"].shape[1] == width
-        torch.testing.assert_close(ours.heads["logits"], theirs.heads["logits"], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(ours.logits["logits"], theirs.logits["logits"], atol=1e-5, rtol=1e-5)
         real = batch["attention_mask"].bool()
         for layer in LAYERS:
             half = theirs.states[layer][real]
@@ -62,11 +62,11 @@ def test_a_batch_carries_what_the_running_teacher_gives(tmp_path):
 
 def test_bf16_states_are_kept_as_they_are(tmp_path):
     examples, model = tiny_examples(), tiny_bert().bfloat16()
-    want = Wanted("x", examples, range(len(examples)), LAYERS, "bf16")
+    want = CacheRequest("x", examples, range(len(examples)), LAYERS, "bf16")
     teacher = RunningTeacher(model, LAYERS)
     stored = TeacherCache(tmp_path).obtain(want, teacher)
     rows = [row for batch in want.batches() for row in batch][:64]  # as they were computed
-    states = StoredTeacher(LAYERS, 24, 3)(TaughtExamples(examples, stored).batch(rows)).states
+    states = StoredTeacher(LAYERS, 24, 3)(ExamplesWithTeacher(examples, stored).batch(rows)).states
     mask = examples.batch(rows)["attention_mask"].bool()
     theirs = teacher(examples.batch(rows)).states
     assert all(torch.equal(states[layer][mask], theirs[layer][mask]) for layer in LAYERS)
@@ -75,9 +75,9 @@ def test_bf16_states_are_kept_as_they_are(tmp_path):
 def test_logits_of_every_token_are_kept_for_a_language_model(tmp_path):
     windows = Windows.of(list(range(10, 58)), 8, 0)
     teacher = RunningTeacher(tiny_llama(), ())
-    stored = TeacherCache(tmp_path).obtain(Wanted("x", windows, range(len(windows)), (), "fp32"), teacher)
-    found = StoredTeacher((), 24, 3)(TaughtExamples(windows, stored).batch([2, 0])).heads["logits"]
-    torch.testing.assert_close(found, teacher(windows.batch([2, 0])).heads["logits"], atol=1e-5, rtol=1e-5)
+    stored = TeacherCache(tmp_path).obtain(CacheRequest("x", windows, range(len(windows)), (), "fp32"), teacher)
+    found = StoredTeacher((), 24, 3)(ExamplesWithTeacher(windows, stored).batch([2, 0])).logits["logits"]
+    torch.testing.assert_close(found, teacher(windows.batch([2, 0])).logits["logits"], atol=1e-5, rtol=1e-5)
 
 
 def test_outputs_are_computed_once_and_only_for_the_rows_that_are_asked_for(tmp_path):
@@ -171,17 +171,17 @@ def test_what_was_used_least_recently_makes_room_and_what_is_too_large_is_refuse
     teacher = Counted(1)
     cache.obtain(wanted(seed=1), teacher)
     assert len(cache.entries()) == 2 and not teacher.rows
-    with pytest.raises(Refused, match="allowed"):
+    with pytest.raises(CacheUnavailable, match="allowed"):
         TeacherCache(tmp_path / "none", cap=100).obtain(wanted(), Counted())
     assert cache.clear() > size and not cache.folder.exists()
 
 
 def test_a_folder_that_cannot_be_written_and_a_full_disk_are_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(Refused, match="file"):
+    with pytest.raises(CacheUnavailable, match="file"):
         TeacherCache(tmp_path / "file").obtain(wanted(), Counted())
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10}))
-    with pytest.raises(Refused, match="free"):
+    with pytest.raises(CacheUnavailable, match="free"):
         TeacherCache(tmp_path / "full").obtain(wanted(), Counted())
     assert not list((tmp_path / "full").glob("*.part"))
 
@@ -192,7 +192,7 @@ def test_states_that_do_not_fit_are_refused(tmp_path):
             found = super().__call__(batch)
             return replace(found, states={layer: 1e6 * state for layer, state in found.states.items()})
 
-    with pytest.raises(Refused, match="float16"):
+    with pytest.raises(CacheUnavailable, match="float16"):
         TeacherCache(tmp_path).obtain(wanted(), Loud())
 
 
@@ -217,7 +217,7 @@ def test_what_others_are_writing_counts(tmp_path):
                 (part / "reserved").write_text(str(size))
             return super().__call__(batch)
 
-    with pytest.raises(Refused, match="others are making"):
+    with pytest.raises(CacheUnavailable, match="others are making"):
         cache.obtain(wanted(), Meanwhile())
 
 

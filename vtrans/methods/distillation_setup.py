@@ -1,4 +1,4 @@
-"""What a stage learns from: a distiller, and rows that carry the teacher's outputs where these are kept on disk."""
+"""Distillation of a stage: its loss terms, and rows that carry the teacher's outputs where these are kept on disk."""
 
 import copy
 import logging
@@ -15,16 +15,16 @@ from vtrans.heap import trim
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.objectives.distillation import Distiller
 from vtrans.settings import Distillation, Schedule
-from vtrans.teaching.cache import Refused, Wanted
-from vtrans.teaching.outputs import Batch, Lecturer, RunningTeacher, StoredTeacher, TeacherOutputs, wanted_layers
-from vtrans.teaching.stored import TaughtExamples
+from vtrans.teaching.cache import CacheRequest, CacheUnavailable
+from vtrans.teaching.outputs import Batch, RunningTeacher, StoredTeacher, TeacherOutputs, TeacherSource, wanted_layers
+from vtrans.teaching.stored import ExamplesWithTeacher
 from vtrans.training.precision import autocast, resolve
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationSetup:
     """What a stage is trained with.
 
     Attributes:
@@ -36,8 +36,8 @@ class Lesson:
     rows: Rows
 
 
-def prepare(state: CompressionState, stage: Stage, settings: Distillation, schedule: Schedule) -> Lesson:
-    """The lesson of a stage; its distiller goes on from the weight of the state's layer transformation, its bias at 0.
+def prepare(state: CompressionState, stage: Stage, settings: Distillation, schedule: Schedule) -> DistillationSetup:
+    """The setup of a stage; its distiller goes on from the weight of the state's layer transformation, its bias at 0.
 
     Without a transformation so far, one is started that matches the surviving hidden units.
     """
@@ -46,13 +46,13 @@ def prepare(state: CompressionState, stage: Stage, settings: Distillation, sched
         kept = (state.decision.hidden.detach() != 0).nonzero().flatten()
         transform = torch.eye(len(state.decision.hidden), device=kept.device)[:, kept]
     layers = wanted_layers(settings, state.teacher.shape[1])
-    teach, rows = lecturer(state, stage, layers, schedule) if settings.taught else (None, state.train)
-    return Lesson(Distiller(teach, state.teacher.shape, state.model, settings, transform).to(device), rows)
+    teach, rows = teacher_source(state, stage, layers, schedule) if settings.needs_teacher else (None, state.train)
+    return DistillationSetup(Distiller(teach, state.teacher.shape, state.model, settings, transform).to(device), rows)
 
 
-def lecturer(
+def teacher_source(
     state: CompressionState, stage: Stage, layers: tuple[int, ...], schedule: Schedule, keep: bool = True
-) -> tuple[Lecturer, Rows]:
+) -> tuple[TeacherSource, Rows]:
     """Whoever gives the teacher's outputs in a stage: itself, or a cache, which then comes with rows of its own.
 
     Outputs are kept where the run has a cache, one process trains, and a row is the same each time it is drawn.
@@ -65,14 +65,14 @@ def lecturer(
         keep: False where the stage needs what no cache keeps.
     """
     running, cache = _Running(state, layers, schedule), state.run_context.teacher_cache
-    if not keep or cache is None or ranks.count() > 1 or not state.train.repeats:
+    if not keep or cache is None or ranks.world_size() > 1 or not state.train.repeats:
         return running.teacher, state.train
     rows = Batches(state.train.lengths, schedule.batch, state.stage_seed).rows(schedule.total(len(state.train)))
-    wanted = Wanted(state.teacher.digest, state.train, rows, layers, running.precision)
+    wanted = CacheRequest(state.teacher.digest, state.train, rows, layers, running.precision)
     note = state.report.setdefault("teacher", {})
     try:
         stored = cache.obtain(wanted, running, _progress(state, stage))
-    except Refused as refusal:
+    except CacheUnavailable as refusal:
         log.warning("the teacher runs in every step of %s: %s", state.label(stage), refusal)
         note[state.label(stage)] = f"run: {refusal}"
         return running.teacher, state.train
@@ -80,7 +80,7 @@ def lecturer(
     state.teacher.release()
     del running
     trim()
-    return StoredTeacher(layers, *state.teacher.shape), TaughtExamples(state.train, stored)
+    return StoredTeacher(layers, *state.teacher.shape), ExamplesWithTeacher(state.train, stored)
 
 
 class _Running:

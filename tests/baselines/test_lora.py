@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import tiny_llama
 
-from baselines.low_rank import FisherLoRA, MagnitudeLoRA, RandomLoRA
+from baselines.lora import FisherLoRA, MagnitudeLoRA, RandomLoRA
 from vtrans.anatomy import Widths
 from vtrans.data.windows import Windows
 from vtrans.methods.adapters import RecoverLora
