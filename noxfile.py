@@ -57,7 +57,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def glue(session: nox.Session) -> None:
     """Regenerate the GLUE tables: `nox -s glue`, or `nox -s glue -- --preset small --data-dir DIR`."""
-    install(session, "embedded,peers" if "medium" in session.posargs else "embedded")
+    install(session, "embedded,peers" if "medium" in " ".join(session.posargs) else "embedded")
     session.run("vtrans-bench", "run", "glue", *session.posargs)
 
 

@@ -171,13 +171,16 @@ def _class_ids(labels: list[Any], config: Any) -> list[Any]:
     """Labels as ids of the model's classes; as floats where the model gives a score.
 
     Raises:
-        SuiteError: a label is no class of the model.
+        SuiteError: a label is no class of the model, or no number where the model gives a score.
     """
     known = getattr(config, "id2label", None) or {}
     names = [str(known[i]) for i in sorted(known)]
     scores = any(isinstance(label, float) and not label.is_integer() for label in labels)
     if len(names) < 2 or scores or getattr(config, "problem_type", None) == "regression":
-        return [float(label) for label in labels]
+        try:
+            return torch.as_tensor(labels, dtype=torch.float32).tolist()
+        except (TypeError, ValueError):
+            raise SuiteError(f"labels are no scores, {labels[0]!r} for one", "give numbers") from None
     return class_ids(labels, names)
 
 

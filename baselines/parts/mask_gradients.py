@@ -75,10 +75,11 @@ class ReportedBatches:
 def draw_rows(rows: "Rows", count: int, seed: int) -> list[list[int]]:
     """Batches of `count` rows drawn without replacement, rows of like length together, of at most `TOKENS` tokens."""
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:count].tolist()
-    order.sort(key=lambda row: rows.lengths[row])
+    lengths = rows.lengths  # counted anew each time it is asked for
+    order.sort(key=lambda row: lengths[row])
     batches: list[list[int]] = []
     for row in order:  # shortest first, so that the last of a batch is its width
-        full = not batches or len(batches[-1]) == BATCH or rows.lengths[row] * (len(batches[-1]) + 1) > TOKENS
+        full = not batches or len(batches[-1]) == BATCH or lengths[row] * (len(batches[-1]) + 1) > TOKENS
         batches.append([row]) if full else batches[-1].append(row)
     return batches
 
@@ -94,7 +95,7 @@ def mask_gradients(model: "nn.Module", rows: "Rows", batches: Iterable[list[int]
             heads, ffn = (_ones(counts, len(batch), device) for counts in (anatomy.heads, anatomy.ffn))
             layers = [torch.ones((), device=device)] * len(anatomy.blocks)
             masking.masks = Masks.of(torch.ones(anatomy.hidden, device=device), heads, ffn, layers, layers)
-            loss = outputs_and_loss(model, inputs, anatomy.causal)[1].float()
+            loss = outputs_and_loss(model, inputs, anatomy.predicts_next_token)[1].float()
             loss = loss * len(batch)  # a sum over rows: each has its own gradient
             leaves = [*heads, *ffn]
             grown = torch.autograd.grad(loss, leaves, allow_unused=True)

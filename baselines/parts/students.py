@@ -79,8 +79,9 @@ class DistilStudent(Stage):
 
     def forecast(self, outlook: Forecast) -> float:
         """Passes of the student and its teacher, which runs in every step where attention is matched."""
-        drawn = self.schedule.total(outlook.rows) * self.schedule.batch if self.losses.attention else 0
-        return outlook.training(self.schedule, TRAINED, Distillation()) + drawn
+        if self.losses.attention:
+            return outlook.training(self.schedule, TRAINED + 1 / outlook.kept)
+        return outlook.training(self.schedule, TRAINED, Distillation())
 
 
 def kept_layers(depth: int, every: int) -> list[int]:

@@ -82,7 +82,9 @@ def check_runs(cell: Cell, engine: Engine) -> None:
     """Raise `SuiteError` where an engine cannot train a cell."""
     budget = cell.method.target()
     if budget and budget.quantity.startswith("latency"):
-        raise SuiteError(f"{cell.row} has a target in latency, which ranks disturb", "run it with --ranks 1")
+        raise SuiteError(
+            f"{cell.row} has a target in latency, which ranks disturb", "run it in one process, without a launcher"
+        )
     if engine.in_shards and cell.method.stages() and not cell.method.in_shards:
         raise SuiteError(f"{cell.row} trains weights, which stays on each rank whole", "give --stage 0")
 

@@ -117,6 +117,9 @@ def test_whole_numbers_are_scores_where_the_model_gives_one():
     assert examples_of(rows, tiny_bert(outputs=1)).labels.tolist() == [float(i % 5) for i in range(40)]
     assert examples_of(rows, tiny_bert(outputs=1)).labels.dtype == torch.float32
     assert examples_of(rows, tiny_bert(outputs=5)).labels.dtype == torch.int64
+    words = made().remove_columns("label").add_column("label", ["good"] * 40)
+    with pytest.raises(SuiteError, match="labels are no scores, 'good' for one"):
+        examples_of(words, tiny_bert(outputs=1))
 
 
 def test_what_compresses_nothing_and_classifiers_without_a_pad_token_are_refused():

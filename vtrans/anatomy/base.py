@@ -111,6 +111,11 @@ class Anatomy:
         return tuple(block.ffn for block in self.blocks)
 
     @property
+    def predicts_next_token(self) -> bool:
+        """Whether it gives logits over its vocabulary for the token after each."""
+        return self.causal and "lm_head" in self.output_linears
+
+    @property
     def norms(self) -> tuple[str, ...]:
         """Paths of all norms of the residual stream."""
         return self.stem_norms + tuple(path for block in self.blocks for path in block.norms)

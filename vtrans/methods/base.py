@@ -220,7 +220,8 @@ def check_packages(method: Method) -> None:
     for package in method.packages():
         if find_spec(package) is None:
             raise SuiteError(
-                f"{method.name} needs the package {package}, which is not installed", extra(EXTRAS[package])
+                f"{method.name} needs the package {package}, which is not installed",
+                extra(EXTRAS[package]) if package in EXTRAS else f"run `pip install {package}`",
             )
 
 

@@ -59,7 +59,7 @@ class TaskObjective:
     """Plain fine-tuning on the labels: the dense row and teacher."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.modules, self.causal = {"model": model}, anatomy_of(model).causal
+        self.modules, self.next_token = {"model": model}, anatomy_of(model).predicts_next_token
 
     def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
         """One for the weights."""
@@ -68,7 +68,7 @@ class TaskObjective:
 
     def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """The loss on the labels."""
-        return {"task": outputs_and_loss(training(self.modules["model"]), batch, self.causal)[1].float()}
+        return {"task": outputs_and_loss(training(self.modules["model"]), batch, self.next_token)[1].float()}
 
     def after_step(self) -> None:
         """Nothing to do."""

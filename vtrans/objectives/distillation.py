@@ -41,7 +41,7 @@ class Distiller(nn.Module):
         transform: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.settings, self.teach, self.causal = settings, teach, anatomy_of(student).causal
+        self.settings, self.teach, self.next_token = settings, teach, anatomy_of(student).predicts_next_token
         self.layers = settings.layers or default_layers(shape[1])
         start = torch.eye(shape[0], anatomy_of(student).hidden) if transform is None else transform
         self.transform = nn.Linear(start.shape[1], start.shape[0])
@@ -53,7 +53,7 @@ class Distiller(nn.Module):
         """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each."""
         s, states = self.settings, {"output_hidden_states": bool(self.settings.layer)}
         if s.task:
-            ours, task = outputs_and_loss(model, batch, self.causal, **states)
+            ours, task = outputs_and_loss(model, batch, self.next_token, **states)
         else:
             ours = model(**unlabelled(batch), **states)
         terms: dict[str, Tensor] = {}
@@ -70,7 +70,7 @@ class Distiller(nn.Module):
     def prediction(self, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Distance of the student's distributions from the teacher's, over what the batch asks about, 0-d."""
         asked, temperature = asked_tokens(batch), self.settings.temperature
-        if self.causal and has_token_labels(batch):  # nearly all tokens: cheaper than to pick them out
+        if self.next_token and has_token_labels(batch):  # nearly all tokens: cheaper than to pick them out
             return divergence(ours["logits"], theirs["logits"], temperature, asked)
         return prediction_loss(distributions(ours, asked), distributions(theirs, asked), temperature)
 

@@ -15,16 +15,16 @@ def has_token_labels(batch: Batch) -> bool:
     return "labels" in batch and batch["labels"].ndim == 2
 
 
-def outputs_and_loss(model: nn.Module, batch: Batch, causal: bool, **options: Any) -> tuple[Any, Tensor]:
+def outputs_and_loss(model: nn.Module, batch: Batch, next_token: bool, **options: Any) -> tuple[Any, Tensor]:
     """What a model gives for a batch, and its loss on the labels, 0-d.
 
     Args:
         model: takes the batch as transformers' models do.
         batch: inputs and labels.
-        causal: whether labels of tokens are those of the next token.
+        next_token: whether the logits at a token are of the token after it (`Anatomy.predicts_next_token`).
         **options: of the model's call.
     """
-    if not (causal and has_token_labels(batch)):
+    if not (next_token and has_token_labels(batch)):
         outputs = model(**inputs_of(batch), **options)
         return outputs, outputs.loss
     outputs = model(**unlabelled(batch), **options)

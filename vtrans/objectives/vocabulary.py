@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, pad
 
 from vtrans.data.windows import IGNORED
@@ -19,6 +20,7 @@ class _Kept(torch.autograd.Function):
     """A mean whose gradient is computed with it."""
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """The kept gradient, as often as the mean counts; of the first argument alone."""
         return ctx.saved_tensors[0] * (gradients[0] * ctx.scale), *[None] * (len(ctx.needs_input_grad) - 1)

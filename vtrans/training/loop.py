@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from vtrans import ranks
 from vtrans.data.examples import Batches, Rows, padded_width
-from vtrans.errors import RunCancelled, RunFailed
+from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.heap import trim
 from vtrans.settings import Schedule
 from vtrans.training.checkpoint import Pace, StageFiles
@@ -268,6 +268,11 @@ class Loop:
         if state is None:
             return 0
         for key, parameters in self._trained().items():
+            if parameters.keys() != state["parameters"].get(key, {}).keys():
+                raise SuiteError(
+                    f"the checkpoint of {self.name} is of another version: it has other parameters of the {key}",
+                    "remove the run's folder to start over, or go on with that version",
+                )
             for name, value in parameters.items():
                 value.copy_(state["parameters"][key][name])
         for key, optimizer in self.optimizers.items():

@@ -18,7 +18,7 @@ from tiny import tiny_bert, tiny_examples
 
 from vtrans.data.examples import padded_width
 from vtrans.data.windows import Windows
-from vtrans.errors import RunCancelled, RunFailed
+from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.methods.stages import Finetune
 from vtrans.objectives.base import TaskObjective
 from vtrans.settings import Schedule
@@ -104,6 +104,15 @@ def test_damaged_checkpoint_is_set_aside_and_training_starts_over(tmp_path):
     again = METHODS["VTrans"].compress(new_state(RunContext(tmp_path)))
     assert (tmp_path / "0-prune.corrupt").exists()
     assert same(whole, again)
+
+
+def test_a_checkpoint_with_other_parameters_is_named(tmp_path):
+    METHODS["VTrans"].compress(new_state(RunContext(tmp_path)))
+    state = torch.load(tmp_path / "0-prune.ckpt", weights_only=False)
+    state["parameters"]["gates"] = {f"old_{name}": value for name, value in state["parameters"]["gates"].items()}
+    torch.save(state, tmp_path / "0-prune.ckpt")
+    with pytest.raises(SuiteError, match="the checkpoint of 0-prune is of another version.*of the gates; remove"):
+        METHODS["VTrans"].compress(new_state(RunContext(tmp_path)))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
