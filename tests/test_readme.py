@@ -89,7 +89,8 @@ def test_readme_commands_exist():
 def test_every_committed_record_is_complete_and_meets_its_size():
     from benchmark.records.store import read_record
 
-    paths = sorted((ROOT / "results").glob("*/*/runs/*.json"))
+    found = sorted((ROOT / "results").glob("*/*/runs/*.json"))
+    paths = [path for path in found if "quick" not in path.parts or "search" in path.parts]  # others are not committed
     for path in paths:
         record = read_record(path)
         assert record.status == "complete", path
