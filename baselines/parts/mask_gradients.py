@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vtrans.data.examples import Rows
     from vtrans.methods.base import CompressionState, Stage
 
-BATCH, TOKENS = 32, 2048  # at most, of a batch: of SmolLM2-135M in fp32, 4,096 tokens take 8.5 GB
+BATCH, TOKENS = 32, 2048  # at most, of a batch: logits of a large vocabulary and their gradients take gigabytes
 
 
 @dataclass(frozen=True)
