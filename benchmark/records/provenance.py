@@ -14,6 +14,7 @@ from benchmark.common.digests import package_folder
 from benchmark.records.schema import Provenance
 
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "fvcore", "numpy", "scikit-learn", "scipy", "safetensors")
+PARTS = ("vtrans", "baselines", "benchmark")  # packages of the suite
 
 
 def now() -> str:
@@ -27,7 +28,7 @@ def code() -> tuple[str, bool]:
 
     later, the folder may hold another commit than the one that was loaded.
     """
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "vtrans", "baselines", "benchmark")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *PARTS)
     return _git("rev-parse", "HEAD") or "unknown", bool(changed)
 
 
@@ -35,7 +36,7 @@ def code() -> tuple[str, bool]:
 def source_digest() -> str:
     """sha256 of all files of the suite's packages, which two machines that run the same have alike."""
     found = hashlib.sha256()
-    for package in ("vtrans", "baselines", "benchmark"):
+    for package in PARTS:
         folder = package_folder(package, "pip install vtrans-bench")
         for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".toml")):
             found.update(str(path.relative_to(folder)).encode() + path.read_bytes())

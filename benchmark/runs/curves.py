@@ -25,8 +25,9 @@ Series = dict[str, dict[str, list[float | None]]]
 class Curves:
     """Stands before the function that steps are reported to, and keeps 60 to 150 of each stage's steps.
 
-    After a run was stopped, they begin where it went on. A number that a step does not give is None there: those that
-    cost something to know are given every tenth step, a term after a warm-up begins late.
+    Where a run went on after a stop, or took a stage from another, `completed` adds what its logs know. A number that
+    a step does not give is None there: those that cost something to know are given every tenth step, a term after a
+    warm-up begins late.
 
     Args:
         name: of the cell.
@@ -70,11 +71,40 @@ class Curves:
     def _keep(self, stage: str, step: int, numbers: dict[str, float]) -> None:
         if not numbers or not all(map(math.isfinite, numbers.values())):  # JSON has no infinity
             return
-        curves = self.series.setdefault(stage, {"step": []})
-        known = len(curves["step"])
-        found = {"step": step} | {name: float(f"{value:.4g}") for name, value in numbers.items()}
-        for name in dict.fromkeys([*curves, *found]):
-            curves.setdefault(name, [None] * known).append(found.get(name))
+        _append(self.series.setdefault(stage, {"step": []}), {"step": step} | numbers)
+
+    def completed(self, folder: Path) -> Series:
+        """The curves, begun with the steps of the logs in a folder, `STAGE.jsonl`, that this process has not made."""
+        found = dict[str, dict[str, list[float | None]]]()
+        for path in sorted(folder.glob("*.jsonl")):
+            own = self.series.get(path.stem, {"step": []})
+            for point in (*_logged(path, before=own["step"][0] if own["step"] else None), *_points(own)):
+                _append(found.setdefault(path.stem, {"step": []}), point)
+        return found | {stage: curves for stage, curves in self.series.items() if stage not in found}
+
+
+def _append(curves: dict[str, list[float | None]], point: dict[str, float]) -> None:
+    """Add a step and its numbers to the curves of a stage."""
+    known = len(curves["step"])
+    found = {name: value if name == "step" else float(f"{value:.4g}") for name, value in point.items()}
+    for name in dict.fromkeys([*curves, *found]):
+        curves.setdefault(name, [None] * known).append(found.get(name))
+
+
+def _points(curves: dict[str, list[float | None]]) -> Iterator[dict[str, float]]:
+    """The steps of a stage's curves with the numbers that each of them has."""
+    for row in zip(*curves.values(), strict=True):
+        yield {name: value for name, value in zip(curves, row, strict=True) if value is not None}
+
+
+def _logged(path: Path, before: float | None) -> Iterator[dict[str, float]]:
+    """The steps of a log, counted from 1 and as far apart as those of curves, up to one; all of them for None."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    total = lines[-1]["step"] + 1 if lines else 0
+    for line in lines:
+        step, finite = line["step"] + 1, all(map(math.isfinite, line.values()))
+        if finite and (before is None or step < before) and ((step - 1) % spacing(total) == 0 or step == total):
+            yield {**line, "step": step}
 
 
 def spacing(total: int) -> int:

@@ -16,7 +16,7 @@ from benchmark.grid.cells import SCHEMA, Cell
 from benchmark.models.registry import get_model
 from benchmark.records.memory import PeakMemory
 from benchmark.records.predictions import write_predictions
-from benchmark.records.provenance import code, now, provenance
+from benchmark.records.provenance import PARTS, code, now, provenance, source_digest
 from benchmark.records.schema import Data, Record
 from benchmark.records.store import RETRY, Store
 from benchmark.runs.curves import Curves, live_file
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from benchmark.runs.timing import Estimate
     from vtrans.training.engine import Engine
     from vtrans.training.loop import Report
+    from vtrans.training.shared import SharedStages
 
 
 def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | None" = None) -> Record:
@@ -156,7 +157,8 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
     peak = PeakMemory()
     first, engine = ranks.rank() == 0, context.engine or LocalEngine()
     curves = Curves(cell.name, report, live_file(store.folder / "work") if first else None)
-    run_context = RunContext(store.work(cell), curves, teacher_cache=store.teacher_cache, engine=engine)
+    folder, cache = store.work(cell), store.teacher_cache
+    run_context = RunContext(folder, curves, engine=engine, teacher_cache=cache, shared=shared(cell, store, context))
     with stop_on_interrupt(run_context), curves.shown():
         teacher = starting_point(cell, store, context, report)
         state = CompressionState(teacher, context.train, cell.seed, run_context)
@@ -164,15 +166,32 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
             ensure(cell.below, store, context, report, holds=f"{HANDOVER}/{FACTS}")
             state.handover = store.work(cell.below) / HANDOVER
         small = cell.method.compress(state)
-    ranks.on_first_rank(lambda: save(small, context.tokenizer, store.work(cell) / "model"))
-    state.report |= {"curves": curves.series, "seconds": state.report["seconds"] | seconds_of_base(cell, store)}
+    ranks.on_first_rank(lambda: save(small, context.tokenizer, folder / "model"))
+    state.report |= {
+        "curves": curves.completed(folder),
+        "seconds": state.report["seconds"] | seconds_of_base(cell, store),
+    }
     budget = cell.method.target() if cell.starts_dense else cell.base.method.target() or cell.method.target()
     teacher.release()
     dense = small if cell.is_dense else obtain(cell.teacher, store, context, report)
     measured = measure(budget, dense, small, context, state, peak)
     if first:
-        write_card(small, store.work(cell) / "model", facts(cell.row, context, measured.outcome))
+        write_card(small, folder / "model", facts(cell.row, context, measured.outcome))
     return measured
+
+
+def shared(cell: Cell, store: Store, context: TaskContext) -> "SharedStages | None":
+    """Where ended stages are kept for cells that begin with the same ones, on the same data and by the same code.
+
+    None for a method of a plug-in, whose code nobody can tell apart, and for one of a family, which has its handover.
+    """
+    from vtrans.training.shared import SharedStages
+
+    if cell.below or type(cell.method).__module__.split(".")[0] not in PARTS:
+        return None
+    start = {name: value for name, value in cell.config.items() if name != "method"}
+    made_of = {"data": context.data.digest, "weights": context.model_digest, "code": source_digest()}
+    return SharedStages(store.folder / "work" / "stages", start | made_of)
 
 
 def save(model: "nn.Module", tokenizer: Any, folder: Path) -> None:

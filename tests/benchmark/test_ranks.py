@@ -151,12 +151,15 @@ def test_killed_on_two_ranks_and_gone_on_in_one(folder):
     ((cell, store, record),) = records(folder, "killed", "llm", row)
     assert record is None or (record.status == "failed" and "another rank has ended" in record.error)
     assert (store.work(cell) / "1-prune.ckpt").exists()
+    log = store.work(cell) / "1-prune.jsonl"
+    first, *lines = log.read_text().splitlines(keepends=True)
+    log.write_text(json.dumps(json.loads(first) | {"task": 77.0}) + "\n" + "".join(lines))  # to be known again
     run(Selection("llm", "tiny", folder / "killed", row), How(folder / "data", timed=False))
     ((_, _, record),) = records(folder, "killed", "llm", row)
     ((_, _, one),) = records(folder, "one", "llm", row)
     for name, value in one.outcome.metrics.items():
         assert record.outcome.metrics[name] == pytest.approx(value, rel=1e-4)
-    assert record.outcome.report["curves"]["1-prune"]["step"][0] > 1  # it did not begin anew
+    assert record.outcome.report["curves"]["1-prune"]["task"][0] == 77.0  # it did not begin anew
 
 
 def test_shard_writes_masks_and_the_model_that_they_and_the_adapters_give(folder):

@@ -2,12 +2,14 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from vtrans import ranks
 from vtrans.errors import SuiteError, extra
 from vtrans.forecast import Forecast
 from vtrans.heap import trim
@@ -173,14 +175,31 @@ class Method(ABC):
 
 
 def run_stages(state: CompressionState, stages: Sequence[Stage]) -> None:
-    """Run stages in their order; seconds of each, resumed ones included, go to the report."""
+    """Run stages in their order; seconds of each, resumed ones included, go to the report.
+
+    So do, as `shared`, the names of those that another run has trained.
+    """
     seconds = state.report.setdefault("seconds", {})
     for state.stage, stage in enumerate(stages):
-        start = time.monotonic()
-        stage.run(state)
+        start, label = time.monotonic(), state.label(stage)
+        with _shared(state, stages[: state.stage + 1], label):
+            stage.run(state)
         trim()
-        label = state.label(stage)
         seconds[label] = max(time.monotonic() - start, state.run_context.elapsed.get(label, 0.0))
+
+
+@contextmanager
+def _shared(state: CompressionState, begun: Sequence[Stage], label: str) -> Iterator[None]:
+    """Take a stage from another run that began alike, where there is one, and keep its end for others."""
+    shared, folder = state.run_context.shared, state.run_context.folder
+    if not shared or not folder:
+        yield
+        return
+    configs = [config_of(stage) for stage in begun]
+    if ranks.on_first_rank(lambda: shared.fetch(configs, folder, label)):
+        state.report.setdefault("shared", []).append(label)
+    yield
+    ranks.on_first_rank(lambda: shared.keep(configs, folder, label))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from vtrans.errors import RunFailed
 SHARE = 0.02  # of a stage's time that checkpoints may take
 RATE = 200e6  # bytes per second that a disk is taken to write, before one has been written
 SOON = 4.0  # seconds into a stage that is too short for one after its first step
+SUFFIXES = (".ckpt", ".jsonl")  # of a stage's checkpoint and its log
 
 
 class Pace:
@@ -52,8 +53,7 @@ class StageFiles:
     """`FOLDER/NAME.ckpt` and `FOLDER/NAME.jsonl`; nothing is kept where the folder is None."""
 
     def __init__(self, folder: Path | None, name: str) -> None:
-        self.checkpoint = folder / f"{name}.ckpt" if folder else None
-        self.log = folder / f"{name}.jsonl" if folder else None
+        self.checkpoint, self.log = (folder / f"{name}{suffix}" if folder else None for suffix in SUFFIXES)
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
 

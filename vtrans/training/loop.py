@@ -24,6 +24,7 @@ from vtrans.training.dropout import cheap_dropout
 from vtrans.training.engine import Engine, LocalEngine, drops, own_dropout
 from vtrans.training.flops import FlopMeter
 from vtrans.training.precision import autocast, resolve
+from vtrans.training.shared import SharedStages
 
 if TYPE_CHECKING:
     from vtrans.teaching.cache import TeacherCache
@@ -70,6 +71,7 @@ class RunContext:
         stop: set to True from a signal handler, it ends the run at the next step.
         engine: where steps run; of several ranks, the first alone writes files.
         teacher_cache: where outputs of teachers are kept; None to run the teacher in every step.
+        shared: where ended stages are kept for runs that begin alike; None to train all of them.
         elapsed: seconds of each stage that has ended, resumed parts included.
         flops: that each of them has computed, on all ranks, two per multiply-accumulate.
         tokens: that each of them has trained on, padding included.
@@ -86,6 +88,7 @@ class RunContext:
     precisions: dict[str, str] = field(default_factory=dict)
     engine: Engine = field(default_factory=LocalEngine)
     teacher_cache: "TeacherCache | None" = None
+    shared: SharedStages | None = None
 
 
 def fit(

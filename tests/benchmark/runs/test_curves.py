@@ -2,6 +2,8 @@
 
 import json
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,8 @@ from benchmark.records.store import Store
 from benchmark.runs.curves import FRESH, POINTS, Curves, live_file, running, seconds_left
 from benchmark.runs.progress import GridProgress
 from benchmark.runs.runner import run_cells
+from vtrans.training.checkpoint import StageFiles
+from vtrans.training.loop import LOG_EVERY
 
 
 @given(st.integers(1, 2000))
@@ -26,6 +30,24 @@ def test_a_stage_keeps_its_first_and_last_step_and_not_many_between(total):
     assert min(total, POINTS) <= len(kept) <= 2.5 * POINTS + 2
     assert set(range(1, total, 10)) <= set(kept) or total >= 20 * POINTS  # steps that give all numbers
     assert len(curves.series["prune"]["loss"]) == len(kept)
+
+
+@given(st.integers(1, 700), st.data())
+def test_curves_of_a_run_that_went_on_begin_with_what_its_log_knows(total, data):
+    went_on = data.draw(st.integers(0, total))  # steps that an earlier process, or another run, has made
+    whole, rest = Curves("cell"), Curves("cell")
+    with TemporaryDirectory() as folder:
+        for step in range(1, total + 1):
+            numbers = {"loss": 1 / step, "real": 0.5} if (step - 1) % LOG_EVERY == 0 or step == total else {"loss": 1 / step}
+            whole("0-prune", step, total, numbers)
+            if step > went_on:
+                rest("0-prune", step, total, numbers)
+            if "real" in numbers:
+                StageFiles(Path(folder), "0-prune").append_log({"step": step - 1, **numbers})
+        found, expected = rest.completed(Path(folder))["0-prune"], whole.series["0-prune"]
+    points = list(zip(*(expected[name] for name in ("step", "loss", "real")), strict=True))
+    logged = [each for each in points if each[0] > went_on or each[2] is not None]
+    assert list(zip(*(found[name] for name in ("step", "loss", "real")), strict=True)) == logged
 
 
 def test_a_live_file_is_there_while_a_cell_runs_and_gone_when_it_ends(tmp_path):

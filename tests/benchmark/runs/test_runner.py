@@ -73,6 +73,36 @@ def test_a_joint_row_starts_from_the_static_model_and_costs_what_both_cost(tiny_
     }.items()
 
 
+LONGER = "Faster-VTrans-s50[scale_rate=0.02]"  # begins as Faster-VTrans-s50 does
+
+
+def test_a_row_takes_stages_from_one_that_began_alike_and_its_record_says_so(tiny_preset, data_dir, tmp_path):
+    outcomes = []
+    for rows in ([LONGER], ["Faster-VTrans-s50", LONGER]):
+        cells, store = grid(tmp_path / str(len(rows)), seeds=[0], rows=rows)
+        run_cells(cells, store, data_dir)
+        outcomes.append(store.read(cells[-1]).outcome)
+    alone, after = outcomes
+    assert "shared" not in alone.report and after.report["shared"] == ["1-prune"]
+    assert after.metrics == alone.metrics and after.parameters == alone.parameters
+    assert after.compute.training_flops == alone.compute.training_flops
+    first, last = (outcome.report["curves"]["1-prune"]["step"] for outcome in outcomes)
+    assert {step for step in first if step % 10 == 1} | {first[-1]} == set(last)  # those of the log
+
+
+def test_other_code_and_the_methods_of_plug_ins_share_no_stage(tiny_preset, data_dir, tmp_path, monkeypatch):
+    cells, store = grid(tmp_path, seeds=[0], rows=["Faster-VTrans-s50", LONGER])
+    run_cells(cells[:1], store, data_dir)
+    context = TaskContext.load(cells[1], data_dir, tmp_path / "work")
+    before = runner.shared(cells[1], store, context)
+    monkeypatch.setattr(runner, "source_digest", lambda: "changed")
+    assert runner.shared(cells[1], store, context).start != before.start
+    run_cells(cells[1:], store, data_dir)
+    assert "shared" not in store.read(cells[1]).outcome.report
+    monkeypatch.setattr(type(cells[1].method), "__module__", "plug_in")
+    assert runner.shared(cells[1], store, context) is None
+
+
 def test_finished_grid_trains_nothing(tiny_preset, data_dir, tmp_path, monkeypatch):
     cells, store = grid(tmp_path, seeds=[0], rows=["dense", "VTrans-s50"])
     run_cells(cells, store, data_dir)
