@@ -65,13 +65,13 @@ def shard_model(request: ShardRequest, report: "Report | None" = None) -> str:
         RunFailed, RunCancelled: as `vtrans.training.loop.fit`.
     """
     from vtrans.saving.layerwise import check_files
-    from vtrans.training.zero import ShardedEngine
+    from vtrans.training.zero import ZeroEngine
 
     task, method = get_task(request.task), request.method()
     if not kind_of(task).decodes:
         raise SuiteError(f"{task.name} is no causal language modelling", "choose wikitext2-raw or imdb")
     source = find_model(request.model)
-    engine = ShardedEngine(request.sharding)
+    engine = ZeroEngine(request.sharding)
     if ranks.rank() == 0:
         check_out(request.out, source)
         check_files(source)

@@ -85,7 +85,7 @@ def device_bytes(cell: Cell, shape: Shape) -> float:
     logits = 3 * 4 * shape.vocabulary if shape.decoder else 0
     if not cell.method.stages():
         return 2 * shape.parameters + max(cell.preset.latency) * cell.preset.max_length * logits
-    if cell.method.in_shards:
+    if cell.method.frozen_backbone:
         prune = cell.preset.schedules(cell.task).prune
         return estimate(shape, Sharding(0), 1, -(-prune.batch // prune.accumulate), cell.preset.max_length).total
     inside = shape.layers * (ACTIVATIONS * shape.hidden + 3 * shape.ffn) * 2
@@ -97,7 +97,7 @@ def memory_lines(cells: Sequence[Cell], free: float) -> list[str]:
     found = [f"memory of a rank, in GiB (the device at hand has {free / GIB:.1f}; * fits):"]
     for cell in {(cell.preset.name, cell.task, cell.row): cell for cell in cells}.values():
         ways = {"whole": device_bytes(cell, get_model(cell.preset.model).shape)}
-        ways |= stages(cell) if cell.method.in_shards else {}
+        ways |= stages(cell) if cell.method.frozen_backbone else {}
         text = "; ".join(f"{name} {size / GIB:.1f}{'*' * (size <= free)}" for name, size in ways.items())
         found.append(f"  {cell.task} {cell.row}: {text}")
     return found

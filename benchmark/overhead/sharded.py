@@ -78,9 +78,9 @@ def measure(folder: Path, sharding: Sharding) -> list[float]:
     from vtrans.settings import Budget, Schedule
     from vtrans.teaching.teacher import Teacher
     from vtrans.training.loop import RunContext
-    from vtrans.training.zero import ShardedEngine
+    from vtrans.training.zero import ZeroEngine
 
-    engine, model = ShardedEngine(sharding), folder / "model"
+    engine, model = ZeroEngine(sharding), folder / "model"
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(5, 30000, (LENGTH * 64,), generator=generator).tolist()
     before, peak = resident(), 0.0

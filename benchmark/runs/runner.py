@@ -208,7 +208,7 @@ def starting_point(cell: Cell, store: Store, context: TaskContext, report: "Repo
         return Teacher(load=lambda: context.pretrained(cell.seed))
     ensure(cell.teacher, store, context, report)
     ensure(cell.base, store, context, report)
-    if context.engine and context.engine.in_shards:
+    if context.engine and context.engine.frozen_backbone:
         return in_files(ensure(cell.base, store, context, report), context.engine)
     if cell.base.task == cell.task:
         return Teacher(load=lambda: obtain(cell.base, store, context, report))

@@ -85,13 +85,13 @@ def check_runs(cell: Cell, engine: Engine) -> None:
         raise SuiteError(
             f"{cell.row} has a target in latency, which ranks disturb", "run it in one process, without a launcher"
         )
-    if engine.in_shards and cell.method.stages() and not cell.method.in_shards:
+    if engine.frozen_backbone and cell.method.stages() and not cell.method.frozen_backbone:
         raise SuiteError(f"{cell.row} trains weights, which stays on each rank whole", "give --stage 0")
 
 
 def check_room(cell: Cell, engine: Engine) -> None:
-    """Raise `SuiteError` where a rank has less memory than a cell in shards needs by the estimate."""
-    if not (engine.in_shards and engine.sharding and cell.method.in_shards):
+    """Raise `SuiteError` where a rank has less memory than a cell under DeepSpeed needs by the estimate."""
+    if not (engine.frozen_backbone and engine.sharding and cell.method.frozen_backbone):
         return
     import torch
 

@@ -196,11 +196,11 @@ def test_what_ranks_cannot_do_is_refused(folder, monkeypatch):
             run(Selection("glue", "tiny", folder / "none", "dense"), arguments)
     (cell,) = Selection("glue", "tiny", folder / "none", "VTrans-s50").grid()[1]
     with pytest.raises(SuiteError, match="VTrans-s50 trains weights, .* --stage 0"):
-        check_runs(cell, SimpleNamespace(in_shards=True))
+        check_runs(cell, SimpleNamespace(frozen_backbone=True))
     (gates,) = Selection("llm", "tiny", folder / "none", "Faster-VTrans-LLM-s40").grid()[1]
     monkeypatch.setattr("benchmark.runs.together.available", lambda: 1000.0)
     with pytest.raises(SuiteError, match="a rank needs .* try more ranks"):
-        check_room(gates, SimpleNamespace(in_shards=True, sharding=Sharding(3)))
+        check_room(gates, SimpleNamespace(frozen_backbone=True, sharding=Sharding(3)))
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SuiteError, match="2 ranks were started, not 3"):
         run_together([], Store(folder, "glue", "tiny"), How(ranks=3), None)

@@ -45,7 +45,7 @@ class RecoverLora(Stage):
     def _merge(self, state: CompressionState, adapters: "LoraAdapters") -> None:
         from vtrans.methods.files import merge
 
-        if state.run_context.engine.in_shards:
+        if state.run_context.engine.frozen_backbone:
             state.model = merge(state, adapters)
         else:
             adapters.merge_into(state.model)

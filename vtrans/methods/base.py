@@ -121,7 +121,7 @@ class Method(ABC):
             static method, as in `CoFi-s60+Infor-Coef`; None for the others.
         scalable: whether a loss scale makes it drop more or fewer tokens, as in `Transkimmer@2`.
         decodes: whether it is for decoders alone.
-        in_shards: whether it leaves weights as they are, so that the model may lie in shards.
+        frozen_backbone: whether no weight of the model trains, so that DeepSpeed may hold it, whole or in shards.
         family: sparsities of the methods that go through several in one run, ascending: a row of one of them goes on
             from the row of the one below.
         text_method: method that prunes the encoder on text beforehand; empty for all that start from the dense model.
@@ -133,7 +133,7 @@ class Method(ABC):
     selector: ClassVar[SelectorSpec | None] = None
     scalable: ClassVar[bool] = False
     decodes: ClassVar[bool] = False
-    in_shards: ClassVar[bool] = False
+    frozen_backbone: ClassVar[bool] = False
     family: ClassVar[tuple[float, ...]] = ()
     text_method: ClassVar[str] = ""
 

@@ -27,7 +27,7 @@ class FasterVTransLLM(FasterVTrans):
     name = "Faster-VTrans-LLM"
     summary = "only gates trained, on the text alone: for language models"
     decodes = True
-    in_shards = True
+    frozen_backbone = True
 
     distillation: Distillation = Distillation(prediction=0.0, layer=0.0, task=1.0)
     sites: tuple[str, ...] = ("hidden", "heads", "ffn")

@@ -95,7 +95,7 @@ class _Running:
     def teacher(self) -> RunningTeacher:
         """It, in bf16 where the stage trains in that."""
         model, engine = self._state.teacher.model, self._state.run_context.engine
-        if engine.in_shards:
+        if engine.frozen_backbone:
             return RunningTeacher(engine.hold(model), self._layers)
         return RunningTeacher(copy.deepcopy(model).bfloat16() if self.precision == "bf16" else model, self._layers)
 

@@ -257,8 +257,8 @@ class Materialise(Stage):
 
         assert state.decision is not None, "Materialise follows a decision"
         survivors = state.decision.hidden.detach() != 0
-        in_shards = state.run_context.engine.in_shards
-        state.model = cut(state) if in_shards else materialise(state.model, state.decision)
+        in_files = state.run_context.engine.frozen_backbone
+        state.model = cut(state) if in_files else materialise(state.model, state.decision)
         if state.transform is not None:
             state.transform = state.transform[:, survivors.to(state.transform.device)]
 

@@ -30,41 +30,41 @@ class Size:
     Attributes:
         dense: counts of the model that this was read from.
         head_size: columns of a head's output: of all its queries where keys and values are grouped.
-        shared: columns of its keys or values over those of its queries.
-        ups: projections into the FFN, 2 where it is gated.
+        kv_share: columns of its keys or values over those of its queries.
+        ffn_inputs: projections into the FFN, 2 where it is gated.
         biases: 1 or 0 for those of the attention's inputs and output and of the FFN's inputs and output.
-        normed: 1 or 0 for each layer, whether its attention has a norm, `(layers,)`.
-        inside: parameters of an attention beside its Linears and that norm: of norms inside its heads.
-        rows: rows of all embedding tables.
+        has_attention_norm: 1 or 0 for each layer, whether its attention has a norm, `(layers,)`.
+        attention_extras: parameters of an attention beside its Linears and that norm: of norms inside its heads.
+        embedding_rows: rows of all embedding tables.
         stem_norms: norms outside the layers.
-        norm: parameters of a norm per hidden unit (2 for LayerNorm, 1 for RMSNorm).
+        norm_size: parameters of a norm per hidden unit (2 for LayerNorm, 1 for RMSNorm).
         output_columns: output columns of the Linears that read the residual stream.
         untied_columns: those of them whose weight is not an embedding table's.
         head_transforms: square Linears on the residual stream.
         transform_biases: those of them that have a bias.
-        rest: parameters that depend on no unit.
+        constant: parameters that depend on no unit.
         tail_macs: MACs of the Linears after them.
-        pooled: whether output Linears and tail run once per sequence.
+        head_per_sequence: whether output Linears and tail run once per sequence.
         latency: prices of the units on some device, where a budget counts milliseconds.
     """
 
     dense: Counts
     head_size: int
-    shared: float
-    ups: int
+    kv_share: float
+    ffn_inputs: int
     biases: tuple[int, int, int, int]
-    normed: Tensor
-    inside: int
-    rows: int
+    has_attention_norm: Tensor
+    attention_extras: int
+    embedding_rows: int
     stem_norms: int
-    norm: int
+    norm_size: int
     output_columns: int
     untied_columns: int
     head_transforms: int
     transform_biases: int
-    rest: int
+    constant: int
     tail_macs: int
-    pooled: bool
+    head_per_sequence: bool
     latency: "LatencyTable | None" = None
 
     @classmethod
@@ -75,59 +75,63 @@ class Size:
         output_linears = [module(path) for path in anatomy.output_linears]
         stem = [module(path) for path in anatomy.stem_norms]
         tail = [module(path) for path in anatomy.tail]
-        group, ups, biases = _layer_make(model, anatomy)
+        group, ffn_inputs, biases = _layer_make(model, anatomy)
         own = [module(path) for path in untied_output_linears(anatomy)]
         partial = cls(
             dense=Counts.dense(anatomy),
             head_size=anatomy.head_size * group,
-            shared=1 / group,
-            ups=ups,
+            kv_share=1 / group,
+            ffn_inputs=ffn_inputs,
             biases=biases,
-            normed=torch.tensor([float(bool(b.attention_norm)) for b in anatomy.blocks], dtype=torch.float64),
-            inside=_inside(model, anatomy),
-            rows=sum(module(path).num_embeddings for path in anatomy.embeddings),
+            has_attention_norm=torch.tensor(
+                [float(bool(b.attention_norm)) for b in anatomy.blocks], dtype=torch.float64
+            ),
+            attention_extras=_attention_extras(model, anatomy),
+            embedding_rows=sum(module(path).num_embeddings for path in anatomy.embeddings),
             stem_norms=len(stem),
-            norm=len(list(stem[0].parameters())) if stem else 2,
+            norm_size=len(list(stem[0].parameters())) if stem else 2,
             output_columns=sum(m.out_features for m in output_linears),
             untied_columns=sum(m.out_features for m in own),
             head_transforms=len(anatomy.head_transforms),
             transform_biases=sum(module(path).bias is not None for path in anatomy.head_transforms),
-            rest=0,
+            constant=0,
             tail_macs=sum(m.in_features * m.out_features for m in tail),
-            pooled=anatomy.pooled,
+            head_per_sequence=anatomy.pooled,
         )
         total = sum(getattr(p, "ds_numel", p.numel()) for p in model.parameters())  # of the whole, where in shards
-        return partial._with_rest(total - int(partial.parameters(partial.dense, "all")))
+        return partial._with_constant(total - int(partial.parameters(partial.dense, "all")))
 
-    def _with_rest(self, rest: int) -> "Size":
-        return Size(**{**self.__dict__, "rest": rest})
+    def _with_constant(self, constant: int) -> "Size":
+        return Size(**{**self.__dict__, "constant": constant})
 
     def linear_parameters(self, n: Counts) -> Tensor:
         """Weights and biases of the layers' Linears, norms left out (CoFi's prunable size: 85,017,600)."""
         width, (into, out, up, down) = self.head_size * n.heads, self.biases
-        projected = width * (1 + 2 * self.shared)  # columns of queries, keys and values
+        projected = width * (1 + 2 * self.kv_share)  # columns of queries, keys and values
         attention = n.hidden * (projected + width) + into * projected + out * n.attention * n.hidden
-        ffn = (self.ups + 1) * n.hidden * n.ffn + up * self.ups * n.ffn + down * n.ffn_layer * n.hidden
+        ffn = (self.ffn_inputs + 1) * n.hidden * n.ffn + up * self.ffn_inputs * n.ffn + down * n.ffn_layer * n.hidden
         return (attention + ffn).sum()
 
     def parameters(self, n: Counts, denominator: Denominator = "encoder") -> Tensor:
         """Number of parameters for `n` units, 0-d."""
-        norms = (n.attention * self.normed.to(n.attention) + n.ffn_layer).sum()
-        encoder = self.linear_parameters(n) + self.norm * n.hidden * norms + self.inside * n.attention.sum()
+        norms = (n.attention * self.has_attention_norm.to(n.attention) + n.ffn_layer).sum()
+        encoder = (
+            self.linear_parameters(n) + self.norm_size * n.hidden * norms + self.attention_extras * n.attention.sum()
+        )
         if denominator == "encoder":
             return encoder
-        outside = self.rows + self.norm * self.stem_norms + self.untied_columns + self.transform_biases
-        return encoder + n.hidden * (outside + self.head_transforms * n.hidden) + self.rest
+        outside = self.embedding_rows + self.norm_size * self.stem_norms + self.untied_columns + self.transform_biases
+        return encoder + n.hidden * (outside + self.head_transforms * n.hidden) + self.constant
 
     def macs(self, n: Counts, length: float, denominator: Denominator = "encoder") -> Tensor:
         """Multiply-accumulates for one sequence of `length` tokens, 0-d."""
         width = self.head_size * n.heads
-        linear = n.hidden * width * (2 + 2 * self.shared) + (self.ups + 1) * n.hidden * n.ffn
+        linear = n.hidden * width * (2 + 2 * self.kv_share) + (self.ffn_inputs + 1) * n.hidden * n.ffn
         encoder = (linear * length + 2 * width * length**2).sum()
         if denominator == "encoder":
             return encoder
         outside = n.hidden * (self.output_columns + self.head_transforms * n.hidden) + self.tail_macs
-        return encoder + outside * (1 if self.pooled else length)
+        return encoder + outside * (1 if self.head_per_sequence else length)
 
 
 def _layer_make(model: nn.Module, anatomy: Anatomy) -> tuple[int, int, tuple[int, int, int, int]]:
@@ -138,11 +142,11 @@ def _layer_make(model: nn.Module, anatomy: Anatomy) -> tuple[int, int, tuple[int
     inner = (attention.query, attention.out) if attention else (None, None)
     outer = (ffn.up[0], ffn.down) if ffn else (None, None)
     into, out, up, down = (int(path is not None and module(path).bias is not None) for path in (*inner, *outer))
-    ups = len(ffn.up) * ffn.up_parts if ffn else 1
-    return attention.group if attention else 1, ups, (into, out, up, down)
+    ffn_inputs = len(ffn.up) * ffn.up_parts if ffn else 1
+    return attention.group if attention else 1, ffn_inputs, (into, out, up, down)
 
 
-def _inside(model: nn.Module, anatomy: Anatomy) -> int:
+def _attention_extras(model: nn.Module, anatomy: Anatomy) -> int:
     """Parameters inside one attention that belong to no projection."""
     block = next((block for block in anatomy.blocks if block.heads), None)
     if block is None:

@@ -17,7 +17,7 @@ class LayerMacs:
         selector: of the selector, per token that enters.
         attention, square: of the projections per token, and of scores and context per pair of tokens.
         ffn: of the FFN, per token.
-        head: of pooler and task head: per sequence, or per token where `pooled` is False.
+        head: of pooler and task head: per sequence, or per token unless `head_per_sequence`.
     """
 
     selector: np.ndarray
@@ -25,7 +25,7 @@ class LayerMacs:
     square: np.ndarray
     ffn: np.ndarray
     head: float
-    pooled: bool
+    head_per_sequence: bool
 
     @classmethod
     def of(cls, model: nn.Module) -> "LayerMacs":
@@ -38,8 +38,8 @@ class LayerMacs:
         if encoder is not None:
             selector = np.array([encoder.selector.macs(layer, int(hidden)) for layer in range(len(width))])
         head = hidden * (size.output_columns + size.head_transforms * hidden) + size.tail_macs
-        attention, ffn = (2 + 2 * size.shared) * hidden * width, (size.ups + 1) * hidden * n.ffn.numpy()
-        return cls(selector, attention, 2 * width, ffn, head, size.pooled)
+        attention, ffn = (2 + 2 * size.kv_share) * hidden * width, (size.ffn_inputs + 1) * hidden * n.ffn.numpy()
+        return cls(selector, attention, 2 * width, ffn, head, size.head_per_sequence)
 
     def __call__(self, lengths: np.ndarray, widths: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """MACs of each sequence, `(rows,)`.
@@ -53,7 +53,7 @@ class LayerMacs:
         enter, seen, fed = np.moveaxis(lengths.astype(float), -1, 0)
         squares = widths.astype(float) ** 2
         layers = enter @ self.selector + seen @ self.attention + squares @ self.square + fed @ self.ffn
-        found: np.ndarray = layers + self.head * (1 if self.pooled else positions)
+        found: np.ndarray = layers + self.head * (1 if self.head_per_sequence else positions)
         return found
 
 

@@ -24,8 +24,8 @@ class Engine(Protocol):
     sharding: Sharding | None
 
     @property
-    def in_shards(self) -> bool:
-        """Whether no process holds a frozen model by itself, so that it is cut and merged in its files."""
+    def frozen_backbone(self) -> bool:
+        """Whether models are held frozen by DeepSpeed: none of their weights trains; files are cut and merged."""
         ...
 
     def device(self, model: nn.Module) -> torch.device:
@@ -61,7 +61,7 @@ class LocalEngine:
     """One process, the model as it is."""
 
     sharding: Sharding | None = None
-    in_shards = False
+    frozen_backbone = False
 
     def device(self, model: nn.Module) -> torch.device:
         """The device of its weights."""

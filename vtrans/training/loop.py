@@ -23,6 +23,7 @@ from vtrans.training.checkpoint import Pace, StageFiles
 from vtrans.training.dropout import cheap_dropout
 from vtrans.training.engine import Engine, LocalEngine, drops, own_dropout
 from vtrans.training.flops import FlopMeter
+from vtrans.training.micro_batches import MicroBatch, micro_batches
 from vtrans.training.precision import autocast, resolve
 from vtrans.training.shared import SharedStages
 
@@ -187,19 +188,19 @@ class Loop:
         self._prepare(step)
         rows, sums = self.batches[step], dict[str, float]()
         width = padded_width([self.batches.lengths[row] for row in rows], self.longest)
-        shared = parts(rows, self.schedule.accumulate, ranks.rank(), ranks.world_size(), self.examples.count)
-        own = sum(len(part.share.rows) for part in shared) * width
+        mine = micro_batches(rows, self.schedule.accumulate, ranks.rank(), ranks.world_size(), self.examples.count)
+        own = sum(len(micro.share.rows) for micro in mine) * width
         # Around the backward pass too: checkpointed layers are computed again in it.
         model = self.objective.modules["model"]
         with self.meter.step(step, len(rows) * width, own), cheap_dropout(model), self._own_dropout(model):
-            for part in shared:
-                with ranks.sharing(part.share):  # around the backward pass too, as above
-                    losses = self._losses(part, width, step)
+            for micro in mine:
+                with ranks.sharing(micro.share):  # around the backward pass too, as above
+                    losses = self._losses(micro, width, step)
                     terms = torch.stack([*losses.values()])
                     found = dict(zip(losses, terms.tolist(), strict=True))  # at once: each look at a GPU waits for it
-                    self.engine.backward(self.scaler.scale(terms.sum() * part.weight))
+                    self.engine.backward(self.scaler.scale(terms.sum() * micro.weight))
                 for key, value in found.items():
-                    sums[key] = sums.get(key, 0.0) + value * part.weight
+                    sums[key] = sums.get(key, 0.0) + value * micro.weight
         sums = dict(zip(sums, ranks.all_reduce_sum([*sums.values()]), strict=True))
         check_finite(sums, step, self.name)  # of all ranks, so that all of them end
         self.tokens += len(rows) * width
@@ -217,16 +218,16 @@ class Loop:
         for group in self.optimizers["weights"].param_groups if "weights" in self.optimizers else ():
             group["lr"] = group.get("share", 1.0) * self.schedule.lr * self.schedule.lr_factor(step, self.total)
 
-    def _losses(self, part: "Part", width: int, step: int) -> dict[str, Tensor]:
-        batch = {k: v.to(self.device) for k, v in self._batch(part, width).items()}
+    def _losses(self, micro: MicroBatch, width: int, step: int) -> dict[str, Tensor]:
+        batch = {k: v.to(self.device) for k, v in self._batch(micro, width).items()}
         with autocast(self.precision, self.device):
             return self.objective.losses(batch, step, self.total)
 
-    def _batch(self, part: "Part", width: int) -> dict[str, Tensor]:
+    def _batch(self, micro: MicroBatch, width: int) -> dict[str, Tensor]:
         if self.examples.repeats:
-            return self.examples.batch(part.rows, width)
-        own = list(part.share.rows)  # what is drawn anew is drawn for all ranks
-        return {name: tensor[own] for name, tensor in self.examples.batch(part.every, width).items()}
+            return self.examples.batch(micro.rows, width)
+        own = list(micro.share.rows)  # what is drawn anew is drawn for all ranks
+        return {name: tensor[own] for name, tensor in self.examples.batch(micro.all_rows, width).items()}
 
     def _apply(self) -> None:
         for name, optimizer in self.optimizers.items():
@@ -289,44 +290,6 @@ class Loop:
         self.precisions = list(dict.fromkeys([*state["precisions"], self.precision]))
         found: int = state["step"]
         return found
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of a step that a rank computes at a time.
-
-    Attributes:
-        every: those that all ranks compute meanwhile.
-        share: which of them are this rank's.
-        weight: their share of what the step's loss is the mean over.
-    """
-
-    every: list[int]
-    share: ranks.Share
-    weight: float
-
-    @property
-    def rows(self) -> list[int]:
-        """Rows of this rank."""
-        return [self.every[i] for i in self.share.rows]
-
-
-def parts(
-    rows: list[int], accumulate: int, rank: int = 0, count: int = 1, amount: Callable[[list[int]], int] = len
-) -> list[Part]:
-    """The parts of a step that one of `count` ranks computes one after the other.
-
-    Every rank has as many, because all of them compute each part together; one that has no rows left takes the
-    first one with a weight of 0. Weights count rows by `amount`.
-    """
-    together = count * -(-len(rows) // (count * accumulate))
-    found = []
-    for start in range(0, len(rows), together):
-        every = rows[start : start + together]
-        own = tuple(range(rank, len(every), count))
-        weight = amount([every[i] for i in own]) / amount(rows)
-        found.append(Part(every, ranks.Share(len(every), own or (0,)), weight))
-    return found
 
 
 def check_finite(terms: dict[str, float], step: int, stage: str) -> None:

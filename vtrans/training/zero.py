@@ -32,7 +32,7 @@ def engine_of(sharding: Sharding | None) -> Engine:
     if sharding is None:
         return LocalEngine()
     if sharding.stage:
-        return ShardedEngine(sharding)
+        return ZeroEngine(sharding)
     join()
     return ReplicatedEngine(sharding)
 
@@ -97,7 +97,7 @@ def _offloading(offload: str) -> dict[str, Any]:
     return {"offload_param": to | {"pin_memory": torch.cuda.is_available()}}
 
 
-class ShardedEngine:
+class ZeroEngine:
     """Several processes, started by torchrun or the deepspeed launcher; one GPU each, or CPUs with gloo.
 
     DeepSpeed wants something to train in the model it is given. It gets one parameter, `anchor`, with a gradient
@@ -107,7 +107,7 @@ class ShardedEngine:
         SuiteError: deepspeed is not installed, or no launcher has set the ranks.
     """
 
-    in_shards = True
+    frozen_backbone = True
 
     def __init__(self, sharding: Sharding) -> None:
         self.sharding: Sharding | None = sharding

@@ -38,7 +38,9 @@ def test_curves_of_a_run_that_went_on_begin_with_what_its_log_knows(total, data)
     whole, rest = Curves("cell"), Curves("cell")
     with TemporaryDirectory() as folder:
         for step in range(1, total + 1):
-            numbers = {"loss": 1 / step, "real": 0.5} if (step - 1) % LOG_EVERY == 0 or step == total else {"loss": 1 / step}
+            numbers = (
+                {"loss": 1 / step, "real": 0.5} if (step - 1) % LOG_EVERY == 0 or step == total else {"loss": 1 / step}
+            )
             whole("0-prune", step, total, numbers)
             if step > went_on:
                 rest("0-prune", step, total, numbers)

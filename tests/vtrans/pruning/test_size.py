@@ -61,7 +61,7 @@ def test_token_heads_count_once_a_token():
         model = BertForQuestionAnswering(BertConfig())
     size = Size.of(model)
     extra = size.macs(size.dense, 10, "all") - size.macs(size.dense, 10)
-    assert not size.pooled
+    assert not size.head_per_sequence
     assert extra == 10 * 768 * 2
 
 

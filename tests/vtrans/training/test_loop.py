@@ -11,19 +11,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from jobs import METHODS, SCHEDULE, new_state
 from tiny import tiny_bert, tiny_examples
 
 from vtrans.data.examples import padded_width
-from vtrans.data.windows import Windows
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.methods.stages import Finetune
 from vtrans.objectives.base import TaskObjective
 from vtrans.settings import Schedule
 from vtrans.training.checkpoint import Pace, StageFiles
-from vtrans.training.loop import Loop, RunContext, check_finite, fit, parts, stop_on_interrupt
+from vtrans.training.loop import Loop, RunContext, check_finite, fit, stop_on_interrupt
 
 
 def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
@@ -184,26 +181,6 @@ def test_fit_trains(examples):
     schedule = Schedule(steps=60, batch=16, lr=3e-3, precision="fp32", embeddings=True)
     fit(TaskObjective(model), examples, schedule, 0, "finetune", run_context)
     assert sum(seen[-5:]) < 0.5 * sum(seen[:5])
-
-
-@given(st.integers(1, 40), st.integers(1, 8), st.integers(1, 6))
-def test_ranks_share_a_step_row_by_row_in_equally_many_parts(count, accumulate, ranks):
-    rows = list(range(100, 100 + count))
-    shared = [parts(rows, accumulate, rank, ranks) for rank in range(ranks)]
-    assert len({len(cut) for cut in shared}) == 1
-    assert len(shared[0]) <= accumulate
-    computed = [row for cut in shared for part in cut if part.weight for row in part.rows]
-    assert sorted(computed) == rows
-    assert sum(part.weight for cut in shared for part in cut) == pytest.approx(1)
-    assert all(part.rows and part.share.total == len(part.every) for cut in shared for part in cut)
-    for together in zip(*shared, strict=True):  # the ranks' parts of one moment
-        assert len({tuple(part.every) for part in together}) == 1
-
-
-def test_parts_weigh_what_the_loss_is_the_mean_over():
-    windows = Windows.of(list(range(5, 47)), 10, pad=0)  # the last one has 2 tokens, of which 1 is predicted
-    cut = [part for rank in range(2) for part in parts([0, 1, 2, 3, 4], 1, rank, 2, windows.count)]
-    assert [part.weight for part in cut] == pytest.approx([19 / 37, 18 / 37])
 
 
 def test_a_full_disk_gives_one_line_and_leaves_no_part(tmp_path, monkeypatch):
