@@ -49,11 +49,16 @@ def provenance(started: str) -> Provenance:
     return Provenance(
         git_commit=commit,
         git_dirty=dirty,
-        versions={"python": platform.python_version(), **{name: installed_version(name) for name in PACKAGES}},
+        versions=versions(),
         hardware=hardware(),
         started=started,
         finished=now(),
     )
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that results depend on."""
+    return {"python": platform.python_version(), **{name: installed_version(name) for name in PACKAGES}}
 
 
 def hardware() -> dict[str, Any]:

@@ -5,7 +5,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,14 +73,15 @@ class Curves:
             return
         _append(self.series.setdefault(stage, {"step": []}), {"step": step} | numbers)
 
-    def completed(self, folder: Path) -> Series:
-        """The curves, begun with the steps of the logs in a folder, `STAGE.jsonl`, that this process has not made."""
-        found = dict[str, dict[str, list[float | None]]]()
-        for path in sorted(folder.glob("*.jsonl")):
-            own = self.series.get(path.stem, {"step": []})
-            for point in (*_logged(path, before=own["step"][0] if own["step"] else None), *_points(own)):
-                _append(found.setdefault(path.stem, {"step": []}), point)
-        return found | {stage: curves for stage, curves in self.series.items() if stage not in found}
+    def completed(self, folder: Path, stages: Iterable[str]) -> Series:
+        """The curves of stages, begun with the steps of their logs in a folder that this process has not made."""
+        found: Series = {}
+        for stage in stages:
+            own = self.series.get(stage, {"step": []})
+            first = next(iter(own["step"]), None)
+            for point in (*_logged(folder / f"{stage}.jsonl", before=first), *_points(own)):
+                _append(found.setdefault(stage, {"step": []}), point)
+        return found
 
 
 def _append(curves: dict[str, list[float | None]], point: dict[str, float]) -> None:
@@ -99,7 +100,9 @@ def _points(curves: dict[str, list[float | None]]) -> Iterator[dict[str, float]]
 
 def _logged(path: Path, before: float | None) -> Iterator[dict[str, float]]:
     """The steps of a log, counted from 1 and as far apart as those of curves, up to one; all of them for None."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    lines = []
+    with suppress(OSError, ValueError):  # no log, or a damaged one
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
     total = lines[-1]["step"] + 1 if lines else 0
     for line in lines:
         step, finite = line["step"] + 1, all(map(math.isfinite, line.values()))

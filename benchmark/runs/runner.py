@@ -16,7 +16,7 @@ from benchmark.grid.cells import SCHEMA, Cell
 from benchmark.models.registry import get_model
 from benchmark.records.memory import PeakMemory
 from benchmark.records.predictions import write_predictions
-from benchmark.records.provenance import PARTS, code, now, provenance, source_digest
+from benchmark.records.provenance import PARTS, code, hardware, now, provenance, source_digest, versions
 from benchmark.records.schema import Data, Record
 from benchmark.records.store import RETRY, Store
 from benchmark.runs.curves import Curves, live_file
@@ -56,6 +56,7 @@ def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | N
     """
     started = now()
     code()
+    source_digest()
     try:
         measured = _run(cell, store, context, report)
         outcome = measured.outcome
@@ -158,7 +159,8 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
     first, engine = ranks.rank() == 0, context.engine or LocalEngine()
     curves = Curves(cell.name, report, live_file(store.folder / "work") if first else None)
     folder, cache = store.work(cell), store.teacher_cache
-    run_context = RunContext(folder, curves, engine=engine, teacher_cache=cache, shared=shared(cell, store, context))
+    stages = shared(cell, store, context)
+    run_context = RunContext(folder, curves, engine=engine, teacher_cache=cache, shared=stages)
     with stop_on_interrupt(run_context), curves.shown():
         teacher = starting_point(cell, store, context, report)
         state = CompressionState(teacher, context.train, cell.seed, run_context)
@@ -168,7 +170,7 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
         small = cell.method.compress(state)
     ranks.on_first_rank(lambda: save(small, context.tokenizer, folder / "model"))
     state.report |= {
-        "curves": curves.completed(folder),
+        "curves": curves.completed(folder, state.report["seconds"]),
         "seconds": state.report["seconds"] | seconds_of_base(cell, store),
     }
     budget = cell.method.target() if cell.starts_dense else cell.base.method.target() or cell.method.target()
@@ -181,17 +183,32 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
 
 
 def shared(cell: Cell, store: Store, context: TaskContext) -> "SharedStages | None":
-    """Where ended stages are kept for cells that begin with the same ones, on the same data and by the same code.
+    """Where ended stages are kept for cells that begin with the same ones.
 
-    None for a method of a plug-in, whose code nobody can tell apart, and for one of a family, which has its handover.
+    None where nobody can tell what a stage depends on, or it lies outside: for methods of plug-ins, for targets in
+    latency, which is measured in the run, and for sizes of a family, which start from a handover.
     """
+    from benchmark.common.digests import weights_digest
     from vtrans.training.shared import SharedStages
 
-    if cell.below or type(cell.method).__module__.split(".")[0] not in PARTS:
-        return None
-    start = {name: value for name, value in cell.config.items() if name != "method"}
-    made_of = {"data": context.data.digest, "weights": context.model_digest, "code": source_digest()}
-    return SharedStages(store.folder / "work" / "stages", start | made_of)
+    def start() -> dict[str, Any]:
+        """Config, data and weights; code and packages; and what rounding depends on."""
+        sharding = context.engine.sharding if context.engine else None
+        return {
+            **{name: value for name, value in cell.config.items() if name != "method"},
+            "data": context.data.digest,
+            "weights": [weights_digest(store.of(each).work(each) / "model") for each in (cell.teacher, cell.base)],
+            "pretrained": context.model_digest,
+            "code": source_digest(),
+            "versions": versions(),
+            "hardware": hardware(),
+            "ranks": [ranks.launched_count(), str(sharding)],
+        }
+
+    budget = cell.method.target()
+    by_latency = budget is not None and budget.quantity.startswith("latency")
+    known = all(type(each.method).__module__.split(".")[0] in PARTS for each in (cell, cell.base))
+    return SharedStages(store.folder / "work" / "stages", start) if known and not (by_latency or cell.below) else None
 
 
 def save(model: "nn.Module", tokenizer: Any, folder: Path) -> None:

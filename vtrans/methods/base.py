@@ -2,14 +2,12 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from vtrans import ranks
 from vtrans.errors import SuiteError, extra
 from vtrans.forecast import Forecast
 from vtrans.heap import trim
@@ -40,6 +38,7 @@ class CompressionState:
         gates: the trained gates, once there are any.
         transform: the layer transformation that distillation trained, cut along with the model.
         stage: index of the stage that runs.
+        begun: configs of the stages up to it.
         handover: folder where the size below, of a family of sizes, has left its pruning; None for the others.
     """
 
@@ -52,6 +51,7 @@ class CompressionState:
     gates: "GateSet | None" = None
     transform: Any = None
     stage: int = 0
+    begun: list[Any] = field(default_factory=list)
     handover: Path | None = None
     _model: "nn.Module | None" = None
 
@@ -90,7 +90,10 @@ class CompressionState:
         """
         from vtrans.training.loop import fit
 
-        fit(objective, rows or self.train, schedule, self.stage_seed, self.label(stage), self.run_context)
+        label = self.label(stage)
+        fit(objective, rows or self.train, schedule, self.stage_seed, label, self.run_context, self.begun)
+        if label in self.run_context.taken:
+            self.report.setdefault("shared", {})[label] = self.run_context.taken[label]
 
 
 class Stage(ABC):
@@ -121,7 +124,7 @@ class Method(ABC):
             static method, as in `CoFi-s60+Infor-Coef`; None for the others.
         scalable: whether a loss scale makes it drop more or fewer tokens, as in `Transkimmer@2`.
         decodes: whether it is for decoders alone.
-        frozen_backbone: whether no weight of the model trains, so that DeepSpeed may hold it, whole or in shards.
+        frozen_backbone: whether DeepSpeed may hold its model, whole or in shards: frozen, cut and merged in its files.
         family: sparsities of the methods that go through several in one run, ascending: a row of one of them goes on
             from the row of the one below.
         text_method: method that prunes the encoder on text beforehand; empty for all that start from the dense model.
@@ -177,29 +180,15 @@ class Method(ABC):
 def run_stages(state: CompressionState, stages: Sequence[Stage]) -> None:
     """Run stages in their order; seconds of each, resumed ones included, go to the report.
 
-    So do, as `shared`, the names of those that another run has trained.
+    So do, as `shared`, the runs that have trained some of them.
     """
     seconds = state.report.setdefault("seconds", {})
     for state.stage, stage in enumerate(stages):
         start, label = time.monotonic(), state.label(stage)
-        with _shared(state, stages[: state.stage + 1], label):
-            stage.run(state)
+        state.begun.append(config_of(stage))
+        stage.run(state)
         trim()
         seconds[label] = max(time.monotonic() - start, state.run_context.elapsed.get(label, 0.0))
-
-
-@contextmanager
-def _shared(state: CompressionState, begun: Sequence[Stage], label: str) -> Iterator[None]:
-    """Take a stage from another run that began alike, where there is one, and keep its end for others."""
-    shared, folder = state.run_context.shared, state.run_context.folder
-    if not shared or not folder:
-        yield
-        return
-    configs = [config_of(stage) for stage in begun]
-    if ranks.on_first_rank(lambda: shared.fetch(configs, folder, label)):
-        state.report.setdefault("shared", []).append(label)
-    yield
-    ranks.on_first_rank(lambda: shared.keep(configs, folder, label))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +76,7 @@ class RunContext:
         elapsed: seconds of each stage that has ended, resumed parts included.
         flops: that each of them has computed, on all ranks, two per multiply-accumulate.
         tokens: that each of them has trained on, padding included.
+        taken: those that were taken from another run, and the name of its folder.
         precisions: what each of them was computed in; two where it went on on a machine of another kind.
     """
 
@@ -87,15 +88,24 @@ class RunContext:
     flops: dict[str, float] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
     precisions: dict[str, str] = field(default_factory=dict)
+    taken: dict[str, str] = field(default_factory=dict)
     engine: Engine = field(default_factory=LocalEngine)
     teacher_cache: "TeacherCache | None" = None
     shared: SharedStages | None = None
 
 
 def fit(
-    objective: Objective, examples: Rows, schedule: Schedule, seed: int, name: str, run_context: RunContext
+    objective: Objective,
+    examples: Rows,
+    schedule: Schedule,
+    seed: int,
+    name: str,
+    run_context: RunContext,
+    begun: Sequence[Any] = (),
 ) -> None:
     """Train `objective` for the whole schedule, from the last checkpoint where there is one.
+
+    Where no weights train, that may be the last one of another run (see `vtrans.training.shared`).
 
     Args:
         objective: what to train.
@@ -104,14 +114,37 @@ def fit(
         seed: of batches, dropout and gate noise.
         name: of the stage; names its files.
         run_context: files, reporting and the stop flag.
+        begun: configs of the run's stages up to this one, as JSON values; empty to share nothing.
 
     Raises:
         RunFailed: a loss term is not finite; names term and step.
         RunCancelled: the stop flag was set; the checkpoint is written.
     """
     loop = Loop(objective, examples, schedule, seed, name, run_context.engine)
-    first = loop.restore(StageFiles(run_context.folder, name).read())
+    loop.origin = own = _origin(run_context, begun if "weights" not in loop.optimizers else ())
+    files, shared = StageFiles(run_context.folder, name), run_context.shared
+    if shared and own:
+        ranks.on_first_rank(lambda: shared.fetch(own["stage"], files))
+    first = loop.restore(files.read())
     check_in_step(first, name)
+    _train(loop, first, run_context)
+    if shared and own and loop.origin == own:
+        ranks.on_first_rank(lambda: shared.keep(own["stage"], files))
+    elif run_context.folder and loop.origin.get("run", run_context.folder.name) != run_context.folder.name:
+        run_context.taken[name] = loop.origin["run"]
+
+
+def _origin(run_context: RunContext, begun: Sequence[Any]) -> dict[str, str]:
+    """The stage that is about to begin, by its name among those that runs share, and the run; empty if not shared."""
+    shared, folder = run_context.shared, run_context.folder
+    if not (shared and folder and begun):
+        return {}
+    return ranks.on_first_rank(lambda: {"stage": shared.name(begun), "run": folder.name})
+
+
+def _train(loop: "Loop", first: int, run_context: RunContext) -> None:
+    """Make the steps of a stage from `first` on, and put what they took into the run's account."""
+    name = loop.name
     files = StageFiles(run_context.folder if ranks.rank() == 0 else None, name)
     files.trim_log(first)
     started, pace, before = time.monotonic(), Pace(run_context.every, loop.bytes), loop.elapsed
@@ -174,6 +207,7 @@ class Loop:
         self._drops = drops(objective.modules["model"])
         self.device = self.engine.device(objective.modules["model"])
         self.meter, self.tokens = FlopMeter(), 0
+        self.origin: dict[str, str] = {}
         self.precision = resolve(schedule.precision, self.device)
         self.precisions = [self.precision]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -256,6 +290,7 @@ class Loop:
         """Trained parameters, optimisers, random generators, step and time, for a checkpoint."""
         return {
             "step": step,
+            "origin": self.origin,
             "elapsed": self.elapsed,
             "precisions": self.precisions,
             "flops": self.meter.flops,
@@ -287,8 +322,9 @@ class Loop:
             torch.cuda.set_rng_state(state["cuda"][0])
         self.elapsed = state["elapsed"]
         self.meter.flops, self.tokens = state["flops"], state.get("tokens", 0)
-        self.precisions = list(dict.fromkeys([*state["precisions"], self.precision]))
         found: int = state["step"]
+        self.precisions = list(dict.fromkeys([*state["precisions"], *([self.precision] if found < self.total else [])]))
+        self.origin = state.get("origin", {})
         return found
 
 

@@ -1,9 +1,11 @@
-"""Stages that several runs begin with, trained once: `Faster-VTrans-LLM` and the same with adapters, for example."""
+"""Ended stages that runs which begin alike take from each other: gates of a model, with adapters or without."""
 
 import hashlib
 import json
+import os
+import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,67 +13,49 @@ from typing import Any
 
 from vtrans.training.checkpoint import SUFFIXES, StageFiles
 
-LIMIT = 64 << 20  # bytes of a checkpoint: gates and scales stay below it, weights of any size worth a wait do not
+MOST = 200  # stages that are kept; the oldest make room
 
 
 @dataclass(frozen=True)
 class SharedStages:
-    """A folder of ended stages: their last checkpoint and log, named by all that they depend on.
+    """A folder of ended stages, their last checkpoint and log, named by all that they depend on.
 
-    A run that finds the stages which it begins with resumes from their end, as it would from its own checkpoint.
+    Stages that train weights are not for it: their checkpoints are as large as models.
 
     Attributes:
         folder: which many runs share.
-        start: all that a run's first stage depends on besides its own fields, as JSON values.
+        start: gives all that a run's first stage depends on besides its own fields, as JSON values.
     """
 
     folder: Path
-    start: dict[str, Any]
+    start: Callable[[], dict[str, Any]]
 
-    def fetch(self, begun: Sequence[Any], run: Path, label: str) -> bool:
-        """Copy the end of a stage into a run's folder, unless that has a checkpoint of it.
+    def name(self, begun: Sequence[Any]) -> str:
+        """Name of a stage, from the configs of a run's stages up to it, as JSON values."""
+        known = json.dumps([self.start(), list(begun)], sort_keys=True)
+        return hashlib.sha256(known.encode()).hexdigest()[:16]
 
-        Args:
-            begun: configs of the run's stages up to this one, as JSON values.
-            run: its folder.
-            label: name of the stage there.
-
-        Returns:
-            Whether the run has it now. One that is damaged is removed.
-        """
-        kept, own = self._files(begun), [run / f"{label}{suffix}" for suffix in SUFFIXES]
-        if own[0].exists() or not kept[0].exists():
-            return False
-        run.mkdir(parents=True, exist_ok=True)
-        if not all(_copied(source, target) for source, target in zip(kept[::-1], own[::-1], strict=True)):
-            return False
-        if StageFiles(run, label).read() is None:
-            kept[0].unlink(missing_ok=True)
-            return False
-        return True
-
-    def keep(self, begun: Sequence[Any], run: Path, label: str) -> None:
-        """Copy the end of a stage out of a run's folder, where its checkpoint is small enough."""
-        kept, own = self._files(begun), [run / f"{label}{suffix}" for suffix in SUFFIXES]
-        if kept[0].exists() or not own[0].exists() or own[0].stat().st_size > LIMIT:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        all(_copied(source, target) for source, target in zip(own[::-1], kept[::-1], strict=True))  # checkpoint last
-
-    def _files(self, begun: Sequence[Any]) -> list[Path]:
-        known = json.dumps([self.start, list(begun)], sort_keys=True)
-        name = hashlib.sha256(known.encode()).hexdigest()[:16]
-        return [self.folder / f"{name}{suffix}" for suffix in SUFFIXES]
-
-
-def _copied(source: Path, target: Path) -> bool:
-    """Copy a file atomically; False where that fails: the stage is then trained, or not kept, and nothing is lost."""
-    part = target.with_name(f"{target.name}.part")
-    try:
-        shutil.copyfile(source, part)
-        part.replace(target)
-    except OSError:
+    def fetch(self, name: str, files: StageFiles) -> None:
+        """Copy the end of a stage to the files of a run, unless that has a checkpoint of it. Errors copy nothing."""
         with suppress(OSError):
+            if files.checkpoint and not files.checkpoint.exists() and (self.folder / f"{name}.ckpt").exists():
+                _copy(StageFiles(self.folder, name), files)
+
+    def keep(self, name: str, files: StageFiles) -> None:
+        """Copy the end of a stage out of the files of a run. Errors keep nothing."""
+        with suppress(OSError):
+            _copy(files, StageFiles(self.folder, name))
+            for old in sorted(self.folder.iterdir(), key=os.path.getmtime)[: -len(SUFFIXES) * MOST]:
+                old.unlink()
+
+
+def _copy(source: StageFiles, target: StageFiles) -> None:
+    """Copy log and checkpoint, each atomically; the checkpoint, which is what others look for, comes last."""
+    for one, other in ((source.log, target.log), (source.checkpoint, target.checkpoint)):
+        assert one is not None and other is not None
+        part = other.with_name(f"{other.name}.{platform.node()}-{os.getpid()}.part")
+        try:
+            shutil.copyfile(one, part)
+            part.replace(other)
+        finally:
             part.unlink(missing_ok=True)
-        return False
-    return True

@@ -46,10 +46,18 @@ def test_curves_of_a_run_that_went_on_begin_with_what_its_log_knows(total, data)
                 rest("0-prune", step, total, numbers)
             if "real" in numbers:
                 StageFiles(Path(folder), "0-prune").append_log({"step": step - 1, **numbers})
-        found, expected = rest.completed(Path(folder))["0-prune"], whole.series["0-prune"]
+        found, expected = rest.completed(Path(folder), ["0-prune"])["0-prune"], whole.series["0-prune"]
     points = list(zip(*(expected[name] for name in ("step", "loss", "real")), strict=True))
     logged = [each for each in points if each[0] > went_on or each[2] is not None]
     assert list(zip(*(found[name] for name in ("step", "loss", "real")), strict=True)) == logged
+
+
+def test_a_damaged_log_and_one_of_no_stage_add_nothing(tmp_path):
+    curves = Curves("cell")
+    curves("0-prune", 2, 2, {"loss": 1.0})
+    (tmp_path / "0-prune.jsonl").write_text('{"step": 0, "loss": 2.0}\n{"st\0\0}\n')
+    (tmp_path / "1-older.jsonl").write_text('{"step": 0, "loss": 2.0}\n')
+    assert curves.completed(tmp_path, ["0-prune"]) == {"0-prune": {"step": [2], "loss": [1.0]}}
 
 
 def test_a_live_file_is_there_while_a_cell_runs_and_gone_when_it_ends(tmp_path):

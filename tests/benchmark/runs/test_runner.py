@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from benchmark.grid.cells import plan
 from benchmark.grid.methods import METHODS
@@ -83,24 +84,39 @@ def test_a_row_takes_stages_from_one_that_began_alike_and_its_record_says_so(tin
         run_cells(cells, store, data_dir)
         outcomes.append(store.read(cells[-1]).outcome)
     alone, after = outcomes
-    assert "shared" not in alone.report and after.report["shared"] == ["1-prune"]
+    assert "shared" not in alone.report and after.report["shared"] == {"1-prune": store.work(cells[0]).name}
     assert after.metrics == alone.metrics and after.parameters == alone.parameters
     assert after.compute.training_flops == alone.compute.training_flops
     first, last = (outcome.report["curves"]["1-prune"]["step"] for outcome in outcomes)
     assert {step for step in first if step % 10 == 1} | {first[-1]} == set(last)  # those of the log
 
 
-def test_other_code_and_the_methods_of_plug_ins_share_no_stage(tiny_preset, data_dir, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["source_digest", "versions", "hardware"])
+def test_other_code_packages_and_machines_share_no_stage(tiny_preset, data_dir, tmp_path, monkeypatch, name):
     cells, store = grid(tmp_path, seeds=[0], rows=["Faster-VTrans-s50", LONGER])
     run_cells(cells[:1], store, data_dir)
-    context = TaskContext.load(cells[1], data_dir, tmp_path / "work")
-    before = runner.shared(cells[1], store, context)
-    monkeypatch.setattr(runner, "source_digest", lambda: "changed")
-    assert runner.shared(cells[1], store, context).start != before.start
+    monkeypatch.setattr(runner, name, lambda: {"changed": True})
     run_cells(cells[1:], store, data_dir)
     assert "shared" not in store.read(cells[1]).outcome.report
-    monkeypatch.setattr(type(cells[1].method), "__module__", "plug_in")
-    assert runner.shared(cells[1], store, context) is None
+
+
+def test_rows_of_another_teacher_share_no_stage(tiny_preset, data_dir, tmp_path):
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense", "Faster-VTrans-s50", LONGER])
+    run_cells(cells[:2], store, data_dir)
+    path = store.work(cells[0]) / "model" / "model.safetensors"
+    save_file({name: 1.01 * value for name, value in load_file(path).items()}, path, {"format": "pt"})
+    run_cells(cells[2:], store, data_dir)
+    assert "shared" not in store.read(cells[2]).outcome.report
+
+
+def test_plug_ins_and_targets_in_latency_share_no_stage(tiny_preset, data_dir, tmp_path, monkeypatch):
+    (cell,), store = grid(tmp_path, seeds=[0], rows=["Faster-VTrans-s50"])
+    context = TaskContext.load(cell, data_dir, tmp_path / "work")
+    assert runner.shared(cell, store, context) is not None
+    (timed,), _ = grid(tmp_path, seeds=[0], rows=["Faster-VTrans-s50[budget.quantity=latency]"])
+    assert runner.shared(timed, store, context) is None
+    monkeypatch.setattr(type(cell.method), "__module__", "plug_in")
+    assert runner.shared(cell, store, context) is None
 
 
 def test_finished_grid_trains_nothing(tiny_preset, data_dir, tmp_path, monkeypatch):
