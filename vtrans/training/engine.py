@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from vtrans import ranks
 from vtrans.settings import Sharding
 
-BUCKET = 2**23  # elements of gradients that are summed at a time
+BUCKET = 2**23  # elements of small gradients that are summed at a time
+LARGE = 2**16  # elements of a gradient that is summed by itself, in place
 ATTENTION_DROPOUT = ("attention_dropout", "attn_pdrop", "attention_probs_dropout_prob")
 
 
@@ -115,7 +116,10 @@ def checkpoint(model: Any) -> None:
 
 @torch.no_grad()
 def sum_gradients(parameters: list[nn.Parameter]) -> None:
-    """Sum gradients over ranks, many at a time: one that no rank has stays None, one that some lack counts as 0."""
+    """Sum gradients over ranks: one that no rank has stays None, one that some lack counts as 0.
+
+    Large ones are summed where they lie, without the copy that puts small ones together.
+    """
     if not parameters:
         return
     has = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32, device=parameters[0].device)
@@ -124,13 +128,18 @@ def sum_gradients(parameters: list[nn.Parameter]) -> None:
     for parameter in found:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    for bucket in buckets(found):
+        parameter.grad = parameter.grad.contiguous()
+    large = [p.grad for p in found if p.numel() >= LARGE]
+    pending = [torch.distributed.all_reduce(gradient, async_op=True) for gradient in large]
+    for bucket in buckets(p for p in found if p.numel() < LARGE):
         flat = torch.cat([p.grad.flatten() for p in bucket if p.grad is not None])
         torch.distributed.all_reduce(flat)
         parts = flat.split([p.numel() for p in bucket])
         for parameter, part in zip(bucket, parts, strict=True):
             assert parameter.grad is not None
             parameter.grad.copy_(part.view_as(parameter))
+    for work in pending:
+        work.wait()
 
 
 def buckets(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:

@@ -12,7 +12,7 @@ from torch import nn
 from vtrans import ranks
 from vtrans.errors import SuiteError
 from vtrans.settings import Sharding
-from vtrans.training.engine import BUCKET, buckets, drops, own_dropout
+from vtrans.training.engine import BUCKET, LARGE, buckets, drops, own_dropout, sum_gradients
 from vtrans.training.zero import configuration, engine_of, join
 
 
@@ -49,6 +49,35 @@ def test_buckets_hold_all_parameters_in_order_and_of_one_type(sizes, halves):
     for group in found:
         assert len({p.dtype for p in group}) == 1
         assert len(group) == 1 or sum(p.numel() for p in group) <= BUCKET
+
+
+def gradients(rank: int) -> list[torch.Tensor | None]:
+    """Of one rank: large and small ones, one that lies transposed, one that it alone has, and one that nobody has."""
+    generator = torch.Generator().manual_seed(rank)
+    whole = [torch.randn(n, generator=generator) for n in (LARGE + 1, 3, LARGE - 1, LARGE)]
+    transposed = [torch.randn(300, 400, generator=generator).T if rank else torch.randn(400, 300, generator=generator)]
+    return [*whole, *transposed, torch.full((LARGE,), 2.0) if rank else None, None]
+
+
+def sum_as_rank(rank: int, folder: str) -> None:
+    torch.distributed.init_process_group("gloo", f"file://{folder}/group", rank=rank, world_size=2)
+    own = gradients(rank)
+    parameters = [nn.Parameter(torch.zeros(LARGE if g is None else g.shape)) for g in own]
+    for parameter, gradient in zip(parameters, own, strict=True):
+        parameter.grad = gradient
+    sum_gradients(parameters)
+    torch.save([p.grad for p in parameters], f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_gradients_of_any_size_and_layout_are_summed_over_ranks(tmp_path):
+    torch.multiprocessing.spawn(sum_as_rank, (str(tmp_path),), nprocs=2)
+    found = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    one, two = gradients(0), gradients(1)
+    expected = [a + b if a is not None else b for a, b in zip(one, two, strict=True)]
+    for got in found:
+        assert [g is None for g in got] == [g is None for g in expected] == 6 * [False] + [True]
+        assert all(torch.equal(g, e) for g, e in zip(got[:-1], expected[:-1], strict=True))
 
 
 def test_dropout_is_each_ranks_own_and_leaves_the_common_stream_where_it_was(monkeypatch):
