@@ -38,7 +38,7 @@ class Cost:
     disk: float
 
 
-def passes(cell: Cell, rows: int, evaluation_rows: int) -> Passes:
+def passes(cell: Cell, rows: int, evaluation_rows: float) -> Passes:
     """What a cell computes on so many sequences, without the cells that it starts from."""
     start = Forecast(rows)
     if cell.below:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 QUANTILES = (0.5, 0.1, 0.3, 0.5, 0.7, 0.9)  # of the batches by length; the first one warms up
 EVALUATION_BATCH = 32
+CHARACTERS = 4  # of English text in a token, about
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,15 @@ def estimate(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskContex
         step, evaluated = time_passes(first.seed, context, schedule, finetunes=schedules.finetune is not None)
         steps[task] = step * TRAINED * schedule.batch
         for cell in (cell for cell in needed if cell.task == task):
-            found = passes(cell, len(context.train), len(context.evaluation))
+            found = passes(cell, len(context.train), len(context.evaluation) + zero_shot_sequences(context))
             seconds[cell] = found.training * step + found.evaluation * evaluated
     return Estimate(seconds, steps, resolve(schedule.precision, device()))
+
+
+def zero_shot_sequences(context: TaskContext) -> float:
+    """Sequences of the full length that the choices of zero-shot tasks come to, each with its context."""
+    pairs = [pair for items in context.zero_shot.values() for item in items for pair in item.pairs]
+    return sum(len(text) for pair in pairs for text in pair) / CHARACTERS / context.max_length
 
 
 def with_missing(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskContext]) -> list[Cell]:

@@ -1,5 +1,7 @@
 """What a grid will take: from FLOPs before anything is loaded, and from timed steps."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from benchmark.grid.cells import plan
@@ -8,6 +10,8 @@ from benchmark.models.registry import get_model
 from benchmark.records.store import Store
 from benchmark.runs.progress import GridProgress, duration
 from benchmark.runs.runner import run_cells
+from benchmark.runs.timing import zero_shot_sequences
+from benchmark.tasks.multiple_choice.items import Item
 from vtrans.settings import QUICK
 
 
@@ -22,6 +26,12 @@ def test_a_grid_says_what_it_will_take_before_it_trains(tiny_preset, data_dir, t
     assert all(0 < seconds < 60 for seconds in found.cells.values())
     assert found.precision == "fp32" and "training runs in fp32" in found.lines()[0]
     assert "for 2 cells" in found.lines()[-1]
+
+
+def test_zero_shot_choices_count_by_their_characters():
+    items = [Item((("a" * 100, "b" * 20), ("a" * 100, "b" * 36)), 0, (20, 36))]
+    context = SimpleNamespace(zero_shot={"piqa": items, "arc_easy": items}, max_length=16)
+    assert zero_shot_sequences(context) == 2 * 256 / 4 / 16
 
 
 def test_passes_follow_the_stages():
