@@ -115,6 +115,18 @@ def test_deployed_speeds_are_what_the_record_gives():
     assert len(said) >= 5 and all(line in lines for line in said)
 
 
+def test_committed_trials_of_gates_of_language_models_are_what_the_records_give():
+    store = Store(ROOT / "results" / "axes", "llm", "quick")
+    built = tables.build(store, tables.recorded_cells(store, "llm", "quick", "dev"))
+    text = (store.folder / "table-dev.md").read_text()
+    assert tables.markdown("llm", "quick", built, tables.loader(store.root)) == text
+    found = dict(re.findall(r"\| (Faster-VTrans-LLM-s50\S*) +\| 1 .*?\| (\d+\.\d+) \[", text))
+    shown = re.findall(
+        r"^\| .*(?:0\.05|multipliers 0\.5|log-odds 0\.4|log-odds 0\.15) \| (\d+) \[", GUIDE, re.MULTILINE
+    )
+    assert sorted(round(float(value)) for value in found.values()) == sorted(map(int, shown)) != []
+
+
 def test_the_committed_axis_is_what_its_records_give():
     from benchmark.grid.axes import AXES
     from benchmark.reports import axes
