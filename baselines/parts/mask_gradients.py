@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import RunCancelled
+from vtrans.heap import trim
 from vtrans.objectives.task import outputs_and_loss
 from vtrans.pruning.masking import apply_masks
 from vtrans.pruning.masks import Masks
@@ -57,6 +58,7 @@ class ReportedBatches:
         """
         for done, batch in enumerate(self.batches, 1):
             yield batch
+            trim(collect=False)  # what is kept of a batch is small and lies between large freed blocks
             if self.context.report:
                 self.context.report(self.label, done, len(self.batches), {})
             if self.context.stop:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiny import FAMILIES, tiny_bert, tiny_examples
 
 from baselines.fisher import Fisher, FisherRecovered, SearchMasks, TuneMasks, search
-from baselines.parts.mask_gradients import BATCH, TOKENS, draw_rows, mask_gradients, rearranged
+from baselines.parts.mask_gradients import BATCH, TOKENS, ReportedBatches, draw_rows, mask_gradients, rearranged
 from baselines.parts.reconstruction import solve, tuned
 from baselines.parts.unit_scores import keep_share, weight_of
 from vtrans.anatomy import anatomy_of
@@ -33,6 +33,16 @@ def big_enough():
 
 def new_state() -> CompressionState:
     return CompressionState(Teacher(big_enough()), tiny_examples(), 0, RunContext())
+
+
+def test_freed_memory_goes_back_after_each_batch(monkeypatch):
+    """Else what is kept of each batch lies between freed blocks, and the heap grows with every batch."""
+    trimmed, steps = [], []
+    monkeypatch.setattr("baselines.parts.mask_gradients.trim", lambda collect: trimmed.append(len(steps)))
+    state = new_state()
+    state.run_context.report = lambda label, step, total, numbers: steps.append((label, step, total))
+    assert [*ReportedBatches([[0], [1, 2]], state, SearchMasks(Budget(0.5)))] == [[0], [1, 2]]
+    assert steps == [("0-searchmasks", 1, 2), ("0-searchmasks", 2, 2)] and trimmed == [0, 1]
 
 
 def test_gradients_are_those_of_each_row():
