@@ -24,7 +24,7 @@ def trim(collect: bool = True) -> None:
 
     Tensors of another size in every batch leave its heap in pieces: on SQuAD a process that evaluated a model that
     drops tokens grew by 10 GiB, and one that had ended a pruning stage of MiniLM-L6 kept 600 MB to itself. Small
-    tensors that are kept of each batch do so, too: Fisher-LoRA-s50 of the suite `llm` peaked at 22 GB for their sake.
+    tensors that are kept of each batch do so, too.
     """
     if collect:
         gc.collect()

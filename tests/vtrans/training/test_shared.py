@@ -124,10 +124,10 @@ def test_a_run_that_took_a_stage_says_so_after_a_stop_too(tmp_path, stages):
     assert Run(LONGER, tmp_path / "second", stages).report["shared"] == {"1-prune": "first"}
 
 
-def test_the_precision_is_that_of_the_steps(tmp_path, stages):
+def test_the_precision_is_that_of_the_steps(tmp_path, stages, monkeypatch):
     Run(FASTER, tmp_path / "first", stages)
+    monkeypatch.setattr("vtrans.training.loop.resolve", lambda *_: "bf16")  # in which no step is made
     context = RunContext(tmp_path / "second", shared=stages)
-    context.precisions = {}
     FASTER.compress(new_state(context))
     assert context.precisions == {"1-prune": "fp32", "2-tunescales": "fp32"}
 
