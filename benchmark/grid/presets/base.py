@@ -1,8 +1,9 @@
 """What a preset says."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Self
 
 from benchmark.tasks.registry import Task
 from vtrans.settings import Budget, Precision, Schedules, Setting
@@ -56,6 +57,14 @@ class Preset:
         length = min(task.fixed_length or self.max_length, self.max_length)
         scale = self.scale or self.name
         return Setting(self.schedules(task.name), Budget(0.5), suite, scale, task.name, length, layers)
+
+    def on(self, split: str) -> Self:
+        """The same for a split: zero-shot questions have no rows held out of train, so that `dev` asks none."""
+        return self if split == "validation" or not self.zero_shot else self._without_zero_shot
+
+    @cached_property  # one object a preset, here too
+    def _without_zero_shot(self) -> Self:
+        return replace(self, zero_shot=(), zero_shot_rows=0)
 
     @property
     def scope(self) -> dict[str, Any]:

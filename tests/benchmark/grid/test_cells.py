@@ -23,6 +23,15 @@ def test_presets_hold_their_rows():
     assert small[0].row == small[18].row == "dense"
 
 
+def test_dev_asks_no_zero_shot_questions():
+    cells = {split: plan("llm", "small", ["dense", "random-LoRA-s50"], split=split) for split in ("validation", "dev")}
+    assert all(cell.preset.zero_shot and "zero_shot" in cell.config for cell in cells["validation"])
+    assert not any(cell.preset.zero_shot or "zero_shot" in cell.config for cell in cells["dev"])
+    assert cells["dev"] == plan("llm", "small", ["dense", "random-LoRA-s50"], split="dev")
+    glue = plan("glue", "quick", split="dev")[0]
+    assert glue.preset is get_preset("quick", "glue")
+
+
 def test_every_method_of_every_preset_builds():
     for name, suite in SUITES.items():
         assert suite.rows.keys() == suite.presets.keys()
