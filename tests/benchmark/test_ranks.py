@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import launched
 import pytest
 import torch
+from tiny import tiny_llama
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from transformers import AutoModelForCausalLM
 
@@ -102,6 +103,30 @@ def test_two_ranks_write_the_records_of_one_process(folder, root, suite, methods
         if one.outcome.compute.training_flops and not found.checkpointing:  # which computes more
             assert two.outcome.compute.training_flops == pytest.approx(one.outcome.compute.training_flops, rel=0.02)
             assert found.tokens_per_second > 0
+
+
+@pytest.mark.slow  # DeepSpeed compiles its reads of files first: minutes, once
+def test_weights_that_wait_on_a_disk_give_the_records_of_weights_in_memory(tmp_path):
+    builders = pytest.importorskip("deepspeed.ops.op_builder")
+    if not builders.AsyncIOBuilder().is_compatible(verbose=False):
+        pytest.skip("libaio is missing")
+    launched.make(tmp_path)  # a tensor of under 1 MB a rank stays in memory
+    tiny_llama(vocab_size=300, hidden_size=512, intermediate_size=1280).save_pretrained(tmp_path / "tiny-llama")
+    (tmp_path / "disk").mkdir()
+    asked = [
+        command("llm", LLM, root, "--stage", "3", "--no-latency", "--offload", place)
+        for root, place in (("memory", "cpu"), ("file", str(tmp_path / "disk")))
+    ]
+    result = start(tmp_path, 2, *asked[0], "--", *asked[1])
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert not list((tmp_path / "disk").iterdir())
+    with launched.registered(tmp_path):
+        ones, twos = ([record for *_, record in records(tmp_path, root, "llm", LLM)] for root in ("memory", "file"))
+    for one, two in zip(ones, twos, strict=True):
+        assert two.outcome.metrics == pytest.approx(one.outcome.metrics, rel=1e-6), one.row
+        assert [each.outcome.compute.ranks.offload for each in (one, two)] == ["cpu", "nvme"]
+    peaks = [max(max(each.outcome.compute.ranks.peak_memory_bytes) for each in found) for found in (ones, twos)]
+    assert peaks[1] < 1.5 * peaks[0]  # DeepSpeed's own buffers are 2 GB a model
 
 
 def test_losses_of_each_step_equal_those_of_one_process(folder):

@@ -17,6 +17,7 @@ from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError, extra
 from vtrans.heap import give_back_blocks
 from vtrans.settings import Sharding
+from vtrans.training.disk import Disk
 from vtrans.training.engine import Engine, LocalEngine, ReplicatedEngine, checkpoint, sum_gradients
 
 LIVE = ("max_live_parameters", "max_reuse_distance", "prefetch_bucket_size")
@@ -78,23 +79,28 @@ def layer_weights(model: nn.Module) -> int:
 _linear = nn.functional.linear
 
 
-def configuration(sharding: Sharding, live: int = 0) -> dict[str, Any]:
+def configuration(stage: int, live: int = 0, offload: dict[str, Any] | None = None) -> dict[str, Any]:
     """DeepSpeed's configuration.
 
     Under stage 3 about `live` weights are whole at a time, where it is not 0; by DeepSpeed's default a billion.
+    `offload` says where its shards wait, as `offload_param`.
     """
-    zero: dict[str, Any] = {"stage": sharding.stage}
-    if sharding.stage == 3:
-        zero |= {"stage3_param_persistence_threshold": 0} | _offloading(sharding.offload)
+    zero: dict[str, Any] = {"stage": stage}
+    if stage == 3:
+        zero |= {"stage3_param_persistence_threshold": 0}
+        zero |= {"offload_param": offload} if offload else {}
         zero |= {f"stage3_{name}": live for name in LIVE} if live else {}
     return {"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero, "zero_allow_untested_optimizer": True}
 
 
-def _offloading(offload: str) -> dict[str, Any]:
-    if not offload:
-        return {}
-    to = {"device": "cpu"} if offload == "cpu" else {"device": "nvme", "nvme_path": offload}
-    return {"offload_param": to | {"pin_memory": torch.cuda.is_available()}}
+def largest_weight(folder: Path) -> int:
+    """Weights of the largest tensor of the model in a folder, none of which is loaded."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    return max(int(weight.numel()) for weight in model.parameters())
 
 
 class ZeroEngine:
@@ -104,7 +110,7 @@ class ZeroEngine:
     of 0: all that really trains lies outside.
 
     Raises:
-        SuiteError: deepspeed is not installed, or no launcher has set the ranks.
+        SuiteError: deepspeed is not installed, no launcher has set the ranks, or weights cannot wait on the disk.
     """
 
     frozen_backbone = True
@@ -113,6 +119,7 @@ class ZeroEngine:
         self.sharding: Sharding | None = sharding
         self._held = sharding
         self.deepspeed = connect()
+        self._disk = Disk(Path(sharding.offload)) if sharding.offload not in ("", "cpu") else None
         if not torch.cuda.is_available():
             give_back_blocks()
         self._engines: dict[int, Any] = {}
@@ -148,16 +155,20 @@ class ZeroEngine:
         from transformers.integrations import HfDeepSpeedConfig
 
         dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-        kept = HfDeepSpeedConfig(configuration(self._held)) if self._held.stage == 3 else None
+        sharded, kept = self._held.stage == 3, None
+        if sharded:
+            kept = HfDeepSpeedConfig(configuration(3, offload=self._offload(largest_weight(folder))))
         model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
         del kept  # transformers looks at it through a weak reference while it reads
-        found: nn.Module = model if self._held.stage == 3 else model.to(self.device(model))
+        found: nn.Module = model if sharded else model.to(self.device(model))
         return found
 
     def release(self) -> None:
         """Let go of all models, so that another one has their memory."""
         for engine in self._engines.values():
             engine.destroy()
+        if self._disk:
+            self._disk.release(engine.module for engine in self._engines.values())
         self._engines, self._current = {}, None
         nn.functional.linear = _linear  # stage 3 has put its own there
         ranks.barrier()
@@ -166,9 +177,15 @@ class ZeroEngine:
         model.requires_grad_(False)
         model.register_parameter("anchor", nn.Parameter(torch.zeros(1, device=self.device(model))))
         optimizer = torch.optim.SGD([model.anchor], lr=0.0)
-        config = configuration(self._held, live=2 * layer_weights(model))
+        largest = max(getattr(weight, "ds_numel", weight.numel()) for weight in model.parameters())
+        config = configuration(self._held.stage, 2 * layer_weights(model), self._offload(largest))
         engine, *_ = self.deepspeed.initialize(model=model, optimizer=optimizer, config=config)
         return engine
+
+    def _offload(self, largest: int) -> dict[str, Any] | None:
+        if self._disk:
+            return self._disk.place(largest)
+        return {"device": "cpu", "pin_memory": torch.cuda.is_available()} if self._held.offload else None
 
     def backward(self, loss: Tensor) -> None:
         """DeepSpeed's backward pass, which brings the shards together layer by layer."""

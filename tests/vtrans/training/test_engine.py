@@ -30,12 +30,9 @@ def test_bad_settings_are_refused(monkeypatch):
 
 
 def test_shards_wait_where_they_are_told_to():
-    def place(offload: str) -> dict[str, object]:
-        return configuration(Sharding(3, offload))["zero_optimization"].get("offload_param", {})
-
-    assert place("") == {}
-    assert place("cpu")["device"] == "cpu"
-    assert place("/disk")["device"] == "nvme" and place("/disk")["nvme_path"] == "/disk"
+    there = {"device": "cpu", "pin_memory": False}
+    assert "offload_param" not in configuration(3)["zero_optimization"]
+    assert configuration(3, offload=there)["zero_optimization"]["offload_param"] == there
 
 
 @given(st.lists(st.integers(1, BUCKET), max_size=12), st.lists(st.booleans(), min_size=12, max_size=12))

@@ -1,0 +1,71 @@
+"""Weights that wait on a disk: folders of each model's own, buffers of its size, and nothing left behind."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from vtrans import ranks
+from vtrans.errors import SuiteError
+from vtrans.training.disk import Disk, check_disk
+
+
+@pytest.fixture
+def builder(monkeypatch):
+    """DeepSpeed's, which finds libaio."""
+    builders = pytest.importorskip("deepspeed.ops.op_builder")
+    monkeypatch.setattr(builders.AsyncIOBuilder, "is_compatible", lambda self, verbose: True)
+    return builders.AsyncIOBuilder
+
+
+def test_a_disk_that_will_not_do_is_refused_with_a_remedy(builder, monkeypatch, tmp_path):
+    check_disk(tmp_path / "new")
+    assert not list((tmp_path / "new").iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SuiteError, match=r"cannot write .*file/x: .*; give --offload a folder on a fast disk, or cpu"):
+        check_disk(tmp_path / "file" / "x")
+    monkeypatch.setattr(builder, "is_compatible", lambda self, verbose: False)
+    with pytest.raises(SuiteError, match="without libaio; install libaio-dev .* or give --offload cpu"):
+        check_disk(tmp_path)
+
+
+def test_models_never_share_a_folder(builder, tmp_path):
+    first, second = Disk(tmp_path), Disk(tmp_path)
+    places = [each.place(8)["nvme_path"] for each in (first, second, first, second)]
+    assert len(set(places)) == 4
+    assert {Path(place).parents[1] for place in places} == {tmp_path}
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 10), (2, 5), (3, 4)])
+def test_a_buffer_holds_a_ranks_part_of_the_largest_tensor(builder, monkeypatch, tmp_path, count, size):
+    monkeypatch.setattr(ranks, "world_size", lambda: count)
+    assert Disk(tmp_path).place(10)["buffer_size"] == size
+
+
+def test_buffers_and_files_of_a_model_are_freed_once(builder, tmp_path):
+    freed = []
+    handle = SimpleNamespace(free_cpu_locked_tensor=freed.append)
+    folders = [tmp_path / name for name in "ab"]
+    swappers = [
+        SimpleNamespace(aio_read_handle=handle, buffers=torch.ones(n), swap_folder=str(f))
+        for n, f in enumerate(folders)
+    ]
+    models = [nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)]
+    for model, swapper, folder in zip(models, swappers, folders, strict=False):
+        folder.mkdir()
+        for weight in model.parameters():
+            weight.nvme_swapper = swapper
+    Disk(tmp_path).release(models)
+    assert [len(buffers) for buffers in freed] == [0, 1]
+    assert not any(folder.exists() for folder in folders) and swappers[0].buffers is None
+
+
+def test_all_files_are_gone_with_the_disk(builder, tmp_path):
+    held = Disk(tmp_path)
+    folder = Path(held.place(1)["nvme_path"])
+    folder.mkdir()
+    (folder / "weights").write_text("x")
+    held._folder.cleanup()
+    assert not list(tmp_path.iterdir())
