@@ -111,9 +111,10 @@ def main(folder: Path, results: Path) -> None:
     from benchmark.records.provenance import now
 
     started, began = now(), time.monotonic()
+    found: dict[str, Any] = {}
     if not (folder / "dense" / "model.safetensors.index.json").exists():
         make(folder / "dense")
-    found: dict[str, Any] = {"making_seconds": round(time.monotonic() - began, 1)}
+        found["making_seconds"] = round(time.monotonic() - began, 1)
     for step in ("cut", "forward"):
         command = [sys.executable, "-m", "benchmark.overhead.surgery", str(folder), step]
         ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
