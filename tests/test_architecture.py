@@ -15,6 +15,7 @@ ORDER = {
         "errors",
         "heap",
         "locks",
+        "signals",
         "ranks",
         "hooks",
         "dropping",

@@ -28,6 +28,7 @@ from vtrans.errors import SuiteError
 from vtrans.methods.base import Chain, Method, check_packages, config_of
 from vtrans.methods.dense import Dense
 from vtrans.settings import Budget, Denominator, Precision, Quantity, Schedule, Setting
+from vtrans.signals import interrupting
 from vtrans.teaching.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def compress_model(
     tell(estimate(request, method, context))
     work = request.out / "work" / request_key(request, method, context)
     try:
-        outcome, scores = _compress(request, method, context, work, report)
+        with interrupting():
+            outcome, scores = _compress(request, method, context, work, report)
     except BaseException as error:
         raise explain(error, work) from None
     discard(work)

@@ -16,6 +16,7 @@ from benchmark.grid.suites import get_preset
 from benchmark.records.store import RETRY, Store
 from benchmark.runs.progress import GridProgress
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
+from vtrans.signals import handled_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,9 +209,5 @@ def _passing_signals(workers: Sequence[Any]) -> Iterator[list[int]]:
             if worker.pid and worker.is_alive():
                 os.kill(worker.pid, signal.SIGTERM)
 
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled_by(handler):
         yield came
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

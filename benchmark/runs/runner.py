@@ -32,6 +32,7 @@ from vtrans.methods.agnostic import move_encoder
 from vtrans.methods.base import CompressionState, check_packages
 from vtrans.methods.family import HANDOVER
 from vtrans.saving.handover import FACTS
+from vtrans.signals import interrupting
 from vtrans.teaching.teacher import Teacher
 
 POLL = 0.5  # seconds between looks at what other processes have done
@@ -52,17 +53,18 @@ def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | N
 
     Raises:
         RunFailed: the run broke; its `failed` record is written.
-        RunCancelled: Ctrl-C; its `cancelled` record is written.
+        RunCancelled: Ctrl-C or SIGTERM; its `cancelled` record is written.
     """
     started = now()
     code()
     source_digest()
     try:
-        measured = _run(cell, store, context, report)
-        outcome = measured.outcome
-        if measured.predictions:
-            kept = ranks.on_first_rank(lambda: _keep(measured, cell, store))
-            outcome = outcome.model_copy(update={"predictions": kept})
+        with interrupting():
+            measured = _run(cell, store, context, report)
+            outcome = measured.outcome
+            if measured.predictions:
+                kept = ranks.on_first_rank(lambda: _keep(measured, cell, store))
+                outcome = outcome.model_copy(update={"predictions": kept})
     except BaseException as error:
         failure = explain(error, store.work(cell))
         status = "cancelled" if isinstance(failure, RunCancelled) else "failed"
@@ -161,13 +163,14 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
     folder, cache = store.work(cell), store.teacher_cache
     stages = shared(cell, store, context)
     run_context = RunContext(folder, curves, engine=engine, teacher_cache=cache, shared=stages)
-    with stop_on_interrupt(run_context), curves.shown():
+    with curves.shown():
         teacher = starting_point(cell, store, context, report)
         state = CompressionState(teacher, context.train, cell.seed, run_context)
         if cell.below:
             ensure(cell.below, store, context, report, holds=f"{HANDOVER}/{FACTS}")
             state.handover = store.work(cell.below) / HANDOVER
-        small = cell.method.compress(state)
+        with stop_on_interrupt(run_context):  # whose checkpoints are worth a step's wait; all else ends at once
+            small = cell.method.compress(state)
     ranks.on_first_rank(lambda: save(small, context.tokenizer, folder / "model"))
     state.report |= {
         "curves": curves.completed(folder, state.report["seconds"]),

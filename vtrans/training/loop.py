@@ -2,7 +2,6 @@
 
 import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,6 +18,7 @@ from vtrans.data.examples import Batches, Rows, padded_width
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.heap import trim
 from vtrans.settings import Schedule
+from vtrans.signals import handled_by
 from vtrans.training.checkpoint import Pace, StageFiles
 from vtrans.training.dropout import cheap_dropout
 from vtrans.training.engine import Engine, LocalEngine, drops, own_dropout
@@ -340,10 +340,7 @@ def check_finite(terms: dict[str, float], step: int, stage: str) -> None:
 
 @contextmanager
 def stop_on_interrupt(run_context: RunContext) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into `run_context.stop`; another Ctrl-C interrupts at once.
-
-    Signals reach the main thread alone; elsewhere nothing is done.
-    """
+    """Turn the first Ctrl-C or SIGTERM into `run_context.stop`; another Ctrl-C interrupts at once."""
 
     def handler(number: int, frame: object) -> None:
         """Set the flag, or interrupt; SIGTERM may come twice, from a launcher and from whoever stops both."""
@@ -351,12 +348,5 @@ def stop_on_interrupt(run_context: RunContext) -> Iterator[None]:
             raise KeyboardInterrupt
         run_context.stop = True
 
-    if threading.current_thread() is not threading.main_thread():
+    with handled_by(handler):
         yield
-        return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

@@ -18,6 +18,7 @@ from benchmark.runs.jobs import Identity
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import get_task
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
+from vtrans.signals import handled_by
 
 DONE, HELD, STOPPED, OUT_OF_TIME = "done", "held", "stopped", "out of time"
 FAILED = "failed: "
@@ -139,18 +140,8 @@ def _run_on_ranks(job: Job) -> None:
 def noted_signals() -> Iterator[list[int]]:
     """Yield the signals that come, instead of ending; in a thread that none reaches, none come."""
     came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    with handled_by(lambda number, frame: came.append(number)):
         yield came
-        return
-    before = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield came
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from command import call
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import vtrans
-from vtrans.errors import SuiteError
+from vtrans.errors import RunCancelled, SuiteError
 from vtrans.settings import Schedules
 from vtrans.tokens import token_pruning_encoder
 
@@ -86,6 +87,22 @@ def test_a_model_without_a_head_and_rows_to_hold_out(tiny_preset, model_dir, fil
     assert text.index("macro_f1") < text.index("accuracy")
     small = AutoModelForSequenceClassification.from_pretrained(tmp_path / "small")
     assert token_pruning_encoder(small) is not None and sorted(small.config.label2id) == sorted(NAMES)
+
+
+def test_sigterm_in_the_evaluation_ends_in_one_line(tiny_preset, finetuned, files, tmp_path, monkeypatch, capsys):
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("the evaluation went on")
+
+    monkeypatch.setattr("benchmark.runs.outcome.measure", interrupted)
+    code, _, err = call(
+        *(monkeypatch, capsys, "compress", "--model", str(finetuned), "--data", str(files[0]), "--preset", "tiny"),
+        *("--text", "comment", "--label", "kind", "--method", "random", "--sparsity", "0.5"),
+        *("--out", str(tmp_path / "small")),
+    )
+    assert code == RunCancelled.exit_code
+    assert err.splitlines()[-1] == "error: interrupted; run the same command to go on"
+    assert not (tmp_path / "small" / "config.json").exists()
 
 
 def test_the_same_from_python(tiny_preset, finetuned, files):

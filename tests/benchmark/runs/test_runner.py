@@ -176,6 +176,29 @@ def test_a_broken_loss_leaves_a_failed_record_and_the_other_cells_done(tiny_pres
     assert run_cells(cells, Store(tmp_path / "results", "glue", "tiny"), data_dir) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("row", ["dense", "VTrans-s50"])
+def test_evaluation_ends_at_once_with_a_cancelled_record(row, number, tiny_preset, data_dir, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        signal.raise_signal(number)
+        pytest.fail("the evaluation went on")
+
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense", row])
+    context = TaskContext.load(cells[-1], data_dir, tmp_path)
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmark.runs.runner.measure", interrupted)
+        with pytest.raises(RunCancelled, match="interrupted"):
+            run_cell(cells[-1], store, context)  # whose dense model is trained and evaluated first
+    assert {store.read(cell).status for cell in cells} == {"cancelled"}
+    assert signal.getsignal(number) is before
+    steps = []
+    for cell in cells:
+        run_cell(cell, store, context, lambda stage, step, total, numbers: steps.append(stage))
+    assert {store.read(cell).status for cell in cells} == {"complete"}
+    assert "0-finetune" not in steps
+
+
 def test_ctrl_c_leaves_a_cancelled_record_and_the_next_run_ends_as_if_never_stopped(tiny_preset, data_dir, tmp_path):
     cells, store = grid(tmp_path / "stopped", seeds=[0], rows=["dense", "VTrans-s50"])
     context = TaskContext.load(cells[0], data_dir, tmp_path)
