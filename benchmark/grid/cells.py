@@ -67,7 +67,7 @@ class Cell:
             "seed": self.seed,
             "method": config_of(self.method),
             "teacher": teacher,
-            **self.preset.scope,
+            **self.preset.on(self.split).scope,
         }
 
     @property
@@ -172,7 +172,7 @@ def plan(
     if precision != "auto":
         wanted = [forced(row, precision) for row in wanted]
     cells = [
-        Cell(suite, chosen.on(split), task, row, seed, split)
+        Cell(suite, chosen, task, row, seed, split)
         for task in names
         for seed in (seeds or chosen.seeds)
         for row in dict.fromkeys(wanted)

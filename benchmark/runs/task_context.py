@@ -53,7 +53,7 @@ class TaskContext:
         with ranks.first_then_others():
             source = prepare(spec, cache, report)
         context = cls.open(task, source, folder, cell.split, cell.preset.max_length)
-        return context.scoped(cell.preset, folder)
+        return context.scoped(cell.preset.on(cell.split), folder)
 
     @classmethod
     def open(cls, task: Task, model: Path, folder: Path | None, split: str, max_length: int) -> "TaskContext":

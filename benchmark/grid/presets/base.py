@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Self
 
 from benchmark.tasks.registry import Task
@@ -60,11 +59,7 @@ class Preset:
 
     def on(self, split: str) -> Self:
         """The same for a split: zero-shot questions have no rows held out of train, so that `dev` asks none."""
-        return self if split == "validation" or not self.zero_shot else self._without_zero_shot
-
-    @cached_property  # one object a preset, here too
-    def _without_zero_shot(self) -> Self:
-        return replace(self, zero_shot=(), zero_shot_rows=0)
+        return self if split == "validation" else replace(self, zero_shot=(), zero_shot_rows=0)
 
     @property
     def scope(self) -> dict[str, Any]:

@@ -25,11 +25,11 @@ def test_presets_hold_their_rows():
 
 def test_dev_asks_no_zero_shot_questions():
     cells = {split: plan("llm", "small", ["dense", "random-LoRA-s50"], split=split) for split in ("validation", "dev")}
-    assert all(cell.preset.zero_shot and "zero_shot" in cell.config for cell in cells["validation"])
-    assert not any(cell.preset.zero_shot or "zero_shot" in cell.config for cell in cells["dev"])
-    assert cells["dev"] == plan("llm", "small", ["dense", "random-LoRA-s50"], split="dev")
-    glue = plan("glue", "quick", split="dev")[0]
-    assert glue.preset is get_preset("quick", "glue")
+    assert all("zero_shot" in cell.config and "zero_shot_rows" in cell.config for cell in cells["validation"])
+    assert not any("zero_shot" in cell.config or "zero_shot_rows" in cell.config for cell in cells["dev"])
+    preset = get_preset("small", "llm")
+    assert preset.on("validation").zero_shot and not preset.on("dev").zero_shot
+    assert cells["dev"] == [Cell("llm", preset, cell.task, cell.row, 0, "dev") for cell in cells["dev"]]
 
 
 def test_every_method_of_every_preset_builds():

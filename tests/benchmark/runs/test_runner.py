@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -226,6 +227,14 @@ def test_dev_split_never_mixes_with_validation(tiny_preset, data_dir, tmp_path):
     assert validation.key != dev.key
     context = TaskContext.load(dev, data_dir, tmp_path)
     assert len(context.train) + len(context.evaluation) <= 60
+
+
+def test_dev_loads_no_zero_shot_questions(tiny_preset, data_dir, tmp_path):
+    cells = [grid(tmp_path, rows=["dense"], split=split)[0][0] for split in ("dev", "validation")]
+    dev, validation = (replace(cell, preset=replace(cell.preset, zero_shot=("piqa",))) for cell in cells)
+    assert TaskContext.load(dev, data_dir, tmp_path).zero_shot == {}
+    with pytest.raises(SuiteError, match="no zero_shot/piqa.jsonl"):
+        TaskContext.load(validation, data_dir, tmp_path)
 
 
 def test_record_says_where_it_came_from(tiny_preset, data_dir, tmp_path):
