@@ -14,6 +14,7 @@ from benchmark.common.digests import package_folder
 from benchmark.records.schema import Provenance
 
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "fvcore", "numpy", "scikit-learn", "scipy", "safetensors")
+ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("vtrans", "baselines", "benchmark")  # packages of the suite
 
 
@@ -85,10 +86,9 @@ def _processor() -> str:
 
 
 def _git(*arguments: str) -> str:
-    """Output of git in the folder of this package, empty where there is no git."""
-    root = Path(__file__).resolve().parents[1]
+    """Output of git in the folder that holds the packages, empty where there is no git."""
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
         return done.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
