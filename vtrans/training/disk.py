@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -12,6 +13,9 @@ from torch import nn
 
 from vtrans import ranks
 from vtrans.errors import SuiteError
+from vtrans.locks import locked
+
+PREFIX = "weights-"
 
 
 def check_disk(folder: Path) -> None:
@@ -33,6 +37,14 @@ def check_disk(folder: Path) -> None:
         )
 
 
+def sweep(folder: Path) -> None:
+    """Remove the files of processes that were killed."""
+    for left in folder.glob(f"{PREFIX}*"):
+        with locked(left, wait=False) as mine:
+            if mine:
+                shutil.rmtree(left, ignore_errors=True)
+
+
 class Disk:
     """A rank's files under a folder, each model's in a folder of its own.
 
@@ -45,7 +57,11 @@ class Disk:
 
     def __init__(self, folder: Path) -> None:
         check_disk(folder)
-        self._folder = TemporaryDirectory(prefix="weights-", dir=folder)
+        with locked(folder):  # a new folder is not locked yet, and would be taken for a dead process's
+            sweep(folder)
+            self._folder = TemporaryDirectory(prefix=PREFIX, dir=folder)
+            self._held = ExitStack()  # the lock, while this process lives
+            self._held.enter_context(locked(Path(self._folder.name)))
         self._models = count()
 
     def place(self, largest: int) -> dict[str, Any]:

@@ -79,18 +79,30 @@ def layer_weights(model: nn.Module) -> int:
 _linear = nn.functional.linear
 
 
+def weights_type() -> torch.dtype:
+    """Of the frozen weights: bf16 on GPUs, fp32 on the host."""
+    return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+
+
 def configuration(stage: int, live: int = 0, offload: dict[str, Any] | None = None) -> dict[str, Any]:
     """DeepSpeed's configuration.
 
     Under stage 3 about `live` weights are whole at a time, where it is not 0; by DeepSpeed's default a billion.
-    `offload` says where its shards wait, as `offload_param`.
+    `offload` says where its shards wait, as `offload_param`. A tensor that has come from a disk goes again once it was
+    used: while it waits for the next use, it keeps one of the few buffers that others are read into.
     """
     zero: dict[str, Any] = {"stage": stage}
     if stage == 3:
         zero |= {"stage3_param_persistence_threshold": 0}
         zero |= {"offload_param": offload} if offload else {}
         zero |= {f"stage3_{name}": live for name in LIVE} if live else {}
-    return {"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero, "zero_allow_untested_optimizer": True}
+        zero |= {"stage3_max_reuse_distance": 0} if offload and offload["device"] == "nvme" else {}
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "bf16": {"enabled": weights_type() == torch.bfloat16},
+    }
 
 
 def largest_weight(folder: Path) -> int:
@@ -154,11 +166,11 @@ class ZeroEngine:
         from transformers import AutoModelForCausalLM
         from transformers.integrations import HfDeepSpeedConfig
 
-        dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
         sharded, kept = self._held.stage == 3, None
         if sharded:
-            kept = HfDeepSpeedConfig(configuration(3, offload=self._offload(largest_weight(folder))))
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
+            offload = self._offload(largest_weight(folder) if self._disk else 0)
+            kept = HfDeepSpeedConfig(configuration(3, offload=offload))
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=weights_type())
         del kept  # transformers looks at it through a weak reference while it reads
         found: nn.Module = model if sharded else model.to(self.device(model))
         return found
@@ -175,7 +187,9 @@ class ZeroEngine:
 
     def _initialise(self, model: Any) -> Any:
         model.requires_grad_(False)
-        model.register_parameter("anchor", nn.Parameter(torch.zeros(1, device=self.device(model))))
+        model.register_parameter(
+            "anchor", nn.Parameter(torch.zeros(1, dtype=weights_type(), device=self.device(model)))
+        )
         optimizer = torch.optim.SGD([model.anchor], lr=0.0)
         largest = max(getattr(weight, "ds_numel", weight.numel()) for weight in model.parameters())
         config = configuration(self._held.stage, 2 * layer_weights(model), self._offload(largest))

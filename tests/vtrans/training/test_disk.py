@@ -9,7 +9,8 @@ from torch import nn
 
 from vtrans import ranks
 from vtrans.errors import SuiteError
-from vtrans.training.disk import Disk, check_disk
+from vtrans.locks import locked
+from vtrans.training.disk import PREFIX, Disk, check_disk
 
 
 @pytest.fixture
@@ -62,10 +63,15 @@ def test_buffers_and_files_of_a_model_are_freed_once(builder, tmp_path):
     assert not any(folder.exists() for folder in folders) and swappers[0].buffers is None
 
 
-def test_all_files_are_gone_with_the_disk(builder, tmp_path):
-    held = Disk(tmp_path)
-    folder = Path(held.place(1)["nvme_path"])
-    folder.mkdir()
-    (folder / "weights").write_text("x")
-    held._folder.cleanup()
-    assert not list(tmp_path.iterdir())
+def test_what_a_killed_process_left_goes_and_what_a_living_one_has_stays(builder, tmp_path):
+    left, other = tmp_path / f"{PREFIX}dead", tmp_path / "mine"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "weights").write_text("x")
+    living = Disk(tmp_path)
+    second = Disk(tmp_path)
+    assert not left.exists() and (other / "weights").exists()
+    for each in (living, second):
+        own = Path(each.place(1)["nvme_path"]).parent
+        with locked(own, wait=False) as free:
+            assert own.exists() and not free

@@ -13,7 +13,7 @@ from vtrans import ranks
 from vtrans.errors import SuiteError
 from vtrans.settings import Sharding
 from vtrans.training.engine import BUCKET, LARGE, buckets, drops, own_dropout, sum_gradients
-from vtrans.training.zero import configuration, engine_of, join
+from vtrans.training.zero import configuration, engine_of, join, weights_type
 
 
 def test_bad_settings_are_refused(monkeypatch):
@@ -33,6 +33,20 @@ def test_shards_wait_where_they_are_told_to():
     there = {"device": "cpu", "pin_memory": False}
     assert "offload_param" not in configuration(3)["zero_optimization"]
     assert configuration(3, offload=there)["zero_optimization"]["offload_param"] == there
+
+
+@pytest.mark.parametrize(("device", "reuse"), [("cpu", 8), ("nvme", 0)])
+def test_what_comes_from_a_disk_is_not_kept_for_its_next_use(device, reuse):
+    found = configuration(3, live=8, offload={"device": device})["zero_optimization"]
+    assert found["stage3_max_reuse_distance"] == reuse and found["stage3_max_live_parameters"] == 8
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("cuda", [True, False])
+def test_frozen_weights_are_bf16_on_gpus(stage, cuda, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert configuration(stage)["bf16"] == {"enabled": cuda}
+    assert weights_type() == (torch.bfloat16 if cuda else torch.float32)
 
 
 @given(st.lists(st.integers(1, BUCKET), max_size=12), st.lists(st.booleans(), min_size=12, max_size=12))
