@@ -44,6 +44,7 @@ class Progress:
         running: those that are out.
         failures: of those that have failed, a line each.
         deaths: of the workers of each cell.
+        reached: checkpoints of cells that ran out of time, by name and time.
         later: time before which a cell is not sent, of those that another process had.
         seconds: that each done one was out.
         done: how many are done.
@@ -53,6 +54,7 @@ class Progress:
     running: dict[Cell, Sent] = field(default_factory=dict)
     failures: dict[Cell, str] = field(default_factory=dict)
     deaths: dict[Cell, int] = field(default_factory=dict)
+    reached: dict[Cell, list[tuple[str, int]]] = field(default_factory=dict)
     later: dict[Cell, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     done: int = 0
@@ -152,13 +154,24 @@ def _collect(progress: Progress, store: Store, cluster: Cluster) -> bool:
         elif outcome.startswith(FAILED):
             progress.failures[cell] = outcome.removeprefix(FAILED)
         elif outcome == OUT_OF_TIME:
-            progress.waiting.insert(0, cell)  # it goes on from its checkpoint
+            _go_on(progress, store, cell)
         elif outcome == HELD:  # it comes back once the other process has ended, or is gone
             progress.later[cell] = time.monotonic() + HELD_FOR
             progress.waiting.append(cell)
         else:
             _again(progress, store, cell, "it was stopped")
     return bool(over)
+
+
+def _go_on(progress: Progress, store: Store, cell: Cell) -> None:
+    """Send a cell that ran out of time once more: as often as it takes while its checkpoints come further."""
+    work = store.of(cell).work(cell)
+    found = sorted((path.name, path.stat().st_mtime_ns) for path in work.glob("*.ckpt"))
+    if progress.reached.get(cell) == found:
+        _again(progress, store, cell, "its time ends before it comes further, see --hours")
+        return
+    progress.reached[cell] = found
+    progress.waiting.insert(0, cell)
 
 
 def _again(progress: Progress, store: Store, cell: Cell, why: str) -> None:

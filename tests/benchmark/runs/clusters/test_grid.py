@@ -25,7 +25,7 @@ class Instant:
     def __init__(self, store, cells, **outcomes):
         self.store, self.outcomes = store, {row: list(each) for row, each in outcomes.items()}
         self.cells = {identity(cell): cell for cell in with_needed(cells, store)}
-        self.sent, self.cancelled, self.together = [], [], 0
+        self.sent, self.cancelled, self.together, self.comes_further = [], [], 0, True
 
     def submit(self, jobs):
         self.together = max(self.together, len(jobs))
@@ -39,9 +39,17 @@ class Instant:
         outcome = (self.outcomes.get(handle[3]) or [DONE]).pop(0)
         if isinstance(outcome, Exception):
             raise outcome
+        if outcome == OUT_OF_TIME and self.comes_further:
+            self.write_checkpoint(self.cells[handle])
         if outcome == DONE:
             self.store.write(self.cells[handle], make_record(self.cells[handle]))
         return outcome
+
+    def write_checkpoint(self, cell):
+        path = self.store.work(cell) / "0-finetune.ckpt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, ns=(0, len(self.sent)))
 
     def cancel(self, handle):
         self.cancelled.append(handle[3])
@@ -100,6 +108,16 @@ def test_one_that_is_out_of_time_goes_on_as_often_as_it_takes(quick):
     cluster = Instant(store, cells, dense=[OUT_OF_TIME] * (TRIES + 2) + [DONE])
     assert run_on_cluster(cells, store, cluster, identity) == len(ROWS)
     assert cluster.sent.count("dense") == TRIES + 3
+
+
+def test_one_that_comes_no_further_in_its_time_is_given_up(quick):
+    cells, store = quick
+    cluster = Instant(store, cells[:1], dense=[OUT_OF_TIME] * (TRIES + 2))
+    cluster.comes_further = False
+    with pytest.raises(RunFailed, match="its time ends before it comes further, see --hours"):
+        run_on_cluster(cells[:1], store, cluster, identity)
+    assert cluster.sent == ["dense"] * (TRIES + 1)  # the first end shows nothing yet
+    assert store.read(cells[0]).status == "failed"
 
 
 def test_one_that_another_process_has_is_waited_for(quick):
