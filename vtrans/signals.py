@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_came: list[int] = []  # since the outermost `interrupting` began
+
 
 @contextmanager
 def handled_by(handler: Callable[[int, object], object]) -> Iterator[None]:
@@ -24,16 +26,22 @@ def handled_by(handler: Callable[[int, object], object]) -> Iterator[None]:
 def interrupting() -> Iterator[None]:
     """Let SIGTERM raise KeyboardInterrupt, as Ctrl-C does: for work that has no checkpoint to write.
 
-    A second SIGTERM is let go: one may come from a launcher, and one from whoever stops both.
+    SIGTERM is let go after another signal, so that what the first one ended can write its record: one may come from a
+    launcher, and one from whoever stops both. Of contexts inside each other, the inner ones count for the outer.
     """
-    came: list[int] = []
-
-    def handler(number: int, frame: object) -> None:
-        """Interrupt, unless it is SIGTERM once more."""
-        if number == signal.SIGTERM and came:
-            return
-        came.append(number)
-        raise KeyboardInterrupt
-
-    with handled_by(handler):
+    if signal.getsignal(signal.SIGTERM) is not _interrupt:
+        _came.clear()
+    with handled_by(_interrupt):
         yield
+
+
+def note(number: int) -> None:
+    """Remember a signal that a handler of one's own has taken."""
+    _came.append(number)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    if number == signal.SIGTERM and _came:
+        return
+    note(number)
+    raise KeyboardInterrupt

@@ -131,7 +131,7 @@ def compress_model(
     Raises:
         SuiteError: bad input, found before anything is trained.
         RunFailed: the run broke.
-        RunCancelled: Ctrl-C.
+        RunCancelled: Ctrl-C or SIGTERM.
     """
     request.build()  # for its errors: the method proper knows the model's layers
     source = find_model(request.model)

@@ -110,14 +110,15 @@ def train(
     """Compress the model; what it becomes lies in files beside the checkpoints."""
     from benchmark.common.checkpoints import load_tokenizer
     from benchmark.runs.runner import in_files
-    from vtrans.training.loop import RunContext
+    from vtrans.training.loop import RunContext, stop_on_interrupt
 
     data, tokenizer = kind_of(task).load(task, request.data_dir), load_tokenizer(source)
     windows = kind_of(task).encode_for(source, task, data.train, tokenizer, request.scale.max_length)
     work = request.out / "work" / request_key(request, source, data.digest)
     run_context = RunContext(work, report if ranks.rank() == 0 else None, engine=engine)
     state = CompressionState(in_files(source, engine), windows, request.seed, run_context)
-    method.compress(state)
+    with stop_on_interrupt(run_context):
+        method.compress(state)
     seconds = state.report["seconds"] = {name: round(value, 3) for name, value in state.report["seconds"].items()}
     state.report |= {"method": config_of(method), "sharding": config_of(request.sharding), "data": data.source}
     trained = sum(run_context.tokens.values()) / sum(seconds.values())

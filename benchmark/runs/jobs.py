@@ -128,7 +128,7 @@ def run_in_processes(
 
     Raises:
         RunFailed: at least one cell failed, or a process died.
-        RunCancelled: Ctrl-C, which reaches every process.
+        RunCancelled: Ctrl-C or SIGTERM, which every process is sent.
     """
     threads = max(1, usable_cores() // jobs)
     names = tuple(identity(cell) for cell in cells)

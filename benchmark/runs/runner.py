@@ -58,18 +58,18 @@ def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | N
     started = now()
     code()
     source_digest()
-    try:
-        with interrupting():
+    with interrupting():
+        try:
             measured = _run(cell, store, context, report)
             outcome = measured.outcome
             if measured.predictions:
                 kept = ranks.on_first_rank(lambda: _keep(measured, cell, store))
                 outcome = outcome.model_copy(update={"predictions": kept})
-    except BaseException as error:
-        failure = explain(error, store.work(cell))
-        status = "cancelled" if isinstance(failure, RunCancelled) else "failed"
-        _write(cell, store, _record(cell, context, started, status=status, error=str(failure)))
-        raise failure from None
+        except BaseException as error:
+            failure = explain(error, store.work(cell))
+            status = "cancelled" if isinstance(failure, RunCancelled) else "failed"
+            _write(cell, store, _record(cell, context, started, status=status, error=str(failure)))
+            raise failure from None
     record = _record(cell, context, started, status="complete", outcome=outcome)
     _write(cell, store, record)
     return record
@@ -337,7 +337,7 @@ def run_cells(
 
     Raises:
         RunFailed: at least one cell failed; the others are done.
-        RunCancelled: Ctrl-C.
+        RunCancelled: Ctrl-C or SIGTERM.
     """
     return run_opened(cells, store, opened(cells, store, folder, watch, announce, timed), watch, together)
 

@@ -57,7 +57,7 @@ def run_on_ranks(
     Raises:
         SuiteError: a cell cannot run so, or ranks run other code or see other data.
         RunFailed: a cell failed.
-        RunCancelled: Ctrl-C.
+        RunCancelled: Ctrl-C or SIGTERM.
     """
     for cell in cells:
         check_runs(cell, engine)

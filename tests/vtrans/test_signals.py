@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from vtrans.signals import handled_by, interrupting
+from vtrans.signals import handled_by, interrupting, note
 
 BOTH = [signal.SIGINT, signal.SIGTERM]
 
@@ -25,6 +25,21 @@ def test_a_second_sigterm_is_let_go_and_a_second_ctrl_c_is_not():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_signals_of_inner_contexts_count_for_the_outer_one_and_not_for_the_next():
+    with interrupting():
+        with pytest.raises(KeyboardInterrupt), interrupting():
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # a record is written here
+    with interrupting(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_that_another_handler_took_counts():
+    with interrupting():
+        note(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_a_thread_that_signals_do_not_reach_goes_on_without():

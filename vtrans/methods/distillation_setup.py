@@ -15,6 +15,7 @@ from vtrans.heap import trim
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.objectives.distillation import Distiller
 from vtrans.settings import Distillation, Schedule
+from vtrans.signals import interrupting
 from vtrans.teaching.cache import CacheRequest, CacheUnavailable
 from vtrans.teaching.outputs import Batch, RunningTeacher, StoredTeacher, TeacherOutputs, TeacherSource, wanted_layers
 from vtrans.teaching.stored import ExamplesWithTeacher
@@ -71,7 +72,10 @@ def teacher_source(
     wanted = CacheRequest(state.teacher.digest, state.train, rows, layers, running.precision)
     note = state.report.setdefault("teacher", {})
     try:
-        stored = cache.obtain(wanted, running, _progress(state, stage))
+        with interrupting():  # another process may be at it, which takes minutes
+            stored = cache.obtain(wanted, running, _progress(state, stage))
+    except KeyboardInterrupt:
+        raise RunCancelled("stopped while the teacher computed its outputs", "run the same command to go on") from None
     except CacheUnavailable as refusal:
         log.warning("the teacher runs in every step of %s: %s", state.label(stage), refusal)
         note[state.label(stage)] = f"run: {refusal}"
@@ -100,13 +104,7 @@ class _Running:
         return RunningTeacher(copy.deepcopy(model).bfloat16() if self.precision == "bf16" else model, self._layers)
 
     def __call__(self, batch: Batch) -> TeacherOutputs:
-        """Its outputs for a batch, computed as they would be in a training step.
-
-        Raises:
-            RunCancelled: the run's stop flag was set.
-        """
-        if self._state.run_context.stop:
-            raise RunCancelled("stopped while the teacher computed its outputs", "run the same command to go on")
+        """Its outputs for a batch, computed as they would be in a training step."""
         with autocast(self.precision, self.device):
             return self.teacher({name: tensor.to(self.device) for name, tensor in batch.items()})
 

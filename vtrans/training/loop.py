@@ -18,7 +18,7 @@ from vtrans.data.examples import Batches, Rows, padded_width
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.heap import trim
 from vtrans.settings import Schedule
-from vtrans.signals import handled_by
+from vtrans.signals import handled_by, note
 from vtrans.training.checkpoint import Pace, StageFiles
 from vtrans.training.dropout import cheap_dropout
 from vtrans.training.engine import Engine, LocalEngine, drops, own_dropout
@@ -340,13 +340,20 @@ def check_finite(terms: dict[str, float], step: int, stage: str) -> None:
 
 @contextmanager
 def stop_on_interrupt(run_context: RunContext) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into `run_context.stop`; another Ctrl-C interrupts at once."""
+    """Turn the first Ctrl-C or SIGTERM into `run_context.stop`; another Ctrl-C interrupts at once.
+
+    Raises:
+        RunCancelled: at the end, where the flag was set and no step was left to look at it.
+    """
 
     def handler(number: int, frame: object) -> None:
         """Set the flag, or interrupt; SIGTERM may come twice, from a launcher and from whoever stops both."""
         if run_context.stop and number == signal.SIGINT:
             raise KeyboardInterrupt
+        note(number)
         run_context.stop = True
 
     with handled_by(handler):
         yield
+    if run_context.stop:  # which came after the last step
+        raise RunCancelled("stopped between two stages", "run the same command to go on")

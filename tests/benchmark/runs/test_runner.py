@@ -200,6 +200,24 @@ def test_evaluation_ends_at_once_with_a_cancelled_record(row, number, tiny_prese
     assert "0-finetune" not in steps
 
 
+def test_a_second_sigterm_does_not_disturb_the_cancelled_record(tiny_preset, data_dir, tmp_path, monkeypatch):
+    written = runner._write
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+
+    def write(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        written(*arguments)
+
+    monkeypatch.setattr(runner, "measure", interrupted)
+    monkeypatch.setattr(runner, "_write", write)
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense", "random-s50"])
+    with pytest.raises(RunCancelled):
+        run_cell(cells[1], store, TaskContext.load(cells[1], data_dir, tmp_path))
+    assert [store.read(cell).status for cell in cells] == ["cancelled"] * 2
+
+
 def test_ctrl_c_leaves_a_cancelled_record_and_the_next_run_ends_as_if_never_stopped(tiny_preset, data_dir, tmp_path):
     cells, store = grid(tmp_path / "stopped", seeds=[0], rows=["dense", "VTrans-s50"])
     context = TaskContext.load(cells[0], data_dir, tmp_path)
