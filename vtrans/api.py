@@ -64,7 +64,7 @@ def compress(
     Raises:
         SuiteError: the family has no anatomy, columns are missing, or the size is out of reach.
         RunFailed: a loss is not finite.
-        RunCancelled: Ctrl-C or SIGTERM, after a checkpoint was written.
+        RunCancelled: Ctrl-C or SIGTERM; where there is a folder, checkpoints of what was trained lie in it.
     """
     anatomy, config = anatomy_of(model), cast("Any", model.config)
     if method.text_method or method.name == "dense":

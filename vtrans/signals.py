@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _came: list[int] = []  # since the outermost `interrupting` began
+_inside: list[bool] = []  # one entry for each that has begun
 
 
 @contextmanager
@@ -29,10 +30,17 @@ def interrupting() -> Iterator[None]:
     SIGTERM is let go after another signal, so that what the first one ended can write its record: one may come from a
     launcher, and one from whoever stops both. Of contexts inside each other, the inner ones count for the outer.
     """
-    if signal.getsignal(signal.SIGTERM) is not _interrupt:
-        _came.clear()
-    with handled_by(_interrupt):
+    if threading.current_thread() is not threading.main_thread():
         yield
+        return
+    if not _inside:
+        _came.clear()
+    _inside.append(True)
+    try:
+        with handled_by(_interrupt):
+            yield
+    finally:
+        _inside.pop()
 
 
 def note(number: int) -> None:

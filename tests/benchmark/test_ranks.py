@@ -23,6 +23,7 @@ from vtrans.pruning.surgery import materialise
 from vtrans.saving.layerwise import load_decision
 from vtrans.saving.pruned import load_pruned
 from vtrans.settings import Sharding
+from vtrans.training.disk import OWN
 
 TESTS = Path(__file__).parents[1]
 LORA = "Faster-VTrans-LLM-LoRA-s40"
@@ -120,7 +121,7 @@ def test_weights_that_wait_on_a_disk_give_the_records_of_weights_in_memory(tmp_p
     ]
     result = start(tmp_path, 2, *asked[0], "--", *asked[1])
     assert result.returncode == 0, result.stderr[-3000:]
-    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["lock"]
+    assert [path.name for path in (tmp_path / "disk" / OWN).iterdir()] == ["lock"]
     with launched.registered(tmp_path):
         ones, twos = ([record for *_, record in records(tmp_path, root, "llm", LLM)] for root in ("memory", "file"))
     for one, two in zip(ones, twos, strict=True):

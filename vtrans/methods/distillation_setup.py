@@ -73,6 +73,8 @@ def teacher_source(
     note = state.report.setdefault("teacher", {})
     try:
         with interrupting():  # another process may be at it, which takes minutes
+            if state.run_context.stop:
+                raise KeyboardInterrupt
             stored = cache.obtain(wanted, running, _progress(state, stage))
     except KeyboardInterrupt:
         raise RunCancelled("stopped while the teacher computed its outputs", "run the same command to go on") from None

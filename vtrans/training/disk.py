@@ -1,5 +1,6 @@
 """Weights of stage 3 that wait in files on a disk."""
 
+import os
 import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from vtrans import ranks
 from vtrans.errors import SuiteError
 from vtrans.locks import locked
 
-PREFIX = "weights-"
+OWN = f"vtrans-weights-{os.getuid()}"  # one folder for each user of a disk
 
 
 def check_disk(folder: Path) -> None:
@@ -39,7 +40,7 @@ def check_disk(folder: Path) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove the files of processes that were killed."""
-    for left in folder.glob(f"{PREFIX}*"):
+    for left in folder.glob("*/"):
         with locked(left, wait=False) as mine:
             if mine:
                 shutil.rmtree(left, ignore_errors=True)
@@ -57,9 +58,9 @@ class Disk:
 
     def __init__(self, folder: Path) -> None:
         check_disk(folder)
-        with locked(folder):  # a new folder is not locked yet, and would be taken for a dead process's
-            sweep(folder)
-            self._folder = TemporaryDirectory(prefix=PREFIX, dir=folder)
+        with locked(own := folder / OWN):  # a new folder is not locked yet, and would be taken for a dead process's
+            sweep(own)
+            self._folder = TemporaryDirectory(dir=own)
             self._held = ExitStack()  # the lock, while this process lives
             self._held.enter_context(locked(Path(self._folder.name)))
         self._models = count()

@@ -356,4 +356,4 @@ def stop_on_interrupt(run_context: RunContext) -> Iterator[None]:
     with handled_by(handler):
         yield
     if run_context.stop:  # which came after the last step
-        raise RunCancelled("stopped between two stages", "run the same command to go on")
+        raise RunCancelled("stopped after a stage", "run the same command to go on")

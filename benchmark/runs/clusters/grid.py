@@ -3,7 +3,9 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import mean
 
 from benchmark.grid.cells import Cell
@@ -44,7 +46,8 @@ class Progress:
         running: those that are out.
         failures: of those that have failed, a line each.
         deaths: of the workers of each cell.
-        reached: checkpoints of cells that ran out of time, by name and time.
+        reached: checkpoints of cells that ran out of time, and when each was written.
+        stalls: how often in a row a cell ran out of time without a new one.
         later: time before which a cell is not sent, of those that another process had.
         seconds: that each done one was out.
         done: how many are done.
@@ -54,7 +57,8 @@ class Progress:
     running: dict[Cell, Sent] = field(default_factory=dict)
     failures: dict[Cell, str] = field(default_factory=dict)
     deaths: dict[Cell, int] = field(default_factory=dict)
-    reached: dict[Cell, list[tuple[str, int]]] = field(default_factory=dict)
+    reached: dict[Cell, dict[str, int]] = field(default_factory=dict)
+    stalls: dict[Cell, int] = field(default_factory=dict)
     later: dict[Cell, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     done: int = 0
@@ -146,7 +150,7 @@ def _collect(progress: Progress, store: Store, cluster: Cluster) -> bool:
         try:
             outcome = cluster.result(sent.handle)
         except WorkerDied as death:
-            _again(progress, store, cell, f"its worker ended ({death})")
+            _again(progress, store, cell, f"its worker ended ({death})", progress.deaths)
             continue
         if outcome == DONE:
             progress.done += 1
@@ -159,26 +163,35 @@ def _collect(progress: Progress, store: Store, cluster: Cluster) -> bool:
             progress.later[cell] = time.monotonic() + HELD_FOR
             progress.waiting.append(cell)
         else:
-            _again(progress, store, cell, "it was stopped")
+            _again(progress, store, cell, "it was stopped", progress.deaths)
     return bool(over)
 
 
 def _go_on(progress: Progress, store: Store, cell: Cell) -> None:
     """Send a cell that ran out of time once more: as often as it takes while its checkpoints come further."""
-    work = store.of(cell).work(cell)
-    found = sorted((path.name, path.stat().st_mtime_ns) for path in work.glob("*.ckpt"))
+    found = _checkpoints(store.of(cell).work(cell))
     if progress.reached.get(cell) == found:
-        _again(progress, store, cell, "its time ends before it comes further, see --hours")
+        _again(progress, store, cell, "its time ends before it comes further, see --hours", progress.stalls)
         return
     progress.reached[cell] = found
+    progress.stalls.pop(cell, None)
     progress.waiting.insert(0, cell)
 
 
-def _again(progress: Progress, store: Store, cell: Cell, why: str) -> None:
+def _checkpoints(work: Path) -> dict[str, int]:
+    """When each was written last."""
+    found = {}
+    for path in work.glob("*.ckpt"):
+        with suppress(FileNotFoundError):  # another process has just ended the cell
+            found[path.name] = path.stat().st_mtime_ns
+    return found
+
+
+def _again(progress: Progress, store: Store, cell: Cell, why: str, counts: dict[Cell, int]) -> None:
     """Try once more, or give up with a record."""
     sys.stderr.write(f"{cell.name}: {why}\n")
-    progress.deaths[cell] = progress.deaths.get(cell, 0) + 1
-    if progress.deaths[cell] < TRIES:
+    counts[cell] = counts.get(cell, 0) + 1
+    if counts[cell] < TRIES:
         progress.waiting.insert(0, cell)
         return
     progress.failures[cell] = f"{why}, {TRIES} times"

@@ -10,7 +10,7 @@ from torch import nn
 from vtrans import ranks
 from vtrans.errors import SuiteError
 from vtrans.locks import locked
-from vtrans.training.disk import PREFIX, Disk, check_disk
+from vtrans.training.disk import OWN, Disk, check_disk
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_models_never_share_a_folder(builder, tmp_path):
     first, second = Disk(tmp_path), Disk(tmp_path)
     places = [each.place(8)["nvme_path"] for each in (first, second, first, second)]
     assert len(set(places)) == 4
-    assert {Path(place).parents[1] for place in places} == {tmp_path}
+    assert {Path(place).parents[1] for place in places} == {tmp_path / OWN}
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 10), (2, 5), (3, 4)])
@@ -64,13 +64,14 @@ def test_buffers_and_files_of_a_model_are_freed_once(builder, tmp_path):
 
 
 def test_what_a_killed_process_left_goes_and_what_a_living_one_has_stays(builder, tmp_path):
-    left, other = tmp_path / f"{PREFIX}dead", tmp_path / "mine"
-    for folder in (left, other):
-        folder.mkdir()
+    left, others = tmp_path / OWN / "dead", [tmp_path / name for name in ("mine", "vtrans-weights-of-mine")]
+    for folder in (left, *others):
+        folder.mkdir(parents=True)
         (folder / "weights").write_text("x")
+    (tmp_path / OWN / "a-file").write_text("x")
     living = Disk(tmp_path)
     second = Disk(tmp_path)
-    assert not left.exists() and (other / "weights").exists()
+    assert not left.exists() and all((folder / "weights").exists() for folder in others)
     for each in (living, second):
         own = Path(each.place(1)["nvme_path"]).parent
         with locked(own, wait=False) as free:

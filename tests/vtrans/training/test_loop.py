@@ -158,7 +158,7 @@ def test_all_parts_of_a_batch_are_padded_alike():
 
 def test_first_interrupt_sets_the_flag_and_the_second_interrupts():
     run_context = RunContext()
-    with pytest.raises(RunCancelled, match="between two stages"), stop_on_interrupt(run_context):
+    with pytest.raises(RunCancelled, match="after a stage"), stop_on_interrupt(run_context):
         signal.raise_signal(signal.SIGINT)
         time.sleep(0.01)
         assert run_context.stop
