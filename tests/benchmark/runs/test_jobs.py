@@ -81,7 +81,7 @@ def test_ctrl_c_of_a_terminal_leaves_checkpoints_and_records(tiny_preset, data_d
     rows = [replace_steps(cell, 4000) for cell in cells[1:3]]
     group = multiprocessing.get_context("fork").Process(target=alone, args=(rows, store, data_dir))
     group.start()
-    wait_for(lambda: len(list(store.folder.glob("work/*/*.jsonl"))) >= 3, 60)
+    wait_for(lambda: all(list(store.work(cell).glob("*recover*.jsonl")) for cell in rows), 60)
     os.killpg(group.pid, signal.SIGINT)
     group.join(60)
     assert group.exitcode == 130
