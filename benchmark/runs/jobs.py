@@ -199,15 +199,19 @@ def _threads_in_environment(threads: int) -> Iterator[None]:
 
 @contextmanager
 def _passing_signals(workers: Sequence[Any]) -> Iterator[list[int]]:
-    """Hand Ctrl-C and SIGTERM on to the workers, which write their checkpoints; yields the signals that came."""
+    """Hand Ctrl-C and SIGTERM on to the workers, which write their checkpoints; yields the signals that came.
+
+    Workers hear a first one as SIGTERM. A second Ctrl-C interrupts them at once, as it does without --jobs.
+    """
     came: list[int] = []
 
     def handler(number: int, frame: object) -> None:
         """Hand it on."""
+        told = signal.SIGINT if came and number == signal.SIGINT else signal.SIGTERM
         came.append(number)
         for worker in workers:
             if worker.pid and worker.is_alive():
-                os.kill(worker.pid, signal.SIGTERM)
+                os.kill(worker.pid, told)
 
     with handled_by(handler):
         yield came

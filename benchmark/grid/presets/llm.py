@@ -39,7 +39,7 @@ PRESETS = (
     ),
     Preset(
         name="small",
-        summary="the same on WikiText-2 raw with zero-shot tasks, windows of 256 tokens; needs --data-dir",
+        summary="the same on WikiText-2 raw, windows of 256 tokens, zero-shot tasks on validation; needs --data-dir",
         model="smollm2-135m",
         tasks=("wikitext2-raw",),
         seeds=(0,),

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -88,6 +89,23 @@ def test_ctrl_c_of_a_terminal_leaves_checkpoints_and_records(tiny_preset, data_d
     assert [store.read(cell).status for cell in rows] == ["cancelled", "cancelled"]
     assert all("stopped at step" in store.read(cell).error for cell in rows)
     assert all(list(store.work(cell).glob("*.ckpt")) for cell in rows)
+
+
+@pytest.mark.parametrize(
+    ("came", "told"),
+    [
+        ([signal.SIGINT], [signal.SIGTERM]),
+        ([signal.SIGINT, signal.SIGINT], [signal.SIGTERM, signal.SIGINT]),
+        ([signal.SIGINT, signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM]),  # a launcher's, after the terminal's
+    ],
+)
+def test_a_second_ctrl_c_interrupts_workers_at_once(came, told, monkeypatch):
+    sent = []
+    monkeypatch.setattr(jobs.os, "kill", lambda pid, number: sent.append(number))
+    with jobs._passing_signals([SimpleNamespace(pid=1, is_alive=lambda: True)]) as stopped:
+        for number in came:
+            signal.raise_signal(number)
+    assert (stopped, sent) == (came, told)
 
 
 def replace_steps(cell, steps):
