@@ -228,7 +228,7 @@ def time_(
     results: Results = Path("results"),
     split: Split = "validation",
 ) -> None:
-    """Measure here the latency of records that were made with --no-latency; nothing else should run meanwhile."""
+    """Measure here the speeds that records lack which were made with --no-latency; nothing else should run meanwhile."""
     from benchmark.commands.selection import Selection
     from benchmark.reports.tables import recorded_cells
     from benchmark.runs.later import time_records, to_be_timed

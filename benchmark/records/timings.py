@@ -1,4 +1,4 @@
-"""Latencies that were measured after a run, beside its record, on a machine that had nothing else to do."""
+"""Speeds that were measured after a run, beside its record, on a machine that had nothing else to do."""
 
 import logging
 from typing import Any
@@ -15,12 +15,13 @@ log = logging.getLogger(__name__)
 
 
 class Timing(BaseModel):
-    """Latencies of one record's model.
+    """Latencies of one record's model, and its speed of generation.
 
     Attributes:
         key: of the record.
         widths: units of the model that was timed.
         latency: as an outcome's.
+        generation: as in an outcome's report, for models that decode.
         hardware: where.
         measured: when, UTC.
     """
@@ -30,6 +31,7 @@ class Timing(BaseModel):
     key: str
     widths: dict[str, Any]
     latency: list[dict[str, Any]]
+    generation: dict[str, Any] | None = None
     hardware: dict[str, Any]
     measured: str
 
@@ -58,7 +60,7 @@ def read_timing(store: Store, cell: Cell) -> Timing | None:
 
 
 def timed(store: Store, cell: Cell, record: Record) -> Record:
-    """A record with the latencies that were measured later, where it has none of its own.
+    """A record with the speeds that were measured later, where it has none of its own.
 
     A damaged timing is named in a warning and left out.
     """
@@ -72,7 +74,9 @@ def timed(store: Store, cell: Cell, record: Record) -> Record:
     if found is None:
         return record
     latency = [each | {"machine": machine(found.hardware)} for each in found.latency]
-    return record.model_copy(update={"outcome": record.outcome.model_copy(update={"latency": latency})})
+    report = record.outcome.report | ({"generation": found.generation} if found.generation else {})
+    outcome = record.outcome.model_copy(update={"latency": latency, "report": report})
+    return record.model_copy(update={"outcome": outcome})
 
 
 def machine(hardware: dict[str, Any]) -> str:

@@ -39,20 +39,29 @@ def time_records(cells: Sequence[Cell], store: Store, folder: Path | None, watch
             record = store.read(cell)
             assert record is not None and record.outcome is not None, "only complete records are timed"
             widths = record.outcome.report["widths"]
-            latency = _latency(contexts.of(cell), cell.seed, widths)
-            found = Timing(key=cell.key, widths=widths, latency=latency, hardware=hardware(), measured=now())
+            found = Timing(
+                key=cell.key,
+                widths=widths,
+                **_speeds(contexts.of(cell), cell.seed, widths),
+                hardware=hardware(),
+                measured=now(),
+            )
             write_timing(store, cell, found)
             if report:
-                report("latency", 1, 1, {f"b{each['batch']}": each["speedup"][1] for each in latency})
+                report("latency", 1, 1, {f"b{each['batch']}": each["speedup"][1] for each in found.latency})
     return len(todo)
 
 
-def _latency(context: TaskContext, seed: int, widths: dict[str, Any]) -> list[dict[str, Any]]:
+def _speeds(context: TaskContext, seed: int, widths: dict[str, Any]) -> dict[str, Any]:
     from benchmark.measure.latency import compare
+    from benchmark.runs.outcome import generation_speed
 
     dense = context.pretrained(seed).eval()
     small = of_widths(dense, widths).eval()
-    return [compare(dense, small, context.evaluation, batch) for batch in context.latency]
+    return {
+        "latency": [compare(dense, small, context.evaluation, batch) for batch in context.latency],
+        "generation": generation_speed(dense, small, context) if context.kind.decodes else None,
+    }
 
 
 def of_widths(model: "nn.Module", widths: dict[str, Any]) -> "nn.Module":

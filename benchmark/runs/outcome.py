@@ -51,7 +51,6 @@ def measure(
         state: what the stages found and took.
         peak: memory since the run began.
     """
-    from benchmark.measure.generation import NEW, generation
     from benchmark.measure.latency import compare
     from vtrans.anatomy import Widths
 
@@ -63,8 +62,7 @@ def measure(
         lambda: [compare(dense.eval(), small.eval(), context.evaluation, batch) for batch in context.latency]
     )
     if context.kind.decodes and latency:
-        read, write = context.max_length // 2, min(NEW, context.max_length // 2)  # which all positions hold
-        report["generation"] = ranks.on_first_rank(lambda: generation(dense, small, context.evaluation, read, write))
+        report["generation"] = ranks.on_first_rank(lambda: generation_speed(dense, small, context))
     with autocast(context.precision):
         scored = context.kind.evaluate(context.task, small, context.evaluation)
         words = dropped_words(small, context)
@@ -81,6 +79,14 @@ def measure(
         report=report | ({"dropped": words} if words else {}),
     )
     return Measured(outcome, scored.predictions | more[0].predictions | more[1].predictions)
+
+
+def generation_speed(dense: "nn.Module", small: "nn.Module", context: TaskContext) -> dict[str, Any]:
+    """Tokens per second of both models, of prompts and texts that fit into the positions together."""
+    from benchmark.measure.generation import NEW, generation
+
+    prompt = context.max_length // 2
+    return generation(dense, small, context.evaluation, prompt, min(NEW, prompt))
 
 
 def compute_of(run: "RunContext", context: TaskContext, peak: PeakMemory) -> Compute:

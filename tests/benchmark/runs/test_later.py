@@ -1,5 +1,6 @@
 """Latencies measured after a run: of the recorded widths, once, and shown in the table with their machine."""
 
+import launched
 import pytest
 from tiny import FAMILIES
 
@@ -38,9 +39,25 @@ def test_a_record_without_latency_is_timed_once(tmp_path, tiny_preset, data_dir)
     assert found.outcome.time_speedup(0) > 0 and store.read(cells[1]) == record
     after = tables.markdown("glue", "tiny", tables.build(store, cells), tables.loader(store.root))
     assert "time measured on" in after and "time measured on" not in before
+    assert found.outcome.report == record.outcome.report  # a classifier generates nothing
     path = store.folder / "timings" / store.path(cells[1]).name
     assert read_timing(store, cells[1]).widths == record.outcome.report["widths"]
     path.write_text("{}")
     with pytest.raises(SuiteError, match="is no timing; remove it"):
         read_timing(store, cells[1])
     assert timed(store, cells[1], record) == record  # reports name it in a warning and show the rest
+
+
+def test_a_decoder_without_latency_gets_its_speed_of_generation(tmp_path):
+    launched.make(tmp_path)
+    with launched.registered(tmp_path):
+        cells = plan("llm", "tiny", ["dense", "random-LoRA-s40"], ["wikitext2"], [0])
+        store = Store(tmp_path, "llm", "tiny", 0)
+        run_cells(cells, store, tmp_path / "data", timed=False)
+        record = store.read(cells[1])
+        assert "generation" not in record.outcome.report
+        time_records(cells, store, tmp_path / "data")
+        found = timed(store, cells[1], record).outcome.report
+        assert {name: value for name, value in found.items() if name != "generation"} == record.outcome.report
+        assert found["generation"]["decode"]["speedup"][1] > 0
+        assert "decode speed-up" in tables.markdown("llm", "tiny", tables.build(store, cells), tables.loader(tmp_path))
