@@ -13,6 +13,7 @@ from benchmark.commands.options import (
     QUANTITY_HELP,
     SPARSITY_HELP,
     TASK_HELP,
+    Again,
     AxisName,
     CacheSize,
     CellCores,
@@ -227,8 +228,9 @@ def time_(
     data_dir: DataDir = None,
     results: Results = Path("results"),
     split: Split = "validation",
+    again: Again = False,
 ) -> None:
-    """Measure here the speeds that records lack which were made with --no-latency; nothing else should run meanwhile."""
+    """Measure here the speeds that records made with --no-latency lack; nothing else should run meanwhile."""
     from benchmark.commands.selection import Selection
     from benchmark.reports.tables import recorded_cells
     from benchmark.runs.later import time_records, to_be_timed
@@ -238,10 +240,10 @@ def time_(
     store, cells = chosen.grid()
     if not (methods or tasks or seeds):
         cells = recorded_cells(store, suite, preset, split)
-    todo = to_be_timed(cells, store)
+    todo = to_be_timed(cells, store, again)
     echo(f"{len(todo)} records to be timed")
     if todo:
-        time_records(cells, store, data_dir, GridProgress([cell.name for cell in todo]))
+        time_records(cells, store, data_dir, GridProgress([cell.name for cell in todo]), again)
         chosen.show()
 
 

@@ -54,6 +54,7 @@ AxisName = Annotated[str, typer.Option("--axis", help="an ablation axis, see `li
 Timed = Annotated[
     bool, typer.Option("--latency/--no-latency", help="measure latency, which other programs on the machine disturb")
 ]
+Again = Annotated[bool, typer.Option("--again", help="records, too, that have speeds: of a busy machine, or another")]
 CacheSize = Annotated[
     float,
     typer.Option(

@@ -60,11 +60,11 @@ def read_timing(store: Store, cell: Cell) -> Timing | None:
 
 
 def timed(store: Store, cell: Cell, record: Record) -> Record:
-    """A record with the speeds that were measured later, where it has none of its own.
+    """A record with the speeds that were measured later, in the place of its own where there are such.
 
     A damaged timing is named in a warning and left out.
     """
-    if record.outcome is None or record.outcome.latency:
+    if record.outcome is None:
         return record
     try:
         found = read_timing(store.of(cell), cell)

@@ -16,8 +16,9 @@ from benchmark.grid.cells import Cell, plan
 from benchmark.grid.suites import get_preset, get_suite
 from benchmark.records.schema import REGIMES, Outcome, Record
 from benchmark.records.store import Store
-from benchmark.records.timings import machine, timed
+from benchmark.records.timings import timed
 from benchmark.reports import differences, kept, zero_shot
+from benchmark.reports.notes import notes
 from benchmark.reports.rows import MISSING, SeedStats, TableRow, method_of, size_in, table_rows
 from benchmark.statistics.comparison import Load, loader
 from benchmark.tasks.kind import kind_of
@@ -112,45 +113,6 @@ RANKS = (
     "random units, in which the row's does better, mean over tasks. Intervals over seeds, drawn anew within each "
     "task; where every pair is on one side, 1.00 or 0.00 is what was seen, and has none."
 )
-
-
-def notes(task: str, records: Sequence[Record], teachers: Sequence[Record] = ()) -> str:
-    """What the numbers of a task stand on: model, data, n, seeds, machine, and what the teachers took."""
-    if not records:
-        return "No complete run."
-    kind, first = kind_of(get_task(task)), records[0]
-    assert first.data is not None and first.model is not None and first.outcome is not None
-    hardware = "; ".join(sorted({machine(r.provenance.hardware) for r in records}))
-    later = sorted({each["machine"] for r in records if r.outcome for each in r.outcome.latency if "machine" in each})
-    parts = [
-        f"Model {first.model['name']}" + (f" ({first.model['note']})" if first.model["note"] else ""),
-        f"data {first.data.source}",
-        f"train {first.data.train_rows:,} {kind.unit}, {first.data.split} n = {first.data.evaluation_rows:,}",
-        f"seeds {', '.join(map(str, sorted({r.seed for r in records})))}",
-        f"{'context' if kind.running_text else 'fixed length'} {first.outcome.macs.fixed_length}",
-        hardware,
-        *(f"time measured on {each}" for each in later),
-    ]
-    parts += _evaluation(first)
-    tuning = [sum(r.outcome.seconds.values()) for r in teachers if r.outcome]
-    if any(tuning):
-        parts.append(f"dense fine-tuning {SeedStats(tuple(tuning)).text(0, ' s', spread=True)}")
-    text = "; ".join(parts) + "."
-    return text + (f" Note: {first.data.caveat}." if first.data.caveat else "")
-
-
-def _evaluation(record: Record) -> list[str]:
-    """What is particular to the evaluation: precision, and questions of zero-shot tasks."""
-    assert record.outcome is not None
-    rows: dict[str, int] = record.outcome.report.get("zero_shot_rows", {})
-    precision = record.outcome.compute.evaluation_precision
-    found = [f"metrics in {precision}"] if precision != "fp32" else []
-    if made := record.outcome.report.get("generation"):
-        found.append(
-            f"prefill and decode: reading {made['prompt']} tokens, and writing {made['new']} after them with a cache, "
-            "one sequence at a time, greedily"
-        )
-    return [*found, "zero-shot n = " + ", ".join(f"{n} ({name})" for name, n in rows.items())] if rows else found
 
 
 def grid(task: str, table: Sequence[TableRow]) -> tuple[list[str], list[list[str]]]:

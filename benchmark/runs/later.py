@@ -19,19 +19,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def to_be_timed(cells: Sequence[Cell], store: Store) -> list[Cell]:
-    """Cells whose complete record holds widths and no latency, and that have no timing yet."""
+def to_be_timed(cells: Sequence[Cell], store: Store, again: bool = False) -> list[Cell]:
+    """Cells whose complete record holds widths, and no latency or timing yet, unless they are to be timed again."""
     found = []
     for cell, record in store.complete(list(cells)).items():
         outcome = record.outcome
-        if outcome and not outcome.latency and outcome.tokens is None and "widths" in outcome.report:
-            found += [cell] if read_timing(store, cell) is None else []
+        if outcome and outcome.tokens is None and "widths" in outcome.report:
+            found += [cell] if again or not (outcome.latency or read_timing(store, cell)) else []
     return found
 
 
-def time_records(cells: Sequence[Cell], store: Store, folder: Path | None, watch: Watch = no_watch) -> int:
+def time_records(
+    cells: Sequence[Cell], store: Store, folder: Path | None, watch: Watch = no_watch, again: bool = False
+) -> int:
     """Time all such cells; return how many there were."""
-    todo = to_be_timed(cells, store)
+    todo = to_be_timed(cells, store, again)
     check_sources(todo, folder)
     contexts = Contexts(folder, store.folder / "work", watch)
     for cell in todo:

@@ -9,6 +9,7 @@ from benchmark.grid.cells import Cell, plan
 from benchmark.grid.suites import get_suite
 from benchmark.records.schema import Record
 from benchmark.records.store import Store
+from benchmark.records.timings import timed
 from benchmark.reports.claims.declared import Claim, Condition
 from benchmark.reports.claims.quantities import METRIC, QUANTITIES
 from benchmark.reports.differences import metric_of
@@ -160,5 +161,7 @@ def _path(cell: Cell, root: Path) -> Path:
 def _records(cells: Sequence[Cell], root: Path, known: dict[Cell, Record | None]) -> list[Record]:
     for cell in cells:
         if cell not in known:
-            known[cell] = Store(root, cell.suite, cell.preset.name).shown([cell]).get(cell)
+            store = Store(root, cell.suite, cell.preset.name)
+            record = store.shown([cell]).get(cell)
+            known[cell] = record and timed(store, cell, record)
     return [record for cell in cells if (record := known[cell])]

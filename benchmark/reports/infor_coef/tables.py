@@ -12,8 +12,8 @@ from benchmark.grid.suites import get_preset
 from benchmark.records.schema import Outcome, Record
 from benchmark.records.store import Store
 from benchmark.reports.infor_coef.printed import BERT_BASE, FOOTNOTES, TABLE_2, TABLE_3, TASKS, Printed
+from benchmark.reports.notes import notes
 from benchmark.reports.rows import MISSING, SeedStats
-from benchmark.reports.tables import notes
 from vtrans.errors import SuiteError
 
 Found = dict[tuple[str, str], list[Outcome]]  # (row, task) -> outcomes over seeds

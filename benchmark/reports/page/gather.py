@@ -13,6 +13,7 @@ from benchmark.records.schema import Record
 from benchmark.records.store import Store
 from benchmark.records.timings import machine
 from benchmark.reports import differences, tables
+from benchmark.reports.notes import notes
 from benchmark.reports.rows import MISSING, SeedStats, TableRow, method_of, size_in
 from benchmark.statistics.comparison import Load, difference, loader
 from benchmark.statistics.intervals import Interval
@@ -29,7 +30,7 @@ class Contents:
     Attributes:
         preset: name.
         rows: one of each suite, task and row that has a record; see `_row`.
-        tasks: by SUITE/TASK, its metric, whether more of it is better, and what its numbers stand on.
+        tasks: by SUITE/TASK, its metric, whether more of it is better, and what its numbers stand on: all, and by size.
         answers: the best row of each size of a task, and those that it is not told apart from; see `_answer`.
         problems: damaged records, which are left out.
     """
@@ -100,16 +101,22 @@ def _suite(found: Contents, root: Path, suite: str, load: Load) -> None:
     files = {path.stem.rpartition("--")[2]: path.relative_to(root / found.preset).as_posix() for path in _runs(store)}
     for task, table in built.items():
         metric = differences.metric_of(task)
-        records = [record for line in table for record in line.records]
+        sizes = sorted({size_in(row.row) for row in table if row.metric(metric)} - {0.0})
+        records = {line.row: line.records for line in table}
         found.tasks[f"{suite}/{task}"] = {
             "metric": metric,
             "higher": metric not in METRICS or METRICS[metric].higher_is_better,
-            "about": tables.notes(task, records, table[0].dense),
+            "about": notes(task, [r for found in records.values() for r in found], table[0].dense),
+            "about_sizes": {f"{size:g}": notes(task, _of_size(records, size), table[0].dense) for size in sizes},
         }
         lines = {line.label: line for line in differences.lines(task, table, load)}
-        sizes = sorted({size_in(row.row) for row in table if row.metric(metric)} - {0.0})
         found.answers.extend(_answer(suite, task, size, table, load) for size in sizes)
         found.rows.extend(_row(suite, task, row, lines[row.label], files) for row in table if row.records)
+
+
+def _of_size(records: dict[str, tuple[Record, ...]], size: float) -> list[Record]:
+    """Records of the dense model and of the rows of one size."""
+    return [r for row, found in records.items() if row == "dense" or size_in(row) == size for r in found]
 
 
 def _runs(store: Store) -> list[Path]:

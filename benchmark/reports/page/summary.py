@@ -26,7 +26,7 @@ def markdown(contents: Contents, size: float = SIZE) -> str:
         dense = [row for row in rows if row["row"] == "dense"]
         heads = ["method", "encoder removed", f"{about['metric']} [95 %]", "time speed-up, batch 32"]
         table = tabulate([_line(row) for row in dense + sized], heads, "github", disable_numparse=True)
-        parts.append(f"**{key.split('/')[1]}**. {about['about']}\n\n{table}")
+        parts.append(f"**{key.split('/')[1]}**. {about['about_sizes'][f'{size:g}']}\n\n{table}")
     return "\n\n".join([*parts, MARKS]) + "\n" if parts else ""
 
 

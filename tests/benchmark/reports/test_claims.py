@@ -6,7 +6,9 @@ from made_records import make_record
 
 from benchmark.grid.cells import plan
 from benchmark.records.predictions import write_predictions
+from benchmark.records.provenance import now
 from benchmark.records.store import Store
+from benchmark.records.timings import Timing, write_timing
 from benchmark.reports.claims import declared, page
 from benchmark.reports.claims.declared import Claim, Condition
 from benchmark.reports.claims.verdicts import judge
@@ -77,6 +79,16 @@ def test_one_failed_comparison_contradicts_and_an_open_one_leaves_open(store):
     good, bad, open_ = above("VTrans-s60", "random-s60"), above("random-s60", "dense"), above("VTrans-s60", "CoFi-s60")
     verdicts = [judge([claim(*tests)], store.root)[0].verdict for tests in ((good, open_), (good, open_, bad), (good,))]
     assert verdicts == ["inconclusive", "contradicted", "supported"]
+
+
+def test_times_measured_later_decide(store):
+    faster = Condition(quantity="time speed-up, batch 32", row="VTrans-s60", tasks=("sst2",), at_least=10.0)
+    assert judge([claim(faster)], store.root)[0].verdict == "contradicted"  # 2.5 in the runs themselves
+    for cell in plan("glue", "small", ["VTrans-s60"], ["sst2"]):
+        latency = [{"batch": batch, "speedup": [11.0, 12.0, 13.0]} for batch in (1, 32)]
+        machine = {"processor": "chip", "cores": 2, "threads": 2}
+        write_timing(store, cell, Timing(key=cell.key, widths={}, latency=latency, hardware=machine, measured=now()))
+    assert judge([claim(faster)], store.root)[0].verdict == "supported"
 
 
 def test_a_preset_that_a_suite_has_not_is_not_run(store):

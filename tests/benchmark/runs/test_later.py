@@ -38,10 +38,15 @@ def test_a_record_without_latency_is_timed_once(tmp_path, tiny_preset, data_dir)
     found = timed(store, cells[1], record)
     assert found.outcome.time_speedup(0) > 0 and store.read(cells[1]) == record
     after = tables.markdown("glue", "tiny", tables.build(store, cells), tables.loader(store.root))
-    assert "time measured on" in after and "time measured on" not in before
+    assert after.count("–") < before.count("–")
     assert found.outcome.report == record.outcome.report  # a classifier generates nothing
     path = store.folder / "timings" / store.path(cells[1]).name
     assert read_timing(store, cells[1]).widths == record.outcome.report["widths"]
+    busy = record.model_copy(
+        update={"outcome": record.outcome.model_copy(update={"latency": found.outcome.latency[:1]})}
+    )
+    assert timed(store, cells[1], busy) == found  # what was measured later stands in the place of a run's own
+    assert time_records(cells[:1], store, data_dir, again=True) == 1
     path.write_text("{}")
     with pytest.raises(SuiteError, match="is no timing; remove it"):
         read_timing(store, cells[1])
