@@ -16,9 +16,10 @@ from vtrans.methods.base import CompressionState, Method, check_packages
 from vtrans.methods.family import HANDOVER, SIZES, VTransFamily
 from vtrans.methods.vtrans import VTrans
 from vtrans.settings import QUICK, Budget, Denominator, Quantity, Schedules, Setting
+from vtrans.signals import cancelling
 from vtrans.teaching.cache import TeacherCache
 from vtrans.teaching.teacher import Teacher
-from vtrans.training.loop import RunContext, stop_on_interrupt
+from vtrans.training.loop import RunContext
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,7 +81,7 @@ def compress(
     cache = TeacherCache(Path(folder) / OUTPUTS) if folder else None
     context = RunContext(Path(folder) if folder else None, report, teacher_cache=cache)
     state = CompressionState(Teacher(model), examples_of(dataset, model), seed, context)
-    with stop_on_interrupt(context), unchanged(model):
+    with cancelling(), unchanged(model):
         small = method.compress(state)
     if cache:
         cache.clear()
@@ -128,7 +129,7 @@ def compress_family(
         context = RunContext(Path(folder) / f"s{size * 100:g}", report, teacher_cache=cache)
         state = CompressionState(Teacher(model), rows, seed, context, handover=before)
         member = method.build(Setting(schedules, budget, scale="quick", layers=len(anatomy.blocks)))
-        with stop_on_interrupt(context), unchanged(model):
+        with cancelling(), unchanged(model):
             small = member.compress(state)
         yield size, small  # outside: Ctrl-C is the caller's again
         before = Path(folder) / f"s{size * 100:g}" / HANDOVER

@@ -5,14 +5,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_came: list[int] = []  # since the outermost `interrupting` began
-_inside: list[bool] = []  # one entry for each that has begun
+from vtrans.errors import RunCancelled
+
+_ending: list[bool] = []  # of each `interrupting` that has begun, the outermost first: whether signals wait
+_waiting: list[int] = []  # signals that have come since
 
 
 @contextmanager
 def handled_by(handler: Callable[[int, object], object]) -> Iterator[None]:
     """Let a function take both signals. They reach the main thread alone; elsewhere nothing is done."""
-    if threading.current_thread() is not threading.main_thread():
+    if not _is_main_thread():
         yield
         return
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -27,29 +29,50 @@ def handled_by(handler: Callable[[int, object], object]) -> Iterator[None]:
 def interrupting() -> Iterator[None]:
     """Let SIGTERM raise KeyboardInterrupt, as Ctrl-C does: for work that has no checkpoint to write.
 
-    SIGTERM is let go after another signal, so that what the first one ended can write its record: one may come from a
-    launcher, and one from whoever stops both. Of contexts inside each other, the inner ones count for the outer.
+    Raises:
+        KeyboardInterrupt: at the end, too, where a signal has come since `ending`.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not _is_main_thread():
         yield
         return
-    if not _inside:
-        _came.clear()
-    _inside.append(True)
+    _ending.append(False)
     try:
         with handled_by(_interrupt):
             yield
     finally:
-        _inside.pop()
+        _ending.pop()
+        waited = bool(_waiting)
+        if not _ending:
+            _waiting.clear()
+    if waited:
+        raise KeyboardInterrupt
 
 
-def note(number: int) -> None:
-    """Remember a signal that a handler of one's own has taken."""
-    _came.append(number)
+@contextmanager
+def cancelling() -> Iterator[None]:
+    """As `interrupting`, but what is raised is `RunCancelled`."""
+    try:
+        with interrupting():
+            yield
+    except KeyboardInterrupt:
+        raise RunCancelled("interrupted", "run the same command to go on") from None
+
+
+def ending() -> None:
+    """Let signals wait for the end of the innermost `interrupting`: what it leaves, a record for one, is being written.
+
+    Two may come for one reason, from a launcher and from whoever stops both.
+    """
+    if _ending and _is_main_thread():
+        _ending[-1] = True
 
 
 def _interrupt(number: int, frame: object) -> None:
-    if number == signal.SIGTERM and _came:
+    if _ending[-1]:
+        _waiting.append(number)
         return
-    note(number)
     raise KeyboardInterrupt
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

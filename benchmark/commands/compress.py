@@ -166,13 +166,12 @@ def _compress(
     from vtrans.methods.base import CompressionState
     from vtrans.saving.pruned import save_pruned
     from vtrans.teaching.cache import TeacherCache
-    from vtrans.training.loop import RunContext, stop_on_interrupt
+    from vtrans.training.loop import RunContext
 
     peak, run_context = PeakMemory(), RunContext(work, report, teacher_cache=TeacherCache(work / "teacher-outputs"))
-    with stop_on_interrupt(run_context):
-        teacher = make_teacher(context, request, run_context)
-        state = CompressionState(Teacher(teacher), context.train, request.seed, run_context)
-        small = method.compress(state)
+    teacher = make_teacher(context, request, run_context)
+    state = CompressionState(Teacher(teacher), context.train, request.seed, run_context)
+    small = method.compress(state)
     measured = measure(method.target(), teacher, small, context, state, peak)
     outcome, scores = measured.outcome, compared(teacher, measured, context)
     result = work / "result"

@@ -19,6 +19,7 @@ from vtrans.methods.base import CompressionState, config_of
 from vtrans.methods.decoder import FasterVTransLLM
 from vtrans.methods.files import MERGED, PRUNED, place
 from vtrans.settings import Sharding
+from vtrans.signals import cancelling
 
 if TYPE_CHECKING:
     from vtrans.training.engine import Engine
@@ -110,14 +111,14 @@ def train(
     """Compress the model; what it becomes lies in files beside the checkpoints."""
     from benchmark.common.checkpoints import load_tokenizer
     from benchmark.runs.runner import in_files
-    from vtrans.training.loop import RunContext, stop_on_interrupt
+    from vtrans.training.loop import RunContext
 
     data, tokenizer = kind_of(task).load(task, request.data_dir), load_tokenizer(source)
     windows = kind_of(task).encode_for(source, task, data.train, tokenizer, request.scale.max_length)
     work = request.out / "work" / request_key(request, source, data.digest)
     run_context = RunContext(work, report if ranks.rank() == 0 else None, engine=engine)
     state = CompressionState(in_files(source, engine), windows, request.seed, run_context)
-    with stop_on_interrupt(run_context):
+    with cancelling():
         method.compress(state)
     seconds = state.report["seconds"] = {name: round(value, 3) for name, value in state.report["seconds"].items()}
     state.report |= {"method": config_of(method), "sharding": config_of(request.sharding), "data": data.source}

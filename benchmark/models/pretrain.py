@@ -33,7 +33,7 @@ def pretrain(recipe: Recipe, folder: Path, report: "Report | None" = None) -> No
     from vtrans.data.windows import Windows
     from vtrans.objectives.base import TaskObjective
     from vtrans.saving.pruned import quiet
-    from vtrans.training.loop import RunContext, fit, stop_on_interrupt
+    from vtrans.training.loop import RunContext, fit
 
     task = get_task(recipe.corpus)
     data = kind_of(task).load(task)
@@ -44,8 +44,7 @@ def pretrain(recipe: Recipe, folder: Path, report: "Report | None" = None) -> No
     windows = Windows.of(ids, recipe.context, tokenizer.pad_token_id)
     model: Any = blank(recipe).to(device())
     run_context = RunContext(folder=folder, report=report)
-    with stop_on_interrupt(run_context):
-        fit(TaskObjective(model), windows, recipe.schedule, 0, "pretrain", run_context)
+    fit(TaskObjective(model), windows, recipe.schedule, 0, "pretrain", run_context)
     with quiet():
         model.save_pretrained(folder)
     (folder / "pretrain.ckpt").unlink()

@@ -32,7 +32,7 @@ from vtrans.methods.agnostic import move_encoder
 from vtrans.methods.base import CompressionState, check_packages
 from vtrans.methods.family import HANDOVER
 from vtrans.saving.handover import FACTS
-from vtrans.signals import interrupting
+from vtrans.signals import cancelling, ending
 from vtrans.teaching.teacher import Teacher
 
 POLL = 0.5  # seconds between looks at what other processes have done
@@ -58,7 +58,7 @@ def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | N
     started = now()
     code()
     source_digest()
-    with interrupting():
+    with cancelling():
         try:
             measured = _run(cell, store, context, report)
             outcome = measured.outcome
@@ -66,12 +66,14 @@ def run_cell(cell: Cell, store: Store, context: TaskContext, report: "Report | N
                 kept = ranks.on_first_rank(lambda: _keep(measured, cell, store))
                 outcome = outcome.model_copy(update={"predictions": kept})
         except BaseException as error:
+            ending()
             failure = explain(error, store.work(cell))
             status = "cancelled" if isinstance(failure, RunCancelled) else "failed"
             _write(cell, store, _record(cell, context, started, status=status, error=str(failure)))
             raise failure from None
-    record = _record(cell, context, started, status="complete", outcome=outcome)
-    _write(cell, store, record)
+        ending()
+        record = _record(cell, context, started, status="complete", outcome=outcome)
+        _write(cell, store, record)
     return record
 
 
@@ -154,7 +156,7 @@ def _names(cell: Cell) -> dict[str, Any]:
 def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None") -> Measured:
     from vtrans.saving.card import write_card
     from vtrans.training.engine import LocalEngine
-    from vtrans.training.loop import RunContext, stop_on_interrupt
+    from vtrans.training.loop import RunContext
 
     check_packages(cell.method)
     peak = PeakMemory()
@@ -169,8 +171,7 @@ def _run(cell: Cell, store: Store, context: TaskContext, report: "Report | None"
         if cell.below:
             ensure(cell.below, store, context, report, holds=f"{HANDOVER}/{FACTS}")
             state.handover = store.work(cell.below) / HANDOVER
-        with stop_on_interrupt(run_context):  # whose checkpoints are worth a step's wait; all else ends at once
-            small = cell.method.compress(state)
+        small = cell.method.compress(state)
     ranks.on_first_rank(lambda: save(small, context.tokenizer, folder / "model"))
     state.report |= {
         "curves": curves.completed(folder, state.report["seconds"]),

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from vtrans.signals import handled_by, interrupting, note
+from vtrans.errors import RunCancelled
+from vtrans.signals import cancelling, ending, handled_by, interrupting
 
 BOTH = [signal.SIGINT, signal.SIGTERM]
 
@@ -24,43 +25,62 @@ def test_both_interrupt_and_go_back_to_who_had_them(number):
     with pytest.raises(KeyboardInterrupt), interrupting():
         signal.raise_signal(number)
     assert [signal.getsignal(each) for each in BOTH] == before
+    with pytest.raises(RunCancelled), cancelling():
+        signal.raise_signal(number)
 
 
-def test_a_second_sigterm_is_let_go_and_a_second_ctrl_c_is_not():
+def test_one_that_was_lost_does_not_keep_the_next_from_interrupting():
     with interrupting():
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
-        let_go(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+        for _ in range(2):  # Python itself drops what is raised in a destructor
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
 
 
-def test_signals_of_inner_contexts_count_for_the_outer_one_and_not_for_the_next():
-    with interrupting():
-        with pytest.raises(KeyboardInterrupt), interrupting():
-            signal.raise_signal(signal.SIGTERM)
-        let_go(signal.SIGTERM)  # a record is written here
+@pytest.mark.parametrize("number", BOTH)
+def test_what_ends_is_written_first_and_then_what_lies_around_it_is_interrupted(number):
+    written = []
+    with pytest.raises(KeyboardInterrupt), interrupting():
+        with interrupting():
+            ending()
+            let_go(number)
+            written.append("record")
+        pytest.fail("the signal was lost")
+    assert written == ["record"]
+    with interrupting():  # it counts for nothing that begins later
+        pass
+
+
+def test_an_error_stays_the_error_where_a_signal_comes_while_it_is_written_down():
+    with pytest.raises(ValueError, match="broken"), interrupting():
+        try:
+            raise ValueError("broken")
+        finally:
+            ending()
+            let_go(signal.SIGTERM)
     with interrupting(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
 
 
-def test_a_signal_that_another_handler_took_counts():
+def test_ending_is_of_the_innermost_alone():
     with interrupting():
-        with handled_by(lambda number, frame: note(number)):
+        with interrupting():
+            ending()
+        with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
-            with interrupting():  # as where a teacher's outputs are computed in training
-                let_go(signal.SIGTERM)
-        let_go(signal.SIGTERM)
 
 
-def test_a_thread_that_signals_do_not_reach_goes_on_without():
+def test_threads_that_signals_do_not_reach_leave_them_alone():
     seen = []
 
     def work():
-        with handled_by(lambda number, frame: None):
+        with handled_by(lambda number, frame: None), interrupting():
+            ending()
             seen.append(signal.getsignal(signal.SIGTERM))
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [signal.getsignal(signal.SIGTERM)]
+    with interrupting():
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert seen == [signal.getsignal(signal.SIGTERM)]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)

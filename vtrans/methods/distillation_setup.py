@@ -10,12 +10,10 @@ import torch
 
 from vtrans import ranks
 from vtrans.data.examples import Batches, Rows
-from vtrans.errors import RunCancelled
 from vtrans.heap import trim
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.objectives.distillation import Distiller
 from vtrans.settings import Distillation, Schedule
-from vtrans.signals import interrupting
 from vtrans.teaching.cache import CacheRequest, CacheUnavailable
 from vtrans.teaching.outputs import Batch, RunningTeacher, StoredTeacher, TeacherOutputs, TeacherSource, wanted_layers
 from vtrans.teaching.stored import ExamplesWithTeacher
@@ -72,12 +70,7 @@ def teacher_source(
     wanted = CacheRequest(state.teacher.digest, state.train, rows, layers, running.precision)
     note = state.report.setdefault("teacher", {})
     try:
-        with interrupting():  # another process may be at it, which takes minutes
-            if state.run_context.stop:
-                raise KeyboardInterrupt
-            stored = cache.obtain(wanted, running, _progress(state, stage))
-    except KeyboardInterrupt:
-        raise RunCancelled("stopped while the teacher computed its outputs", "run the same command to go on") from None
+        stored = cache.obtain(wanted, running, _progress(state, stage))
     except CacheUnavailable as refusal:
         log.warning("the teacher runs in every step of %s: %s", state.label(stage), refusal)
         note[state.label(stage)] = f"run: {refusal}"

@@ -18,7 +18,7 @@ from vtrans.data.examples import Batches, Rows, padded_width
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.heap import trim
 from vtrans.settings import Schedule
-from vtrans.signals import handled_by, note
+from vtrans.signals import ending, handled_by
 from vtrans.training.checkpoint import Pace, StageFiles
 from vtrans.training.dropout import cheap_dropout
 from vtrans.training.engine import Engine, LocalEngine, drops, own_dropout
@@ -118,7 +118,7 @@ def fit(
 
     Raises:
         RunFailed: a loss term is not finite; names term and step.
-        RunCancelled: the stop flag was set; the checkpoint is written.
+        RunCancelled: the stop flag was set, by Ctrl-C or SIGTERM for one; the checkpoint is written.
     """
     loop = Loop(objective, examples, schedule, seed, name, run_context.engine)
     loop.origin = own = _origin(run_context, begun if "weights" not in loop.optimizers else ())
@@ -127,7 +127,10 @@ def fit(
         ranks.on_first_rank(lambda: shared.fetch(own["stage"], files))
     first = loop.restore(files.read())
     check_in_step(first, name)
-    _train(loop, first, run_context)
+    with stop_on_interrupt(run_context):
+        _train(loop, first, run_context)
+    if ranks.all_reduce_sum([run_context.stop])[0]:  # it came after the last step
+        raise RunCancelled(f"stopped after {name}", "run the same command to go on")
     if shared and own and loop.origin == own:
         ranks.on_first_rank(lambda: shared.keep(own["stage"], files))
     elif run_context.folder and loop.origin.get("run", run_context.folder.name) != run_context.folder.name:
@@ -340,20 +343,17 @@ def check_finite(terms: dict[str, float], step: int, stage: str) -> None:
 
 @contextmanager
 def stop_on_interrupt(run_context: RunContext) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into `run_context.stop`; another Ctrl-C interrupts at once.
-
-    Raises:
-        RunCancelled: at the end, where the flag was set and no step was left to look at it.
-    """
+    """Turn the first Ctrl-C or SIGTERM into `run_context.stop`; another Ctrl-C interrupts at once."""
 
     def handler(number: int, frame: object) -> None:
         """Set the flag, or interrupt; SIGTERM may come twice, from a launcher and from whoever stops both."""
         if run_context.stop and number == signal.SIGINT:
             raise KeyboardInterrupt
-        note(number)
         run_context.stop = True
 
     with handled_by(handler):
-        yield
-    if run_context.stop:  # which came after the last step
-        raise RunCancelled("stopped after a stage", "run the same command to go on")
+        try:
+            yield
+        finally:
+            if run_context.stop:
+                ending()

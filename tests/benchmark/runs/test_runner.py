@@ -200,6 +200,35 @@ def test_evaluation_ends_at_once_with_a_cancelled_record(row, number, tiny_prese
     assert "0-finetune" not in steps
 
 
+@pytest.mark.parametrize(("made", "status"), [("broken", "failed"), ("whole", "complete")])
+def test_a_signal_waits_while_a_record_is_written(made, status, tiny_preset, data_dir, tmp_path, monkeypatch):
+    (cell,), store = grid(tmp_path, seeds=[0], rows=["dense"])
+    context, written = TaskContext.load(cell, data_dir, tmp_path), runner._write
+
+    def write(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        written(*arguments)
+
+    monkeypatch.setattr(runner, "_write", write)
+    if made == "broken":
+        monkeypatch.setattr(runner, "measure", lambda *arguments: 1 / 0)
+    with pytest.raises(RunFailed if made == "broken" else RunCancelled):
+        run_cell(cell, store, context)
+    assert store.read(cell).status == status
+
+
+def test_signals_end_the_computing_of_a_teachers_outputs(tiny_preset, data_dir, tmp_path, monkeypatch):
+    def obtain(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("it was computed to the end")
+
+    monkeypatch.setattr("vtrans.teaching.cache.TeacherCache.obtain", obtain)
+    cells, store = grid(tmp_path, seeds=[0], rows=["dense", "random-s50"])
+    with pytest.raises(RunCancelled, match="interrupted"):
+        run_cell(cells[1], store, TaskContext.load(cells[1], data_dir, tmp_path))
+    assert [store.read(cell).status for cell in cells] == ["complete", "cancelled"]
+
+
 def test_a_second_sigterm_does_not_disturb_the_cancelled_record(tiny_preset, data_dir, tmp_path, monkeypatch):
     written = runner._write
 

@@ -1,6 +1,5 @@
 """A method that learns from kept outputs ends as one whose teacher runs; interrupted, as one that was not."""
 
-import signal
 from dataclasses import replace
 
 import pytest
@@ -16,7 +15,7 @@ from vtrans.methods.base import CompressionState
 from vtrans.settings import Budget, Distillation
 from vtrans.teaching.cache import TeacherCache
 from vtrans.teaching.teacher import Teacher
-from vtrans.training.loop import RunContext, stop_on_interrupt
+from vtrans.training.loop import RunContext
 
 LAYERS = {m: Distillation(match=m) for m in ("argmin", "random")}
 RULES = {f"CoFi {m}": CoFi(Budget(0.5), SCHEDULE, SCHEDULE, distillation=d) for m, d in LAYERS.items()}
@@ -89,16 +88,3 @@ def test_interrupted_after_the_outputs_were_kept_it_ends_bit_equal(tmp_path):
         METHODS["VTrans"].compress(stopped)
     again = METHODS["VTrans"].compress(state(tmp_path / "stopped"))
     assert torch.equal(parameters(again), parameters(whole))
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("when", ["before", "while it computes"])
-def test_signals_end_the_computing_of_outputs(when, number, tmp_path, monkeypatch):
-    work = state(tmp_path)
-    if when == "before":
-        work.run_context.stop = True
-        monkeypatch.setattr(TeacherCache, "obtain", lambda *arguments: pytest.fail("it was begun"))
-    else:
-        monkeypatch.setattr(TeacherCache, "obtain", lambda *arguments: signal.raise_signal(number))
-    with pytest.raises(RunCancelled, match="while the teacher computed"), stop_on_interrupt(work.run_context):
-        METHODS["VTrans"].compress(work)

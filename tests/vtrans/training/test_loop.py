@@ -158,7 +158,7 @@ def test_all_parts_of_a_batch_are_padded_alike():
 
 def test_first_interrupt_sets_the_flag_and_the_second_interrupts():
     run_context = RunContext()
-    with pytest.raises(RunCancelled, match="after a stage"), stop_on_interrupt(run_context):
+    with stop_on_interrupt(run_context):
         signal.raise_signal(signal.SIGINT)
         time.sleep(0.01)
         assert run_context.stop
@@ -200,9 +200,24 @@ def test_a_full_disk_gives_one_line_and_leaves_no_part(tmp_path, monkeypatch):
 def test_both_signals_stop_after_a_checkpoint(number, tmp_path):
     run_context = RunContext(tmp_path)
     run_context.report = lambda name, step, total, numbers: signal.raise_signal(number) if step == 3 else None
-    with pytest.raises(RunCancelled, match="stopped at step"), stop_on_interrupt(run_context):
+    before = signal.getsignal(number)
+    with pytest.raises(RunCancelled, match="stopped at step"):
         METHODS["VTrans"].compress(new_state(run_context))
-    assert (tmp_path / "0-prune.ckpt").exists()
+    assert (tmp_path / "0-prune.ckpt").exists() and signal.getsignal(number) is before
+
+
+def test_a_signal_after_the_last_step_stops_before_the_next_stage(tmp_path, monkeypatch):
+    write = StageFiles.write
+
+    def write_late(files, state):
+        write(files, state)
+        if state["step"] == SCHEDULE.steps:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(StageFiles, "write", write_late)
+    with pytest.raises(RunCancelled, match="stopped after 0-prune"):
+        METHODS["VTrans"].compress(new_state(RunContext(tmp_path)))
+    assert not list(tmp_path.glob("2-*"))
 
 
 def test_the_first_checkpoint_comes_soon_and_later_ones_less_often(tmp_path, monkeypatch):
