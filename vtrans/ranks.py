@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vtrans.errors import RunFailed
+from vtrans.errors import RunFailed, SuiteError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,6 +93,21 @@ def all_gather(value: T) -> list[T]:
     found: list[Any] = [None] * world_size()
     torch.distributed.all_gather_object(found, value)
     return found
+
+
+def raise_together(check: Callable[[], None]) -> None:
+    """Run a check on every rank, and let all of them raise what the first rank raises that it fails on.
+
+    One rank alone would end without a word: the first one writes errors, and sees that another has ended.
+    """
+    refused = None
+    try:
+        check()
+    except SuiteError as error:
+        refused = error.parts
+    for number, parts in enumerate(all_gather(refused)):
+        if parts:
+            raise SuiteError(f"rank {number}: {parts[0]}" if world_size() > 1 else parts[0], parts[1])
 
 
 def on_first_rank(make: Callable[[], T]) -> T:

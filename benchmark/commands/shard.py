@@ -82,22 +82,23 @@ def shard_model(request: ShardRequest, report: "Report | None" = None) -> str:
     return _finish(request, state, source, result) if ranks.rank() == 0 else ""
 
 
-def check_memory(request: ShardRequest, source: Path, ranks: int) -> None:
+def check_memory(request: ShardRequest, source: Path, count: int) -> None:
     """Raise `SuiteError` where a rank has less memory than the estimate says it needs."""
     import torch
 
-    batch = -(-request.method().prune.batch // ranks)
-    on_host = not torch.cuda.is_available()
+    from vtrans.training.zero import weights_type
+
+    batch = -(-request.method().prune.batch // count)
     need = estimate(
         shape_of(read_config(source)),
         request.sharding,
-        ranks,
+        count,
         batch,
         request.scale.max_length,
-        4 if on_host else 2,
-        on_host,
+        weights_type().itemsize,
+        on_host=not torch.cuda.is_available(),
     )
-    check_memory_fits(need, available(), request.sharding)
+    ranks.raise_together(lambda: check_memory_fits(need, available(), request.sharding))
 
 
 def train(

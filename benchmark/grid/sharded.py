@@ -8,6 +8,7 @@ from vtrans.settings import Sharding
 
 GATE_BYTES = 2 * 4 * 8  # of a unit: value and scale, each with gradient and Adam's moments, in fp32, and as much again
 MASKS = 3  # fp32 tensors of FFN width that noise per token adds to a layer: noise, mask, and what it multiplies
+BUFFERS = 5  # in the host's memory, that files of a disk are read into, each of a rank's part of the largest tensor
 LAYERS, TABLES = 2, 2  # whole at a time under stage 3: a layer in use and one fetched; both ends
 RANKS = (2, 4, 8)  # that `plan` looks at
 
@@ -35,14 +36,14 @@ def estimate(
     """Memory of a rank that computes `batch` sequences of `length` tokens, weights of `width` bytes.
 
     Weights are whole under stage 2, a share under stage 3, where some layers at a time and the embeddings are whole
-    besides, and none of that share with offload, unless the ranks run on the host, where it goes to. Activations are
-    those of all layers, or with checkpointing the input of each and the inside of one. Masks are drawn per token, for
-    all layers at once. Logits count three times in fp32: themselves, log-softmax and gradient.
+    besides. With offload that share waits elsewhere, see `_share`. Activations are those of all layers, or with
+    checkpointing the input of each and the inside of one. Masks are drawn per token, for all layers at once. Logits
+    count three times in fp32: themselves, log-softmax and gradient.
     """
     if sharding.stage != 3:
         weights: float = shape.parameters * width
     else:
-        share = 0 if sharding.offload and not on_host else shape.parameters / ranks
+        share = _share(shape, sharding, ranks, on_host)
         weights = (share + LAYERS * shape.layer_weights + TABLES * shape.vocabulary * shape.hidden) * width
     tokens = batch * length
     inside = tokens * (ACTIVATIONS * shape.hidden + 3 * shape.ffn) * width
@@ -56,6 +57,16 @@ def estimate(
             "gates": float(GATE_BYTES * (shape.hidden + shape.layers * shape.ffn)),
         }
     )
+
+
+def _share(shape: Shape, sharding: Sharding, ranks: int, on_host: bool) -> float:
+    """A rank's part of the weights as far as it lies in the memory that is counted: the GPU's, or the host's.
+
+    In the host's, `cpu` leaves it where it is, and a disk takes buffers.
+    """
+    if sharding.offload and (not on_host or sharding.offload != "cpu"):
+        return BUFFERS * shape.vocabulary * shape.hidden / ranks if on_host else 0.0
+    return shape.parameters / ranks
 
 
 def stages(cell: Cell) -> dict[str, float]:

@@ -80,6 +80,9 @@ def run_on_ranks(
 
 def check_runs(cell: Cell, engine: Engine) -> None:
     """Raise `SuiteError` where an engine cannot train a cell."""
+    from vtrans.training.precision import DTYPES
+    from vtrans.training.zero import weights_type
+
     budget = cell.method.target()
     if budget and budget.quantity.startswith("latency"):
         raise SuiteError(
@@ -87,6 +90,8 @@ def check_runs(cell: Cell, engine: Engine) -> None:
         )
     if engine.frozen_backbone and cell.method.stages() and not cell.method.frozen_backbone:
         raise SuiteError(f"{cell.row} trains weights, which stays on each rank whole", "give --stage 0")
+    if engine.frozen_backbone and cell.parsed.precision == "fp32" and weights_type() != DTYPES["fp32"]:
+        raise SuiteError("DeepSpeed holds weights in bf16 on this GPU", "leave out --precision fp32, or give --stage 0")
 
 
 def check_room(cell: Cell, engine: Engine) -> None:
@@ -95,11 +100,13 @@ def check_room(cell: Cell, engine: Engine) -> None:
         return
     import torch
 
-    on_host, prune = not torch.cuda.is_available(), cell.preset.schedules(cell.task).prune
+    from vtrans.training.zero import weights_type
+
+    on_host, prune, sharding = not torch.cuda.is_available(), cell.preset.schedules(cell.task).prune, engine.sharding
     batch = -(-prune.batch // (prune.accumulate * ranks.world_size()))
     shape, length = get_model(cell.preset.model).shape, cell.preset.max_length
-    need = estimate(shape, engine.sharding, ranks.world_size(), batch, length, 4 if on_host else 2, on_host)
-    check_memory_fits(need, available(), engine.sharding)
+    need = estimate(shape, sharding, ranks.world_size(), batch, length, weights_type().itemsize, on_host)
+    ranks.raise_together(lambda: check_memory_fits(need, available(), sharding))
 
 
 def check_same(context: TaskContext) -> None:

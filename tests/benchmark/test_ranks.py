@@ -225,6 +225,12 @@ def test_what_ranks_cannot_do_is_refused(folder, monkeypatch):
     with pytest.raises(SuiteError, match="VTrans-s50 trains weights, .* --stage 0"):
         check_runs(cell, SimpleNamespace(frozen_backbone=True))
     (gates,) = Selection("llm", "tiny", folder / "none", "Faster-VTrans-LLM-s40").grid()[1]
+    (forced,) = Selection("llm", "tiny", folder / "none", "Faster-VTrans-LLM-s40", precision="fp32").grid()[1]
+    with monkeypatch.context() as patch:
+        patch.setattr("vtrans.training.zero.weights_type", lambda: torch.bfloat16)
+        check_runs(gates, SimpleNamespace(frozen_backbone=True))
+        with pytest.raises(SuiteError, match="holds weights in bf16 .*; leave out --precision fp32, or give --stage 0"):
+            check_runs(forced, SimpleNamespace(frozen_backbone=True))
     monkeypatch.setattr("benchmark.runs.together.available", lambda: 1000.0)
     with pytest.raises(SuiteError, match="a rank needs .* try more ranks"):
         check_room(gates, SimpleNamespace(frozen_backbone=True, sharding=Sharding(3)))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtrans import ranks
+from vtrans.errors import SuiteError
 from vtrans.ranks import Share
 
 
@@ -20,6 +21,18 @@ def test_one_process_agrees_with_itself():
     ranks.barrier()
     with ranks.first_then_others():
         pass
+
+
+def test_what_one_rank_refuses_all_of_them_raise(monkeypatch):
+    def refuse():
+        raise SuiteError("no room", "make some")
+
+    with pytest.raises(SuiteError, match=r"^no room; make some$"):
+        ranks.raise_together(refuse)
+    monkeypatch.setattr(ranks, "world_size", lambda: 2)
+    monkeypatch.setattr(ranks, "all_gather", lambda own: [own, ("no room", "make some")])
+    with pytest.raises(SuiteError, match=r"^rank 1: no room; make some$"):
+        ranks.raise_together(lambda: None)
 
 
 @given(st.integers(1, 9), st.integers(1, 4))

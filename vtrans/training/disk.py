@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -41,7 +41,7 @@ def check_disk(folder: Path) -> None:
 def sweep(folder: Path) -> None:
     """Remove the files of processes that were killed."""
     for left in folder.glob("*/"):
-        with locked(left, wait=False) as mine:
+        with suppress(FileNotFoundError), locked(left, wait=False) as mine:  # its own process has just removed it
             if mine:
                 shutil.rmtree(left, ignore_errors=True)
 
@@ -53,14 +53,14 @@ class Disk:
     student's weights would go when the teacher comes, and those of another run under the same folder, too.
 
     Raises:
-        SuiteError: as of `check_disk`.
+        SuiteError: as of `check_disk`, on all ranks where it is raised on one.
     """
 
     def __init__(self, folder: Path) -> None:
-        check_disk(folder)
+        ranks.raise_together(lambda: check_disk(folder))
         with locked(own := folder / OWN):  # a new folder is not locked yet, and would be taken for a dead process's
             sweep(own)
-            self._folder = TemporaryDirectory(dir=own)
+            self._folder = TemporaryDirectory(dir=own, ignore_cleanup_errors=True)  # another process may look into it
             self._held = ExitStack()  # the lock, while this process lives
             self._held.enter_context(locked(Path(self._folder.name)))
         self._models = count()

@@ -4,7 +4,8 @@ What trains, gates, Lagrange multipliers and adapters, is small: every rank hold
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from vtrans.heap import give_back_blocks
 from vtrans.settings import Sharding
 from vtrans.training.disk import Disk
 from vtrans.training.engine import Engine, LocalEngine, ReplicatedEngine, checkpoint, sum_gradients
+from vtrans.training.precision import has_bf16_units
 
 LIVE = ("max_live_parameters", "max_reuse_distance", "prefetch_bucket_size")
 PATIENCE = timedelta(hours=2)  # that a rank waits for another one, which evaluates or cuts files meanwhile
@@ -80,8 +82,21 @@ _linear = nn.functional.linear
 
 
 def weights_type() -> torch.dtype:
-    """Of the frozen weights: bf16 on GPUs, fp32 on the host."""
-    return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    """Of the frozen weights: bf16 on GPUs that have units for it, fp32 on others and on the host."""
+    return torch.bfloat16 if torch.cuda.is_available() and has_bf16_units("cuda") else torch.float32
+
+
+@contextmanager
+def buffer_types_kept(model: nn.Module) -> Iterator[None]:
+    """Put back buffers that are cast inside: DeepSpeed up to 0.18 makes bf16 of the frequencies of rotary positions."""
+    before = [
+        (module, name, found) for module in model.modules() for name, found in module.named_buffers(recurse=False)
+    ]
+    yield
+    for module, name, buffer in before:
+        now = getattr(module, name)
+        if now.dtype != buffer.dtype:
+            setattr(module, name, buffer.to(now.device))
 
 
 def configuration(stage: int, live: int = 0, offload: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -193,7 +208,8 @@ class ZeroEngine:
         optimizer = torch.optim.SGD([model.anchor], lr=0.0)
         largest = max(getattr(weight, "ds_numel", weight.numel()) for weight in model.parameters())
         config = configuration(self._held.stage, 2 * layer_weights(model), self._offload(largest))
-        engine, *_ = self.deepspeed.initialize(model=model, optimizer=optimizer, config=config)
+        with buffer_types_kept(model):
+            engine, *_ = self.deepspeed.initialize(model=model, optimizer=optimizer, config=config)
         return engine
 
     def _offload(self, largest: int) -> dict[str, Any] | None:

@@ -171,7 +171,7 @@ def _go_on(progress: Progress, store: Store, cell: Cell) -> None:
     """Send a cell that ran out of time once more: as often as it takes while its checkpoints come further."""
     found = _checkpoints(store.of(cell).work(cell))
     if progress.reached.get(cell) == found:
-        _again(progress, store, cell, "its time ends before it comes further, see --hours", progress.stalls)
+        _again(progress, store, cell, "its time ended without a new checkpoint", progress.stalls, "give more --hours")
         return
     progress.reached[cell] = found
     progress.stalls.pop(cell, None)
@@ -187,14 +187,14 @@ def _checkpoints(work: Path) -> dict[str, int]:
     return found
 
 
-def _again(progress: Progress, store: Store, cell: Cell, why: str, counts: dict[Cell, int]) -> None:
+def _again(progress: Progress, store: Store, cell: Cell, why: str, counts: dict[Cell, int], remedy: str = "") -> None:
     """Try once more, or give up with a record."""
     sys.stderr.write(f"{cell.name}: {why}\n")
     counts[cell] = counts.get(cell, 0) + 1
     if counts[cell] < TRIES:
         progress.waiting.insert(0, cell)
         return
-    progress.failures[cell] = f"{why}, {TRIES} times"
+    progress.failures[cell] = f"{why}, {TRIES} times" + (f"; {remedy}" if remedy else "")
     store.of(cell).write(cell, unfinished_record(cell, now(), "failed", progress.failures[cell]))
 
 

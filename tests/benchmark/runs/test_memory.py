@@ -30,6 +30,8 @@ def test_ranks_offload_and_checkpointing_need_less():
     base = estimate(config, Sharding(stage=3), 2, 1, 512)
     assert estimate(config, Sharding(stage=3), 8, 1, 512).total < base.total
     assert estimate(config, Sharding(stage=3, offload="cpu"), 2, 1, 512).total < base.total
+    on_host = [estimate(config, Sharding(3, place), 2, 1, 512, on_host=True).total for place in ("", "cpu", "/disk")]
+    assert on_host[0] == on_host[1] == base.total > on_host[2]
     assert estimate(config, Sharding(stage=3, checkpointing=True), 2, 1, 512).total < base.total
     assert base.total < estimate(config, Sharding(stage=2), 2, 1, 512).total
     assert estimate(config, Sharding(stage=3), 2, 2, 512).total > base.total
@@ -39,6 +41,7 @@ def test_too_little_memory_is_said_before_anything_is_loaded():
     need = estimate(shape_of(LlamaConfig()), Sharding(stage=2), 1, 1, 512)
     check_memory_fits(need, 24 * GIB, Sharding(stage=2))
     with pytest.raises(
-        SuiteError, match=r"needs 17\.\d GiB and has 8\.0; try --stage 3, --offload cpu, --checkpointing"
+        SuiteError,
+        match=r"needs 17\.\d GiB and has 8\.0; try --stage 3, --offload cpu or FOLDER, --checkpointing",
     ):
         check_memory_fits(need, 8 * GIB, Sharding(stage=2))

@@ -10,6 +10,7 @@ from torch import nn
 from vtrans import ranks
 from vtrans.errors import SuiteError
 from vtrans.locks import locked
+from vtrans.training import disk
 from vtrans.training.disk import OWN, Disk, check_disk
 
 
@@ -76,3 +77,16 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_has_stays(builder
         own = Path(each.place(1)["nvme_path"]).parent
         with locked(own, wait=False) as free:
             assert own.exists() and not free
+
+
+def test_a_folder_that_goes_while_it_is_looked_into_is_no_error(builder, tmp_path, monkeypatch):
+    (tmp_path / OWN / "ending").mkdir(parents=True)
+    hold = disk.locked
+
+    def gone(folder, wait=True):
+        if folder.name == "ending":
+            raise FileNotFoundError(folder)
+        return hold(folder, wait)
+
+    monkeypatch.setattr(disk, "locked", gone)
+    assert Disk(tmp_path).place(1)["device"] == "nvme"

@@ -12,6 +12,7 @@ from torch import nn
 from vtrans import ranks
 from vtrans.errors import SuiteError
 from vtrans.settings import Sharding
+from vtrans.training import zero
 from vtrans.training.engine import BUCKET, LARGE, buckets, drops, own_dropout, sum_gradients
 from vtrans.training.zero import configuration, engine_of, join, weights_type
 
@@ -29,10 +30,23 @@ def test_bad_settings_are_refused(monkeypatch):
         join()
 
 
-def test_shards_wait_where_they_are_told_to():
-    there = {"device": "cpu", "pin_memory": False}
-    assert "offload_param" not in configuration(3)["zero_optimization"]
-    assert configuration(3, offload=there)["zero_optimization"]["offload_param"] == there
+@pytest.mark.parametrize(("offload", "device"), [("", None), ("cpu", "cpu"), ("folder", "nvme")])
+def test_shards_wait_where_they_are_told_to(offload, device, monkeypatch, tmp_path):
+    pytest.importorskip("deepspeed")
+    monkeypatch.setattr(zero, "connect", lambda: None)
+    monkeypatch.setattr("vtrans.training.disk.check_disk", lambda folder: None)
+    engine = zero.ZeroEngine(Sharding(3, str(tmp_path) if offload == "folder" else offload))
+    there = engine._offload(8)
+    assert (there and there["device"]) == device
+    assert configuration(3, offload=there)["zero_optimization"].get("offload_param") == there
+
+
+def test_buffers_keep_their_type_where_weights_are_cast():
+    model, frequencies = tiny_llama(), tiny_llama().model.rotary_emb.inv_freq
+    with zero.buffer_types_kept(model):
+        model.bfloat16()
+    assert model.lm_head.weight.dtype == torch.bfloat16
+    assert torch.equal(model.model.rotary_emb.inv_freq, frequencies)
 
 
 @pytest.mark.parametrize(("device", "reuse"), [("cpu", 8), ("nvme", 0)])
@@ -42,11 +56,12 @@ def test_what_comes_from_a_disk_is_not_kept_for_its_next_use(device, reuse):
 
 
 @pytest.mark.parametrize("stage", [2, 3])
-@pytest.mark.parametrize("cuda", [True, False])
-def test_frozen_weights_are_bf16_on_gpus(stage, cuda, monkeypatch):
+@pytest.mark.parametrize(("cuda", "units"), [(True, True), (True, False), (False, True)])
+def test_frozen_weights_are_bf16_on_gpus_with_units_for_it(stage, cuda, units, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    assert configuration(stage)["bf16"] == {"enabled": cuda}
-    assert weights_type() == (torch.bfloat16 if cuda else torch.float32)
+    monkeypatch.setattr(zero, "has_bf16_units", lambda kind: units)
+    assert configuration(stage)["bf16"] == {"enabled": cuda and units}
+    assert weights_type() == (torch.bfloat16 if cuda and units else torch.float32)
 
 
 @given(st.lists(st.integers(1, BUCKET), max_size=12), st.lists(st.booleans(), min_size=12, max_size=12))

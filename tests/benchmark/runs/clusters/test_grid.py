@@ -114,7 +114,7 @@ def test_one_that_comes_no_further_in_its_time_is_given_up(quick):
     cells, store = quick
     cluster = Instant(store, cells[:1], dense=[OUT_OF_TIME] * (TRIES + 2))
     cluster.comes_further = False
-    with pytest.raises(RunFailed, match="its time ends before it comes further, see --hours"):
+    with pytest.raises(RunFailed, match="its time ended without a new checkpoint, 3 times; give more --hours"):
         run_on_cluster(cells[:1], store, cluster, identity)
     assert cluster.sent == ["dense"] * (TRIES + 1)  # the first end shows nothing yet
     assert store.read(cells[0]).status == "failed"
