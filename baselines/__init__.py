@@ -1,4 +1,4 @@
-"""The other methods, each one file, built on `vtrans`: `from baselines import CoFi`, for `vtrans.compress`."""
+"""The other methods, built on `vtrans`: `from baselines import CoFi`, for `vtrans.compress`."""
 
 from baselines.cofi import CoFi, CoFiFamily
 from baselines.distilbert import DistilBert

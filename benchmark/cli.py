@@ -571,7 +571,7 @@ def memory(
     offload: Offload = "",
     checkpointing: Checkpointing = False,
     batch: Annotated[int, typer.Option(min=1, help="sequences per GPU")] = 1,
-    length: Annotated[int, typer.Option(min=1, help="tokens per sequence")] = 512,
+    length: Annotated[int, typer.Option("--max-length", min=1, help="tokens per sequence")] = 512,
 ) -> None:
     """Estimate the memory a GPU needs to train gates on a model in shards; nothing is loaded."""
     from benchmark.grid.sharded import estimate

@@ -43,7 +43,7 @@ def compress(
     folder: str | Path | None = None,
     report: "Report | None" = None,
 ) -> "nn.Module":
-    """Make a fine-tuned model smaller, with the defaults of `vtrans-bench compress`.
+    """Make a fine-tuned model smaller, with the schedules of the preset `quick`.
 
     Args:
         model: of a family with an anatomy, fine-tuned; it is the teacher, and is afterwards as it was before.

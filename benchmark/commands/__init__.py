@@ -1,1 +1,1 @@
-"""What commands do beside grids: compress, evaluate, shard, memory."""
+"""What the commands do: run, watch, compress, evaluate, export, deployed, shard."""

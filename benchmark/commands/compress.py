@@ -228,7 +228,9 @@ def estimate(request: CompressRequest, method: Method, context: "TaskContext") -
     if remark := context.kind.remark(context.train):
         lines.append(remark)
     elif not context.kind.running_text and full > rows // 20:
-        lines.append(f"{full:,} of {rows:,} rows fill all {request.scale.max_length} tokens; --length for longer ones")
+        lines.append(
+            f"{full:,} of {rows:,} rows fill all {request.scale.max_length} tokens; --max-length for longer ones"
+        )
     return "\n".join(lines)
 
 

@@ -88,7 +88,7 @@ def check_room(length: int, task: Task, tokenizer: Any) -> None:
     """Raise `SuiteError` where sequences of `length` tokens have no room for two beside the special ones."""
     least = kind_of(task).least_tokens(tokenizer)
     if length < least:
-        raise SuiteError(f"sequences of {length} tokens hold no text", f"give --length {least} at least")
+        raise SuiteError(f"sequences of {length} tokens hold no text", f"give --max-length {least} at least")
 
 
 def strided(examples: "Examples", stride: int, task: Task) -> "Examples":

@@ -32,7 +32,7 @@ SetOption = Annotated[
 ForcedPrecision = Annotated[
     str, typer.Option("--precision", help="auto: bf16 where the device has units for it, else fp32; or one of them")
 ]
-Split = Annotated[str, typer.Option(help="validation to report; dev, held out of train, to select")]
+Split = Annotated[str, typer.Option(help="validation to report; dev to select: held out of train, not GLUE's dev set")]
 RANKS_HELP = "processes that train each model together, one GPU each; torchrun and the deepspeed launcher do the same"
 RankCount = Annotated[int, typer.Option("--ranks", min=1, help=RANKS_HELP)]
 Launcher = Annotated[str, typer.Option(help="who runs the cells: local, ray or slurm")]
@@ -43,9 +43,13 @@ ClusterName = Annotated[str, typer.Option("--cluster", help=CLUSTER_HELP)]
 CellCores = Annotated[int, typer.Option("--cores", min=1, help="CPU cores per cell, on a cluster")]
 CellGpus = Annotated[int, typer.Option("--gpus", min=0, help="GPUs per cell, on a cluster")]
 CellHours = Annotated[float, typer.Option("--hours", min=0, help="after which a cell is queued again; 0: no limit")]
-Stage = Annotated[int, typer.Option(help="ZeRO stage: 3 shards the weights, 2 does not; 0: plain data parallel")]
+Stage = Annotated[
+    int, typer.Option("--zero-stage", help="ZeRO stage: 3 shards the weights, 2 does not; 0: plain data parallel")
+]
 Offload = Annotated[str, typer.Option(help="where shards wait: cpu, the host's memory, or a folder on an NVMe disk")]
-Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="recompute activations in the backward pass")]
+Checkpointing = Annotated[
+    bool, typer.Option("--gradient-checkpointing", help="recompute activations in the backward pass")
+]
 
 
 JOBS_HELP = "processes that share cells and cores; more steps per second, but latencies are measured beside the others"
@@ -73,7 +77,7 @@ OwnEvaluation = Annotated[
 TextColumns = Annotated[str, typer.Option("--text", help="column of the text, or of two: a,b or question,context")]
 LabelColumn = Annotated[str, typer.Option("--label", help="column of the class, the score or the answers")]
 MetricName = Annotated[str, typer.Option("--metric", help="metric to report first; by default by the kind of labels")]
-Length = Annotated[int, typer.Option(min=0, help="tokens that sequences are cut to; 0: the preset's")]
+Length = Annotated[int, typer.Option("--max-length", min=0, help="tokens that sequences are cut to; 0: the preset's")]
 
 
 def task_for(

@@ -135,7 +135,9 @@ def check_launcher(how: How) -> None:
             "--cluster, --cores, --gpus and --hours are for cells elsewhere", "give --launcher ray or slurm"
         )
     if how.launcher != "local" and how.ranks == 1 and (how.stage or how.offload or how.checkpointing):
-        raise SuiteError("--stage, --offload and --checkpointing are for several ranks", "give --ranks N, too")
+        raise SuiteError(
+            "--zero-stage, --offload and --gradient-checkpointing are for several ranks", "give --ranks N, too"
+        )
     if how.launcher != "local" and ranks.launched_count() > 1:
         raise SuiteError("one process sends cells, and several were started", "start it without torchrun")
 

@@ -35,7 +35,7 @@ def check_positions(source: Path, length: int) -> None:
     if length > positions:
         raise SuiteError(
             f"sequences of {length} tokens are longer than the {positions} positions of {source}",
-            f"use shorter sequences: another preset, or --length {positions} where the command has it",
+            f"use shorter sequences: another preset, or --max-length {positions} where the command has it",
         )
 
 

@@ -78,8 +78,8 @@ def stages(cell: Cell) -> dict[str, float]:
         batch = -(-prune.batch // (prune.accumulate * ranks))
         return estimate(shape, sharding, ranks, batch, cell.preset.max_length).total
 
-    found = {"--stage 2": need(Sharding(2), RANKS[0])}
-    found |= {f"--stage 3 --ranks {count}": need(Sharding(3), count) for count in RANKS}
-    found["--stage 3 --offload cpu"] = need(Sharding(3, "cpu"), RANKS[0])
-    found["and --checkpointing"] = need(Sharding(3, "cpu", True), RANKS[0])
+    found = {"--zero-stage 2": need(Sharding(2), RANKS[0])}
+    found |= {f"--zero-stage 3 --ranks {count}": need(Sharding(3), count) for count in RANKS}
+    found["--zero-stage 3 --offload cpu"] = need(Sharding(3, "cpu"), RANKS[0])
+    found["and --gradient-checkpointing"] = need(Sharding(3, "cpu", True), RANKS[0])
     return found

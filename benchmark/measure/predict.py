@@ -1,4 +1,4 @@
-"""Run a model over a data set: fp32, batches of 32, real lengths."""
+"""Run a model over a data set: batches of 32 at real lengths, in the precision of the caller."""
 
 from dataclasses import dataclass
 from typing import Any

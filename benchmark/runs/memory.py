@@ -50,9 +50,9 @@ def check_memory_fits(need: Need, free: float, sharding: Sharding) -> None:
     """Raise `SuiteError` where a rank has too little memory, and say what would need less."""
     if need.total <= free:
         return
-    ways = ["more ranks" if sharding.stage == 3 else "--stage 3"]
+    ways = ["more ranks" if sharding.stage == 3 else "--zero-stage 3"]
     ways += [] if sharding.offload else ["--offload cpu or FOLDER"]
-    ways += [] if sharding.checkpointing else ["--checkpointing"]
+    ways += [] if sharding.checkpointing else ["--gradient-checkpointing"]
     raise SuiteError(
         f"a rank needs {need.total / GIB:.1f} GiB and has {free / GIB:.1f}", f"try {', '.join(ways)} or a smaller batch"
     )

@@ -89,9 +89,11 @@ def check_runs(cell: Cell, engine: Engine) -> None:
             f"{cell.row} has a target in latency, which ranks disturb", "run it in one process, without a launcher"
         )
     if engine.frozen_backbone and cell.method.stages() and not cell.method.frozen_backbone:
-        raise SuiteError(f"{cell.row} trains weights, which stays on each rank whole", "give --stage 0")
+        raise SuiteError(f"{cell.row} trains weights, which stays on each rank whole", "give --zero-stage 0")
     if engine.frozen_backbone and cell.parsed.precision == "fp32" and weights_type() != DTYPES["fp32"]:
-        raise SuiteError("DeepSpeed holds weights in bf16 on this GPU", "leave out --precision fp32, or give --stage 0")
+        raise SuiteError(
+            "DeepSpeed holds weights in bf16 on this GPU", "leave out --precision fp32, or give --zero-stage 0"
+        )
 
 
 def check_room(cell: Cell, engine: Engine) -> None:
@@ -130,5 +132,7 @@ def sharding_for(stage: int, offload: str, checkpointing: bool) -> Sharding | No
     if ranks.launched_count() > 1:
         return Sharding(stage, offload, checkpointing)  # type: ignore[arg-type]
     if stage or offload or checkpointing:
-        raise SuiteError("--stage, --offload and --checkpointing are for several ranks", "give --ranks N, too")
+        raise SuiteError(
+            "--zero-stage, --offload and --gradient-checkpointing are for several ranks", "give --ranks N, too"
+        )
     return None

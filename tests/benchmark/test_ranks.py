@@ -63,9 +63,9 @@ def fill(folder: Path) -> None:
         run(Selection(suite, "tiny", folder / "one", methods), How(folder / "data", teacher_cache=0))
     still = ["--no-latency"]
     commands = [
-        command("glue", GLUE, "zero0", "--stage", "0"),
-        command("llm", LLM, "zero2", "--stage", "2", *still),
-        command("llm", LLM, "zero3", "--stage", "3", "--offload", "cpu", "--checkpointing", *still),
+        command("glue", GLUE, "zero0", "--zero-stage", "0"),
+        command("llm", LLM, "zero2", "--zero-stage", "2", *still),
+        command("llm", LLM, "zero3", "--zero-stage", "3", "--offload", "cpu", "--gradient-checkpointing", *still),
     ]
     asked = ["--model", "tiny-llama", "--task", "wikitext2", "--sparsity", "0.4", "--data-dir", "data"]
     commands += [["shard", *asked, "--preset", "tiny", "--out", "shard", "--lora"]]
@@ -116,7 +116,7 @@ def test_weights_that_wait_on_a_disk_give_the_records_of_weights_in_memory(tmp_p
     tiny_llama(vocab_size=300, num_hidden_layers=3, **widths).save_pretrained(tmp_path / "tiny-llama")
     (tmp_path / "disk").mkdir()
     asked = [
-        command("llm", LLM, root, "--stage", "3", "--no-latency", "--offload", place)
+        command("llm", LLM, root, "--zero-stage", "3", "--no-latency", "--offload", place)
         for root, place in (("memory", "cpu"), ("file", str(tmp_path / "disk")))
     ]
     result = start(tmp_path, 2, *asked[0], "--", *asked[1])
@@ -172,7 +172,7 @@ def test_the_table_shows_rows_of_ranks(folder):
 
 def test_killed_on_two_ranks_and_gone_on_in_one(folder):
     row = "Faster-VTrans-LLM-s40"
-    asked = command("llm", row, "killed", "--stage", "2", "--no-latency")
+    asked = command("llm", row, "killed", "--zero-stage", "2", "--no-latency")
     result = start(folder, 2, *asked, DIE_AT=f"1:{launched.STEPS - 3}")
     assert result.returncode != 0
     ((cell, store, record),) = records(folder, "killed", "llm", row)
@@ -222,14 +222,16 @@ def test_what_ranks_cannot_do_is_refused(folder, monkeypatch):
         with pytest.raises(SuiteError, match=cause):
             run(Selection("glue", "tiny", folder / "none", "dense"), arguments)
     (cell,) = Selection("glue", "tiny", folder / "none", "VTrans-s50").grid()[1]
-    with pytest.raises(SuiteError, match="VTrans-s50 trains weights, .* --stage 0"):
+    with pytest.raises(SuiteError, match="VTrans-s50 trains weights, .* --zero-stage 0"):
         check_runs(cell, SimpleNamespace(frozen_backbone=True))
     (gates,) = Selection("llm", "tiny", folder / "none", "Faster-VTrans-LLM-s40").grid()[1]
     (forced,) = Selection("llm", "tiny", folder / "none", "Faster-VTrans-LLM-s40", precision="fp32").grid()[1]
     with monkeypatch.context() as patch:
         patch.setattr("vtrans.training.zero.weights_type", lambda: torch.bfloat16)
         check_runs(gates, SimpleNamespace(frozen_backbone=True))
-        with pytest.raises(SuiteError, match="holds weights in bf16 .*; leave out --precision fp32, or give --stage 0"):
+        with pytest.raises(
+            SuiteError, match="holds weights in bf16 .*; leave out --precision fp32, or give --zero-stage 0"
+        ):
             check_runs(forced, SimpleNamespace(frozen_backbone=True))
     monkeypatch.setattr("benchmark.runs.together.available", lambda: 1000.0)
     with pytest.raises(SuiteError, match="a rank needs .* try more ranks"):

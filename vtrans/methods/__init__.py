@@ -1,1 +1,1 @@
-"""Methods of the VTrans paper. One method, one file."""
+"""Stages of training, the methods of the VTrans paper, and those for decoders and of no task."""

@@ -118,7 +118,7 @@ _PRESETS = (
     ),
     Preset(
         name="small",
-        summary="MiniLM-L6 on GLUE from the hub or --data-dir, three seeds, hours on two cores",
+        summary="MiniLM-L6 on GLUE from the hub or --data-dir, three seeds, hours a task on two cores",
         model="minilm-l6",
         tasks=GLUE,
         seeds=(0, 1, 2),
@@ -128,7 +128,7 @@ _PRESETS = (
     ),
     Preset(
         name="medium",
-        summary="MiniLM-L6 on GLUE, dense models trained to their end, three seeds: nights on two cores, or a GPU",
+        summary="MiniLM-L6 on GLUE, dense models trained to their end, three seeds; nights a task on two cores",
         model="minilm-l6",
         tasks=GLUE,
         seeds=(0, 1, 2),

@@ -64,11 +64,11 @@ class Job:
         how = [
             "--ranks",
             str(self.ranks),
-            "--stage",
+            "--zero-stage",
             str(self.stage),
             *(["--offload", self.offload] if self.offload else []),
         ]
-        flags = ["--checkpointing"] * self.checkpointing + ["--no-latency"] * (not self.timed)
+        flags = ["--gradient-checkpointing"] * self.checkpointing + ["--no-latency"] * (not self.timed)
         return [sys.executable, "-m", "benchmark", "run", suite, *asked, *places, *how, *flags]
 
 

@@ -80,7 +80,7 @@ def encode(rows: Sequence[Question], tokenizer: Any, max_length: int) -> SpanExa
     if answered and not found:
         raise SuiteError(
             f"no window of {max_length} tokens holds an answer",
-            "use longer ones: another preset, or --length where the command has it",
+            "use longer ones: another preset, or --max-length where the command has it",
         )
     return SpanExamples(
         ids=ids,

@@ -80,10 +80,10 @@ def test_a_model_without_a_head_and_rows_to_hold_out(tiny_preset, model_dir, fil
     code, text, err = call(
         *(monkeypatch, capsys, "compress", "--model", str(model_dir), "--data", str(files[0]), "--preset", "tiny"),
         *("--text", "comment", "--label", "kind", "--method", "Transkimmer", "--out", str(tmp_path / "small")),
-        *("--metric", "macro_f1", "--length", "6"),
+        *("--metric", "macro_f1", "--max-length", "6"),
     )
     assert code == 0, err
-    assert "rows fill all 6 tokens; --length for longer ones" in text
+    assert "rows fill all 6 tokens; --max-length for longer ones" in text
     assert text.index("macro_f1") < text.index("accuracy")
     small = AutoModelForSequenceClassification.from_pretrained(tmp_path / "small")
     assert token_pruning_encoder(small) is not None and sorted(small.config.label2id) == sorted(NAMES)

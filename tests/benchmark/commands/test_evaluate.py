@@ -45,8 +45,8 @@ def test_a_compressed_model_has_the_metrics_of_its_report(
     other = ["--model", str(tmp_path / "small"), "--data-dir", str(data_dir)]
     code, _, err = call(monkeypatch, capsys, "evaluate", "--task", "mrpc", *other)
     assert code == 2 and "the model's labels are negative, positive" in err
-    code, _, err = call(monkeypatch, capsys, "evaluate", *base, "--model", str(tmp_path / "small"), "--length", "4")
-    assert code == 2 and "give --length 5 at least" in err
+    code, _, err = call(monkeypatch, capsys, "evaluate", *base, "--model", str(tmp_path / "small"), "--max-length", "4")
+    assert code == 2 and "give --max-length 5 at least" in err
     code, _, err = call(monkeypatch, capsys, "evaluate", *base, "--model", str(model_dir))
     assert code == 2 and "has no head for sst2; `compress` fine-tunes it" in err
 
@@ -77,7 +77,7 @@ def test_bf16_is_near_fp32(language):
     [
         ({"precision": "int8"}, "precision 'int8' is not known; give auto, bf16, fp16, fp32"),
         ({"stride": 25}, "stride 25 is not from 1 to the window of 24 tokens"),
-        ({"length": 1}, "sequences of 1 tokens hold no text; give --length 2 at least"),
+        ({"length": 1}, "sequences of 1 tokens hold no text; give --max-length 2 at least"),
         ({"length": 64}, "longer than the 48 positions"),
         ({"zero_shot": ("piqa",)}, "no zero_shot/piqa.jsonl"),
         ({"task": get_task("sst2")}, "no head for sst2"),

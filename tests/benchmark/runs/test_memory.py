@@ -42,6 +42,6 @@ def test_too_little_memory_is_said_before_anything_is_loaded():
     check_memory_fits(need, 24 * GIB, Sharding(stage=2))
     with pytest.raises(
         SuiteError,
-        match=r"needs 17\.\d GiB and has 8\.0; try --stage 3, --offload cpu or FOLDER, --checkpointing",
+        match=r"needs 17\.\d GiB and has 8\.0; try --zero-stage 3, --offload cpu or FOLDER, --gradient-checkpointing",
     ):
         check_memory_fits(need, 8 * GIB, Sharding(stage=2))

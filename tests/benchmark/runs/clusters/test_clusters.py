@@ -140,9 +140,15 @@ def test_a_worker_with_other_code_or_other_data_refuses(folder):
 def test_the_command_of_a_cell_on_ranks_names_all_that_it_depends_on(folder):
     asked = job(folder, ranks=4, stage=3, offload="cpu", checkpointing=True).command()
     assert asked[1:5] == ["-m", "benchmark", "run", "glue"]
-    for pair in (("--methods", "dense"), ("--seeds", "0"), ("--ranks", "4"), ("--stage", "3"), ("--offload", "cpu")):
+    for pair in (
+        ("--methods", "dense"),
+        ("--seeds", "0"),
+        ("--ranks", "4"),
+        ("--zero-stage", "3"),
+        ("--offload", "cpu"),
+    ):
         assert asked[asked.index(pair[0]) + 1] == pair[1]
-    assert asked[-2:] == ["--checkpointing", "--no-latency"]
+    assert asked[-2:] == ["--gradient-checkpointing", "--no-latency"]
 
 
 def test_what_is_missing_is_named(folder, tmp_path, monkeypatch):
