@@ -1,4 +1,4 @@
-"""Faster-VTrans for language models, by the recipe of the authors' follow-up TVA-prune (code of 2024-08-25)."""
+"""Faster-VTrans for language models, after the authors' follow-up TVA-prune (code of 2024-08-25)."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, Self
@@ -15,7 +15,9 @@ class FasterVTransLLM(FasterVTrans):
     """Gates on hidden units, heads and FFN units, trained on the text alone; the weights stay as they are.
 
     The follow-up folds the trained means; here the scales of the kept gates are trained a little longer, as in
-    Faster-VTrans.
+    Faster-VTrans. Its script has other settings than VTrans's, which stand here: multipliers at a rate of 0.1 (here
+    0.05), the quadratic one from 0 (100), a target that grows over 0.1 of the steps (0.4), one rate for all gates (a
+    quarter of it for hidden units) that decays linearly (constant), and hidden noise for each use (for each step).
 
     Attributes:
         distillation: none; the cross-entropy of the text takes its place (TVA-prune, equation 1).

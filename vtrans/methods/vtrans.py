@@ -7,7 +7,7 @@ from vtrans.methods.base import Method, Stage
 from vtrans.methods.stages import Materialise, Prune, Recover, Subset, TuneScales, VariationalGates
 from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule, Setting
 
-PLAIN_SCALES = ("small", "paper")  # `small` has tables that were made so; `paper` is what is printed
+PLAIN_SCALES = ("small", "paper")  # `small` has tables that were made so; `paper` keeps to what is known of the paper
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class VTrans(Method):
         prune, recover: schedules of the two phases.
         gates: settings of the variational gates.
         distillation: eta L_pred + (1 - eta) L_layer (section 4.2).
-        constraint: the Lagrangian, its push scaled by the square root of what a unit owns. Under the plain one, which
-            the paper prints, heads fall together before the loss can object: on rows of Rotten Tomatoes held out of
+        constraint: the Lagrangian, its push scaled by the square root of what a unit owns. Under the plain one, of
+            CoFi and TVA-prune, heads fall together before the loss can object: on rows of Rotten Tomatoes held out of
             train, at 80 %, two of 72 heads were left after 200 steps, and the accuracy was that of random units (one
             seed, no record). Presets `small` and `paper` keep the plain one.
         sites: gated sites. The paper's figure draws one layer mask; the two sub-layers are gated apart by

@@ -208,7 +208,7 @@ class ScaleObjective(PruningObjective):
 
 
 def gate_optimizer(gates: GateSet, rates: GateRates) -> Adam:
-    """Adam with its own rate for each site's log-odds and one for all scales; constant, as in CoFi and VIBNet."""
+    """Adam with its own rate for each site's log-odds and one for all scales; constant, as in CoFi."""
     groups = []
     for site in gates:
         for name, parameter in gates[site].named_parameters():

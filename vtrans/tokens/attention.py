@@ -103,7 +103,8 @@ def _present(mask: Tensor | None, keep: Tensor | None) -> Tensor | None:
 def significance_of(probabilities: Tensor, present: Tensor | None, kind: Significance = "others") -> Tensor:
     """Attention that each token gets from present ones, mean over heads, `(batch, keys)`, detached.
 
-    `others` sums over all but the token itself (PoWER-BERT), `mean` is the mean over all of them (LTP, section 3.2).
+    `others` sums over all but the token itself (PoWER-BERT), `mean` is the mean over all of them (LTP, section 3.2; its
+    code divides by the padded length, tokens gone included, so that scores depend on padding).
     """
     mean = probabilities.detach().mean(1)
     if present is not None:

@@ -17,7 +17,8 @@ LOWEST = 1e-5  # of its code: a token that gets less attention goes under any th
 class Threshold(Selector):
     """Keep the first token and those that get more attention than a threshold, mean over heads and tokens.
 
-    How many stay depends on the sequence. A layer whose attention was pruned whole keeps all tokens.
+    LTP's code lets the first token go, too. How many stay depends on the sequence. A layer whose attention was pruned
+    whole keeps all tokens.
 
     Args:
         thresholds: of each layer.

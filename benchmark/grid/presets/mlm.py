@@ -31,7 +31,7 @@ def _small(task: str) -> Schedules:
 
 
 def _paper(task: str) -> Schedules:
-    # The paper names neither corpus nor steps of its task-agnostic rows; these are our choice.
+    # Corpus and steps of the paper's task-agnostic rows are not known to us; these are our choice.
     prune = Schedule(epochs=1, batch=64, lr=5e-5, warmup=0.05)
     return Schedules(
         finetune=None,  # the hub's model has an MLM head

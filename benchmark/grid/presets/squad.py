@@ -37,7 +37,7 @@ def _quick(task: str) -> Schedules:
 
 
 def _paper(task: str) -> Schedules:
-    # CoFi's schedule for SQuAD; the token methods' are those of their papers' long tasks.
+    # CoFi's schedule for SQuAD; one for all token methods, near that of their papers' long tasks.
     prune = Schedule(epochs=20, batch=16, lr=3e-5)
     joint = Schedule(epochs=3, batch=16, lr=2e-5, warmup=0.1, weight_decay=0.01, embeddings=True)
     return Schedules(

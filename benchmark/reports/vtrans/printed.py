@@ -1,8 +1,7 @@
 """Printed cells that a source is held for. None of VTrans's own tables is: its abstract alone was to be had.
 
 TVA-prune (Dutta, Gupta, Agarwal 2024, ES-FoMo workshop of ICML) is its authors' method for decoders, whose paper and
-code (oshindutta/TVAprune) are public. All its rows are of 50 % sparsity, embeddings left out; † after LoRA fine-tuning
-on the training set of the corpus that is tested; ‡ adds biases.
+code (oshindutta/TVAprune) are public.
 """
 
 from dataclasses import dataclass
@@ -25,6 +24,11 @@ class PrintedTable:
     remark: str = ""
 
 
+LEGEND = (
+    "TVA-prune's tables: 50 % of what is not embeddings is removed unless a remark says "
+    "otherwise. † after LoRA: TVA-prune's own row on WikiText-2's train split, the others' reportedly on C4. ‡ adds "
+    "biases. Times are its authors', on an A100 of 40 GB."
+)
 _PERPLEXITY = ("method", "LLaMA-7B", "speed-up", "minutes", "LLaMA-2-7B", "speed-up", "minutes")
 TVA = (
     PrintedTable(

@@ -13,7 +13,7 @@ from benchmark.records.schema import Record
 from benchmark.records.store import Store
 from benchmark.reports.differences import metric_of
 from benchmark.reports.rows import MISSING
-from benchmark.reports.vtrans.printed import COFI, TVA, PrintedTable
+from benchmark.reports.vtrans.printed import COFI, LEGEND, TVA, PrintedTable
 from benchmark.statistics.comparison import Load, loader, score
 from benchmark.statistics.intervals import over_runs
 from vtrans.errors import SuiteError
@@ -80,7 +80,7 @@ def write(results: Path, preset: str) -> list[Path]:
     if links:
         parts.append("## Where kept and pruned heads look\n\n" + "\n".join(links))
     printed = [_printed(table) for table in (COFI, *TVA)]
-    text = "\n\n".join([f"# VTrans, preset {preset}", ABOUT, *parts, "# Printed", *printed]) + "\n"
+    text = "\n\n".join([f"# VTrans, preset {preset}", ABOUT, *parts, "# Printed", LEGEND, *printed]) + "\n"
     path = results / preset / "vtrans" / "tables.md"
     write_atomically(path, text)
     return [path]
