@@ -30,22 +30,27 @@ def interrupting() -> Iterator[None]:
     """Let SIGTERM raise KeyboardInterrupt, as Ctrl-C does: for work that has no checkpoint to write.
 
     Raises:
-        KeyboardInterrupt: at the end, too, where a signal has come since `ending`.
+        KeyboardInterrupt: at the end, too, where a signal has come since `ending`, after an error as well: whoever goes
+            on after errors has to hear of it.
     """
     if not _is_main_thread():
         yield
         return
     _ending.append(False)
+    error: BaseException | None = None
     try:
         with handled_by(_interrupt):
             yield
-    finally:
-        _ending.pop()
-        waited = bool(_waiting)
-        if not _ending:
-            _waiting.clear()
-    if waited:
-        raise KeyboardInterrupt
+    except BaseException as raised:
+        error = raised
+    _ending.pop()
+    waited = bool(_waiting)
+    if not _ending:
+        _waiting.clear()
+    if waited and not isinstance(error, RunCancelled):
+        raise KeyboardInterrupt from error
+    if error:
+        raise error
 
 
 @contextmanager

@@ -50,10 +50,13 @@ def test_what_ends_is_written_first_and_then_what_lies_around_it_is_interrupted(
         pass
 
 
-def test_an_error_stays_the_error_where_a_signal_comes_while_it_is_written_down():
-    with pytest.raises(ValueError, match="broken"), interrupting():
+@pytest.mark.parametrize(
+    ("error", "raised"), [(ValueError("broken"), KeyboardInterrupt), (RunCancelled("stopped", "go on"), RunCancelled)]
+)
+def test_a_signal_is_heard_after_an_error_that_was_being_written_down(error, raised):
+    with pytest.raises(raised), interrupting():
         try:
-            raise ValueError("broken")
+            raise error
         finally:
             ending()
             let_go(signal.SIGTERM)
