@@ -9,10 +9,10 @@ import torch
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor, nn
 
+from benchmark.reports.attention.heads import TARGETS
 from vtrans.data.examples import Examples, unlabelled
 from vtrans.errors import SuiteError
 
-TARGETS = ("special", "self", "neighbour", "content", "function")
 SPECIAL, CONTENT, FUNCTION = 0, 3, 4
 BATCH = 16
 SPACE = "Ġ"  # what byte-level BPE writes for a space

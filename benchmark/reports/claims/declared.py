@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmark.grid.cells import check_row_fits
 from benchmark.grid.rows import parse_row
 from benchmark.grid.suites import get_preset, get_suite
-from benchmark.reports.claims.quantities import METRIC, QUANTITIES
+from benchmark.reports.claims.quantities import HEADS, NAMES
 from benchmark.tasks.registry import get_task
 from vtrans.errors import SuiteError, did_you_mean
 
@@ -24,7 +24,7 @@ class Condition(_Strict):
     """One comparison of a number with a bound, on each of some tasks.
 
     Attributes:
-        quantity: `metric` for the task's first metric, or a name of `QUANTITIES`.
+        quantity: a name of `NAMES`; `metric` for the task's first metric.
         row: row that it is of.
         against: row that it is compared with; empty for the number itself.
         relation: of the two: `difference`, or `ratio`.
@@ -127,8 +127,10 @@ def _read(path: Path) -> list[Claim]:
 
 
 def _check(claim: Claim, condition: Condition) -> None:
-    if condition.quantity != METRIC and condition.quantity not in QUANTITIES:
-        raise did_you_mean("quantity", condition.quantity, [METRIC, *QUANTITIES])
+    if condition.quantity not in NAMES:
+        raise did_you_mean("quantity", condition.quantity, list(NAMES))
+    if condition.quantity in HEADS and condition.against:
+        raise SuiteError(f"{condition.quantity!r} is of one row", "leave out `against`")
     get_preset(condition.preset or claim.preset, get_suite(condition.suite).home or condition.suite)
     for row in filter(None, (condition.row, condition.against)):
         parse_row(row)

@@ -9,13 +9,15 @@ from tabulate import tabulate
 from benchmark.common.files import write_atomically
 from benchmark.grid import cost
 from benchmark.grid.cells import Cell
+from benchmark.reports.claims.quantities import HEADS
 from benchmark.reports.claims.verdicts import LEVEL, Comparison, Judged
 from benchmark.reports.rows import MISSING
 
 ABOUT = (
     "What the records of this folder say of what papers say. A comparison of scores has an interval over seeds and "
-    "examples where predictions are kept, else over seeds alone. Its two-sided p, for the null hypothesis that the "
-    "score equals the bound, is corrected for all comparisons of scores on this page (Benjamini and Hochberg): "
+    "examples where predictions are kept, else over seeds alone; a correlation of heads has one over seeds and heads. "
+    "Its two-sided p, for the null hypothesis that it equals the bound, is corrected for all comparisons on this page "
+    "that have one (Benjamini and Hochberg): "
     f"below {LEVEL:g} the side of the bound decides, else the comparison is inconclusive. A score of one seed "
     "without predictions decides nothing. Counts and times are given with their range over seeds, and decide where "
     "all seeds lie on one side; one seed is enough. One failed comparison contradicts a claim; an inconclusive one "
@@ -56,9 +58,15 @@ def _section(judged: Judged) -> str:
 def _unmeasured(judged: Judged) -> list[str]:
     """What to do about rows that were run and lack the number."""
     lacking = [each for each in judged.comparisons if each.found is None and not each.missing]
-    return (
-        ["Rows were run that lack the number, or share no seed: `vtrans-bench time` adds latencies."] if lacking else []
-    )
+    found = [_probe(each) for each in lacking if each.condition.quantity in HEADS]
+    if len(found) < len(lacking):
+        found.append("Rows were run that lack the number, or share no seed: `vtrans-bench time` adds latencies.")
+    return list(dict.fromkeys(found))
+
+
+def _probe(each: Comparison) -> str:
+    runs = f"{each.preset}/{each.condition.suite}/runs/{each.task}--{each.condition.row}--validation--seed*.json"
+    return f"To be measured: `vtrans-bench probe results/{runs}`."
 
 
 def _row(each: Comparison) -> list[str]:
@@ -79,7 +87,8 @@ def _n(each: Comparison) -> str:
     if each.found is None:
         return MISSING
     seeds = f"{each.found.seeds} seeds" if each.found.seeds > 1 else "n = 1"
-    return f"{seeds}, {each.found.examples} examples" if each.found.examples else seeds
+    units = "heads" if each.condition.quantity in HEADS else "examples"
+    return f"{seeds}, {each.found.examples} {units}" if each.found.examples else seeds
 
 
 def commands(missing: Sequence[Cell]) -> list[tuple[str, float]]:

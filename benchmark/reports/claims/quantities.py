@@ -1,10 +1,14 @@
-"""Numbers of a record that claims are made of, beside the metrics."""
+"""Numbers that claims are made of: of records, beside the metrics, and of heads that were probed."""
 
 from collections.abc import Callable
 
 from benchmark.records.schema import Outcome
 
 METRIC = "metric"  # the task's first one, with an interval over examples, too
+HEADS = {  # correlations of heads, with an interval over these, too; by the target of attention
+    f"rho of kept heads with attention to {text}": target
+    for target, text in (("special", "special tokens"), ("self", "the token itself"), ("content", "content words"))
+}
 
 
 def _time(index: int) -> Callable[[Outcome], float | None]:
@@ -35,3 +39,5 @@ QUANTITIES: dict[str, Callable[[Outcome], float | None]] = {
     "distance from the target size, points": _size_error,
     "tokens in the last layer, %": lambda o: 100 * o.tokens[-1] if o.tokens else None,
 }
+NAMES = (METRIC, *HEADS, *QUANTITIES)
+WITH_P = (METRIC, *HEADS)  # what is measured on samples: its p decides; another number is exact in each run

@@ -11,10 +11,10 @@ from benchmark.records.schema import Record
 from benchmark.records.store import Store
 from benchmark.records.timings import timed
 from benchmark.reports.claims.declared import Claim, Condition
-from benchmark.reports.claims.quantities import METRIC, QUANTITIES
-from benchmark.reports.differences import metric_of
-from benchmark.statistics.comparison import Load, difference, loader, score
-from benchmark.statistics.intervals import Interval, adjusted, over_runs
+from benchmark.reports.claims.numbers import number
+from benchmark.reports.claims.quantities import WITH_P
+from benchmark.statistics.comparison import Load, loader
+from benchmark.statistics.intervals import Interval, adjusted
 from vtrans.errors import SuiteError
 
 Verdict = Literal["supported", "contradicted", "inconclusive", "not run"]
@@ -41,10 +41,10 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Of a score by the corrected p and the side of the bound, of another number by the side of all runs."""
+        """By the corrected p and the side of the bound, or of what is exact in each run by the side of all runs."""
         if self.found is None:
             return "not run"
-        if self.condition.quantity != METRIC:
+        if self.condition.quantity not in WITH_P:
             sides = {self.condition.holds(value) for value in (self.found.low, self.found.high)}
         else:  # one of a single seed without predictions has no p
             sides = {self.condition.holds(self.found.value)} if self.p is not None and self.p < LEVEL else {True, False}
@@ -112,33 +112,11 @@ def _compare(
 ) -> Comparison:
     cells = {row: _cells(condition.suite, preset, row, task, root) for row in (condition.row, condition.against) if row}
     records = {row: _records(each, root, known) for row, each in cells.items()}
-    ours, theirs = records[condition.row], records.get(condition.against, [])
-    if not ours or (condition.against and not theirs):
-        lacking = tuple(cell for row in cells if not records[row] for cell in cells[row])
-        return Comparison(condition, task, preset, None, lacking)
-    return Comparison(condition, task, preset, _number(condition, task, ours, theirs, load))
-
-
-def _number(condition: Condition, task: str, ours: list[Record], theirs: list[Record], load: Load) -> Interval | None:
-    if condition.quantity == METRIC:
-        metric = metric_of(task)
-        if not condition.against:
-            return score(metric, ours, load, condition.bound)
-        return difference(metric, ours, theirs, load, condition.bound, condition.relation == "ratio")
-    values = _values(condition, ours)
-    if not condition.against:
-        return over_runs(list(values.values())) if values else None
-    others = _values(condition, theirs)
-    pairs = [(values[seed], others[seed]) for seed in values.keys() & others.keys()]
-    if not pairs:
-        return None
-    ratio = condition.relation == "ratio"
-    return over_runs([a / b if ratio else a - b for a, b in pairs])
-
-
-def _values(condition: Condition, records: Sequence[Record]) -> dict[int, float]:
-    found = {r.seed: QUANTITIES[condition.quantity](r.outcome) for r in records if r.outcome}
-    return {seed: value for seed, value in found.items() if value is not None}
+    lacking = [cell for row, found in records.items() if not found for cell in cells[row]]
+    if not all(records.values()):
+        return Comparison(condition, task, preset, None, tuple(lacking))
+    found = number(condition, task, records[condition.row], records.get(condition.against, {}), root, load)
+    return Comparison(condition, task, preset, found)
 
 
 def _cells(suite: str, preset: str, row: str, task: str, root: Path) -> list[Cell]:
@@ -158,10 +136,10 @@ def _path(cell: Cell, root: Path) -> Path:
     return Store(root, cell.suite, cell.preset.name).path(cell)
 
 
-def _records(cells: Sequence[Cell], root: Path, known: dict[Cell, Record | None]) -> list[Record]:
+def _records(cells: Sequence[Cell], root: Path, known: dict[Cell, Record | None]) -> dict[Cell, Record]:
     for cell in cells:
         if cell not in known:
             store = Store(root, cell.suite, cell.preset.name)
             record = store.shown([cell]).get(cell)
             known[cell] = record and timed(store, cell, record)
-    return [record for cell in cells if (record := known[cell])]
+    return {cell: record for cell in cells if (record := known[cell])}

@@ -75,8 +75,8 @@ def write(results: Path, preset: str) -> list[Path]:
         raise SuiteError(
             f"no row of VTrans's tables has a record in {results / preset}", "run the suites glue, lm, llm"
         )
-    probes = sorted((results / preset / "embeddings" / "probe").glob("*.md"))
-    links = [f"- [{path.stem.replace('--', ', ')}](../embeddings/probe/{path.name})" for path in probes]
+    probes = sorted((results / preset).glob("*/probe/*.md"))
+    links = [f"- [{p.stem.replace('--', ', ')}](../{p.relative_to(results / preset).as_posix()})" for p in probes]
     if links:
         parts.append("## Where kept and pruned heads look\n\n" + "\n".join(links))
     printed = [_printed(table) for table in (COFI, *TVA)]

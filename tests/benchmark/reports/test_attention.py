@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from benchmark.common.checkpoints import load_tokenizer
 from benchmark.grid.cells import plan
+from benchmark.records.attention import attention_path, read_attention
 from benchmark.records.store import Store
-from benchmark.reports.attention.probe import Heads, collect, correlation, flat, probe, within_layers
-from benchmark.reports.attention.shares import TARGETS, attention_shares, targets, token_kinds
+from benchmark.reports.attention import probe as probing
+from benchmark.reports.attention.heads import TARGETS, Heads, association, heads_of, mask
+from benchmark.reports.attention.probe import probe
+from benchmark.reports.attention.shares import attention_shares, targets, token_kinds
 from benchmark.runs.runner import run_cells
 from vtrans.data.examples import Examples
 from vtrans.errors import SuiteError
@@ -77,22 +80,37 @@ def test_shares_of_uniform_attention_are_those_of_the_tokens(model):
     np.testing.assert_allclose(shares[1, 2], (counts[0] + counts[1]) / 9, atol=1e-6)
 
 
-def test_correlation_by_hand():
-    share, kept = np.array([0.1, 0.2, 0.3, 0.8, 0.9, 1.0]), np.array([0, 0, 0, 1, 1, 1], dtype=bool)
-    rho, low, high = correlation(share, kept)
-    assert rho == pytest.approx(0.8783, abs=1e-3) and low <= rho <= high
-    assert correlation(-share, kept)[0] == pytest.approx(-rho)
-    assert correlation(np.ones(6), kept)[0] == 0
+def made(shares, kept, layers=2):
+    """Heads whose attention to special tokens is given."""
+    first = np.asarray(shares, dtype=float).reshape(layers, -1)
+    return Heads(np.stack([first, *[1 - first] * 4], -1), np.asarray(kept, dtype=bool).reshape(layers, -1))
 
 
-def test_layers_of_different_runs_are_apart_and_their_means_go():
-    one = flat(np.arange(12.0).reshape(2, 3, 2), [[0, 2], []])
-    assert one.kept.tolist() == [True, False, True, False, False, False]
-    both = collect([one, one])
-    assert both.layer.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
-    assert within_layers(both.shares[:, 0], both.layer).tolist() == [-2, 0, 2] * 4
-    with pytest.raises(SuiteError, match="all heads were kept"):
-        collect([Heads(one.shares, np.ones(6, dtype=bool), one.layer)])
+def test_association_by_hand():
+    run = made([0.1, 0.2, 0.3, 0.8, 0.9, 1.0], [0, 0, 0, 1, 1, 1])
+    found = association([run], "special")
+    assert found.value == pytest.approx(0.8783, abs=1e-3) and found.low <= found.value <= found.high
+    assert association([run], "content").value == pytest.approx(-found.value)
+    assert found.examples == 6 and found.seeds == 1
+    assert association([made(np.ones(6), run.kept)], "special").value == 0
+
+
+def test_what_layers_do_as_a_whole_is_left_out_within_layers():
+    run = made([1, 2, 3, 4, 5, 6], [0, 0, 0, 1, 1, 1])  # the first layer goes as a whole
+    assert association([run], "special").value > 0.8
+    assert association([run], "special", inside=True).value == 0
+
+
+def test_heads_are_drawn_for_all_seeds_together():
+    """Two seeds with the same heads know no more of heads than one."""
+    generator = np.random.default_rng(0)
+    run = made(generator.random(60), generator.random(60) > 0.5)
+    one, two = association([run], "special"), association([run, run], "special")
+    assert one.high - one.low == pytest.approx(two.high - two.low, rel=0.05)
+
+
+def test_kept_heads_are_those_of_their_layer():
+    assert mask([[0, 2], []], 3).tolist() == [[True, False, True], [False] * 3]
 
 
 def test_a_run_is_probed_and_its_files_lie_beside_the_records(tiny_preset, data_dir, tmp_path, monkeypatch):
@@ -105,9 +123,17 @@ def test_a_run_is_probed_and_its_files_lie_beside_the_records(tiny_preset, data_
     text = paths[0].read_text()
     assert paths[0] == tmp_path / "tiny" / "glue" / "probe" / "sst2--VTrans-s50.md"
     assert "seeds 0, 1; 16 heads" in text and all(target in text for target in TARGETS)
+    monkeypatch.setattr(probing, "measure", None)  # shares that are there are read
+    assert probe(runs, data_dir) == paths and paths[0].read_text() == text
     assert paths[1].read_text().startswith("<svg")
     kept = store.read(cells[1]).outcome.report["pruning"]
     assert [len(layer) for layer in kept["heads_kept"]] == kept["kept"]["heads"]
+    shares = attention_path(runs[0])
+    with pytest.raises(SuiteError, match="of another run"):
+        read_attention(runs[0], "another")
+    shares.write_text(shares.read_text()[:40])
+    with pytest.raises(SuiteError, match="remove it, and probe"):
+        heads_of(runs[0], store.read(cells[1]))
     with pytest.raises(SuiteError, match="does not say which heads were kept"):
         probe([store.path(cells[0])], data_dir)
     with pytest.raises(SuiteError, match="of one seed"):

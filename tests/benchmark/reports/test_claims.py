@@ -5,10 +5,12 @@ import pytest
 from made_records import make_record
 
 from benchmark.grid.cells import plan
+from benchmark.records.attention import Attention, write_attention
 from benchmark.records.predictions import write_predictions
 from benchmark.records.provenance import now
 from benchmark.records.store import Store
 from benchmark.records.timings import Timing, write_timing
+from benchmark.reports.attention.heads import TARGETS
 from benchmark.reports.claims import declared, page
 from benchmark.reports.claims.declared import Claim, Condition
 from benchmark.reports.claims.verdicts import judge
@@ -89,6 +91,42 @@ def test_times_measured_later_decide(store):
         machine = {"processor": "chip", "cores": 2, "threads": 2}
         write_timing(store, cell, Timing(key=cell.key, widths={}, latency=latency, hardware=machine, measured=now()))
     assert judge([claim(faster)], store.root)[0].verdict == "supported"
+
+
+def test_heads_that_were_probed_decide(store):
+    """72 heads of three seeds, of which those that look least at special tokens are kept."""
+    special = np.random.default_rng(0).random((6, 12))
+    kept = [[int(i) for i in np.flatnonzero(layer < np.median(special))] for layer in special]
+    asked = {"row": "VTrans-s60", "tasks": ("sst2",)}
+    tests = [
+        Condition(quantity="rho of kept heads with attention to special tokens", at_most=0.0, **asked),
+        Condition(quantity="rho of kept heads with attention to content words", at_most=0.0, **asked),
+    ]
+    beside = above("dense", "random-s60")
+    before = judge([claim(tests[0]), claim(beside)], store.root)
+    assert before[0].verdict == "not run" and "vtrans-bench probe results/small/glue/runs/sst2--V" in page.markdown(
+        before
+    )
+    shares = np.stack([special, *[(1 - special) / 4] * 4], -1)
+    for cell in plan("glue", "small", ["VTrans-s60"], ["sst2"]):
+        record = store.read(cell)
+        outcome = record.outcome.model_copy(
+            update={"report": record.outcome.report | {"pruning": {"heads_kept": kept}}}
+        )
+        store.path(cell).unlink()
+        store.write(cell, record.model_copy(update={"outcome": outcome}))
+        found = Attention(
+            key=cell.key,
+            model_sha256="",
+            rows=9,
+            targets=TARGETS,
+            shares=shares.tolist(),
+            provenance=record.provenance,
+        )
+        write_attention(store.path(cell), found)
+    judged = judge([claim(tests[0]), claim(tests[1]), claim(beside)], store.root)
+    assert [each.verdict for each in judged[:2]] == ["supported", "contradicted"]
+    assert "3 seeds, 72 heads" in page.markdown(judged)
 
 
 def test_a_preset_that_a_suite_has_not_is_not_run(store):

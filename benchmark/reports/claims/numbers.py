@@ -1,0 +1,72 @@
+"""The number that a condition is of, from the records of its rows."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from benchmark.grid.cells import Cell
+from benchmark.records.schema import Record
+from benchmark.records.store import Store
+from benchmark.reports.attention.heads import Heads, association, heads_of
+from benchmark.reports.claims.declared import Condition
+from benchmark.reports.claims.quantities import HEADS, METRIC, QUANTITIES
+from benchmark.reports.differences import metric_of
+from benchmark.statistics.comparison import Load, difference, score
+from benchmark.statistics.intervals import Interval, over_runs
+from vtrans.errors import SuiteError
+
+log = logging.getLogger(__name__)
+
+
+def number(
+    condition: Condition, task: str, ours: dict[Cell, Record], theirs: dict[Cell, Record], root: Path, load: Load
+) -> Interval | None:
+    """What a condition is of on one task; None where records lack it, or two rows share no seed.
+
+    Args:
+        condition: one of a claim.
+        task: the task.
+        ours, theirs: records of its row and of the row that it is compared with; the latter may be empty.
+        root: the results folder.
+        load: reads predictions.
+    """
+    if condition.quantity == METRIC:
+        return _score(condition, task, list(ours.values()), list(theirs.values()), load)
+    if condition.quantity in HEADS:
+        runs = [heads for cell, record in ours.items() if (heads := _probed(cell, record, root))]
+        return association(runs, HEADS[condition.quantity], null=condition.bound) if runs else None
+    values = list(_values(condition, ours.values(), theirs.values()))
+    return over_runs(values) if values else None
+
+
+def _score(
+    condition: Condition, task: str, ours: Sequence[Record], theirs: Sequence[Record], load: Load
+) -> Interval | None:
+    metric = metric_of(task)
+    if not condition.against:
+        return score(metric, ours, load, condition.bound)
+    return difference(metric, ours, theirs, load, condition.bound, condition.relation == "ratio")
+
+
+def _values(condition: Condition, ours: Iterable[Record], theirs: Iterable[Record]) -> Iterator[float]:
+    """The number of each seed, or that of ours against theirs."""
+    left, right = _of_seeds(condition.quantity, ours), _of_seeds(condition.quantity, theirs)
+    if not condition.against:
+        yield from left.values()
+        return
+    for seed in left.keys() & right.keys():
+        yield left[seed] / right[seed] if condition.relation == "ratio" else left[seed] - right[seed]
+
+
+def _of_seeds(quantity: str, records: Iterable[Record]) -> dict[int, float]:
+    found = {r.seed: QUANTITIES[quantity](r.outcome) for r in records if r.outcome}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _probed(cell: Cell, record: Record, root: Path) -> Heads | None:
+    """The heads of a run; a damaged file is named in a warning and left out."""
+    try:
+        return heads_of(Store(root, cell.suite, cell.preset.name).path(cell), record)
+    except SuiteError as error:
+        log.warning("left out: %s", error)
+        return None
