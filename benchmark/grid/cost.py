@@ -64,14 +64,28 @@ def cost(cells: Sequence[Cell]) -> Cost:
     """What cells take by the declared extents of their tasks and shapes of their models."""
     flops, disk, largest = 0.0, 0.0, 0.0
     for cell in cells:
-        task, shape = get_task(cell.task), get_model(cell.preset.model).shape
-        train, evaluated = (sequences(task, cell.preset.max_length, n) for n in (task.train_rows, task.evaluation_rows))
-        found = passes(cell, train, min(evaluated, cell.preset.evaluation_rows or evaluated))
-        length = cell.preset.max_length if kind_of(task).running_text else min(task.mean_tokens, cell.preset.max_length)
-        flops += 2 * shape.macs(length) * (found.training + found.evaluation)
+        shape, found = get_model(cell.preset.model).shape, _passes(cell)
+        flops += _flops_per_pass(cell) * (found.training + found.evaluation)
         disk += 4 * shape.parameters
         largest = max(largest, device_bytes(cell, shape))
     return Cost(flops, largest, disk + ADAM * max(get_model(c.preset.model).shape.parameters for c in cells))
+
+
+def training_flops(cell: Cell) -> float:
+    """FLOPs of a cell's own training by its schedules, two per multiply-accumulate, at the task's mean length."""
+    return _flops_per_pass(cell) * _passes(cell).training
+
+
+def _passes(cell: Cell) -> Passes:
+    task = get_task(cell.task)
+    train, evaluated = (sequences(task, cell.preset.max_length, n) for n in (task.train_rows, task.evaluation_rows))
+    return passes(cell, train, min(evaluated, cell.preset.evaluation_rows or evaluated))
+
+
+def _flops_per_pass(cell: Cell) -> float:
+    task, longest = get_task(cell.task), cell.preset.max_length
+    length = longest if kind_of(task).running_text else min(task.mean_tokens, longest)
+    return 2 * get_model(cell.preset.model).shape.macs(length)
 
 
 def device_bytes(cell: Cell, shape: Shape) -> float:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmark.grid.cells import check_row_fits
 from benchmark.grid.rows import parse_row
 from benchmark.grid.suites import get_preset, get_suite
-from benchmark.reports.claims.quantities import HEADS, NAMES
+from benchmark.reports.claims.quantities import HEADS, METRIC, NAMES
 from benchmark.tasks.registry import get_task
 from vtrans.errors import SuiteError, did_you_mean
 
@@ -26,22 +26,26 @@ class Condition(_Strict):
     Attributes:
         quantity: a name of `NAMES`; `metric` for the task's first metric.
         row: row that it is of.
-        against: row that it is compared with; empty for the number itself.
+        against: row that it is compared with; empty for the number itself, or for the same row on another task.
+        against_task: task on which it is compared; empty for the same one.
         relation: of the two: `difference`, or `ratio`.
         tasks: each is a comparison of its own.
         at_least, at_most: the bound; one of them.
         suite: of the row.
+        against_suite: of the row that it is compared with; empty for the same one.
         preset: of both rows; empty for the claim's own.
     """
 
     quantity: str
     row: str
     against: str = ""
+    against_task: str = ""
     relation: Literal["difference", "ratio"] = "difference"
     tasks: tuple[str, ...] = Field(min_length=1)
     at_least: float | None = None
     at_most: float | None = None
     suite: str = "glue"
+    against_suite: str = ""
     preset: str = ""
 
     @property
@@ -69,8 +73,14 @@ class Condition(_Strict):
     def text(self) -> str:
         """What is compared, for people."""
         sign = {"difference": "−", "ratio": "÷"}[self.relation]
-        of = f"{self.row} {sign} {self.against}" if self.against else self.row
+        other = " on ".join(filter(None, (self.against or "the same", self.against_task)))
+        of = f"{self.row} {sign} {other}" if self.compared else self.row
         return f"{self.quantity} of {of} {'≥' if self.upward else '≤'} {self.bound:g}"
+
+    @property
+    def compared(self) -> bool:
+        """Whether it is of two rows, or of one on two tasks."""
+        return bool(self.against or self.against_task)
 
 
 class Claim(_Strict):
@@ -129,10 +139,13 @@ def _read(path: Path) -> list[Claim]:
 def _check(claim: Claim, condition: Condition) -> None:
     if condition.quantity not in NAMES:
         raise did_you_mean("quantity", condition.quantity, list(NAMES))
-    if condition.quantity in HEADS and condition.against:
+    if condition.quantity in HEADS and condition.compared:
         raise SuiteError(f"{condition.quantity!r} is of one row", "leave out `against`")
-    get_preset(condition.preset or claim.preset, get_suite(condition.suite).home or condition.suite)
+    if condition.quantity == METRIC and condition.against_task:
+        raise SuiteError("scores of two tasks are not compared", "leave out `against_task`, or ask another quantity")
+    for suite in filter(None, (condition.suite, condition.against_suite)):
+        get_preset(condition.preset or claim.preset, get_suite(suite).home or suite)
     for row in filter(None, (condition.row, condition.against)):
         parse_row(row)
-        for task in condition.tasks:
+        for task in filter(None, (*condition.tasks, condition.against_task)):
             check_row_fits(row, get_task(task))

@@ -1,7 +1,7 @@
 """The number that a condition is of, from the records of its rows."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmark.grid.cells import Cell
@@ -9,7 +9,7 @@ from benchmark.records.schema import Record
 from benchmark.records.store import Store
 from benchmark.reports.attention.heads import Heads, association, heads_of
 from benchmark.reports.claims.declared import Condition
-from benchmark.reports.claims.quantities import HEADS, METRIC, QUANTITIES
+from benchmark.reports.claims.quantities import HEADS, METRIC, PLANNED, QUANTITIES
 from benchmark.reports.differences import metric_of
 from benchmark.statistics.comparison import Load, difference, score
 from benchmark.statistics.intervals import Interval, over_runs
@@ -35,8 +35,14 @@ def number(
     if condition.quantity in HEADS:
         runs = [heads for cell, record in ours.items() if (heads := _probed(cell, record, root))]
         return association(runs, HEADS[condition.quantity], null=condition.bound) if runs else None
-    values = list(_values(condition, ours.values(), theirs.values()))
-    return over_runs(values) if values else None
+    left, right = (_of_seeds(condition.quantity, each.values()) for each in (ours, theirs))
+    return _exact(condition, left, right)
+
+
+def planned(condition: Condition, ours: Sequence[Cell], theirs: Sequence[Cell]) -> Interval | None:
+    """The same of what follows from schedules and shapes alone."""
+    left, right = ({cell.seed: PLANNED[condition.quantity](cell) for cell in each} for each in (ours, theirs))
+    return _exact(condition, left, right)
 
 
 def _score(
@@ -48,14 +54,13 @@ def _score(
     return difference(metric, ours, theirs, load, condition.bound, condition.relation == "ratio")
 
 
-def _values(condition: Condition, ours: Iterable[Record], theirs: Iterable[Record]) -> Iterator[float]:
-    """The number of each seed, or that of ours against theirs."""
-    left, right = _of_seeds(condition.quantity, ours), _of_seeds(condition.quantity, theirs)
-    if not condition.against:
-        yield from left.values()
-        return
-    for seed in left.keys() & right.keys():
-        yield left[seed] / right[seed] if condition.relation == "ratio" else left[seed] - right[seed]
+def _exact(condition: Condition, ours: dict[int, float], theirs: dict[int, float]) -> Interval | None:
+    """The mean over seeds, or that of ours against theirs; None without a seed, or one in common."""
+    values = list(ours.values())
+    if condition.compared:
+        pairs = [(ours[seed], theirs[seed]) for seed in ours.keys() & theirs.keys()]
+        values = [a / b if condition.relation == "ratio" else a - b for a, b in pairs]
+    return over_runs(values) if values else None
 
 
 def _of_seeds(quantity: str, records: Iterable[Record]) -> dict[int, float]:

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from benchmark.common.files import write_atomically
 from benchmark.grid import cost
 from benchmark.grid.cells import Cell
-from benchmark.reports.claims.quantities import HEADS
+from benchmark.reports.claims.quantities import HEADS, PLANNED
 from benchmark.reports.claims.verdicts import LEVEL, Comparison, Judged
 from benchmark.reports.rows import MISSING
 
@@ -20,7 +20,8 @@ ABOUT = (
     "that have one (Benjamini and Hochberg): "
     f"below {LEVEL:g} the side of the bound decides, else the comparison is inconclusive. A score of one seed "
     "without predictions decides nothing. Counts and times are given with their range over seeds, and decide where "
-    "all seeds lie on one side; one seed is enough. One failed comparison contradicts a claim; an inconclusive one "
+    "all seeds lie on one side; one seed is enough. What follows by plan is reckoned from schedules and shapes, with "
+    "nothing trained. One failed comparison contradicts a claim; an inconclusive one "
     "leaves it open. No verdict is one on the paper's own models: see what differs."
 )
 
@@ -86,6 +87,8 @@ def sentence(each: Comparison) -> str:
 def _n(each: Comparison) -> str:
     if each.found is None:
         return MISSING
+    if each.condition.quantity in PLANNED:
+        return "by plan"
     seeds = f"{each.found.seeds} seeds" if each.found.seeds > 1 else "n = 1"
     units = "heads" if each.condition.quantity in HEADS else "examples"
     return f"{seeds}, {each.found.examples} {units}" if each.found.examples else seeds

@@ -1,7 +1,9 @@
-"""Numbers that claims are made of: of records, beside the metrics, and of heads that were probed."""
+"""Numbers that claims are made of, beside the metrics: of records, of heads that were probed, of schedules."""
 
 from collections.abc import Callable
 
+from benchmark.grid.cells import Cell
+from benchmark.grid.cost import training_flops
 from benchmark.records.schema import Outcome
 
 METRIC = "metric"  # the task's first one, with an interval over examples, too
@@ -39,5 +41,6 @@ QUANTITIES: dict[str, Callable[[Outcome], float | None]] = {
     "distance from the target size, points": _size_error,
     "tokens in the last layer, %": lambda o: 100 * o.tokens[-1] if o.tokens else None,
 }
-NAMES = (METRIC, *HEADS, *QUANTITIES)
+PLANNED: dict[str, Callable[[Cell], float]] = {"training FLOPs, by plan": training_flops}  # of cells, without records
+NAMES = (METRIC, *HEADS, *QUANTITIES, *PLANNED)
 WITH_P = (METRIC, *HEADS)  # what is measured on samples: its p decides; another number is exact in each run

@@ -11,8 +11,8 @@ from benchmark.records.schema import Record
 from benchmark.records.store import Store
 from benchmark.records.timings import timed
 from benchmark.reports.claims.declared import Claim, Condition
-from benchmark.reports.claims.numbers import number
-from benchmark.reports.claims.quantities import WITH_P
+from benchmark.reports.claims.numbers import number, planned
+from benchmark.reports.claims.quantities import PLANNED, WITH_P
 from benchmark.statistics.comparison import Load, loader
 from benchmark.statistics.intervals import Interval, adjusted
 from vtrans.errors import SuiteError
@@ -92,7 +92,7 @@ def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]
         ]
         for claim in claims
     ]
-    if not any(each.found for comparisons in found for each in comparisons):
+    if not any(each.found for comparisons in found for each in comparisons if each.condition.quantity not in PLANNED):
         raise SuiteError(f"no claim's rows have records under {root}", _first_command(claims, preset))
     flat = [each for comparisons in found for each in comparisons]
     corrected = iter(adjusted([each.found.p if each.found else None for each in flat]))
@@ -110,13 +110,18 @@ def _first_command(claims: Sequence[Claim], preset: str) -> str:
 def _compare(
     condition: Condition, task: str, preset: str, root: Path, load: Load, known: dict[Cell, Record | None]
 ) -> Comparison:
-    cells = {row: _cells(condition.suite, preset, row, task, root) for row in (condition.row, condition.against) if row}
-    records = {row: _records(each, root, known) for row, each in cells.items()}
-    lacking = [cell for row, found in records.items() if not found for cell in cells[row]]
-    if not all(records.values()):
+    ours = _cells(condition.suite, preset, condition.row, task, root)
+    theirs = list[Cell]()
+    if condition.compared:
+        suite, row = condition.against_suite or condition.suite, condition.against or condition.row
+        theirs = _cells(suite, preset, row, condition.against_task or task, root)
+    if condition.quantity in PLANNED:
+        return Comparison(condition, task, preset, planned(condition, ours, theirs))
+    found = [_records(cells, root, known) for cells in (ours, theirs)]
+    asked = (ours, theirs) if condition.compared else (ours,)
+    if lacking := [cell for cells, each in zip(asked, found, strict=False) if not each for cell in cells]:
         return Comparison(condition, task, preset, None, tuple(lacking))
-    found = number(condition, task, records[condition.row], records.get(condition.against, {}), root, load)
-    return Comparison(condition, task, preset, found)
+    return Comparison(condition, task, preset, number(condition, task, found[0], found[1], root, load))
 
 
 def _cells(suite: str, preset: str, row: str, task: str, root: Path) -> list[Cell]:

@@ -129,6 +129,33 @@ def test_heads_that_were_probed_decide(store):
     assert "3 seeds, 72 heads" in page.markdown(judged)
 
 
+def test_one_row_is_compared_on_two_tasks(store):
+    for cell in plan("glue", "small", ["VTrans-s60"], ["mrpc"]):
+        record = make_record(cell, 80.0)
+        halved = {regime: macs / 2 for regime, macs in record.outcome.macs.compressed.items()}
+        outcome = record.outcome.model_copy(
+            update={"macs": record.outcome.macs.model_copy(update={"compressed": halved})}
+        )
+        store.write(cell, record.model_copy(update={"outcome": outcome}))
+    asked = {"quantity": "MACs speed-up, batch", "row": "VTrans-s60", "relation": "ratio", "tasks": ("mrpc",)}
+    longer = Condition(**asked, against_task="sst2", at_least=1.9)
+    judged = judge([claim(longer)], store.root)
+    assert judged[0].verdict == "supported" and judged[0].comparisons[0].found.value == pytest.approx(2)
+    assert "VTrans-s60 ÷ the same on sst2 ≥ 1.9" in page.markdown(judged)
+    missing = Condition(**asked, against_task="qnli", at_least=1.9)
+    (cell, *_) = judge([claim(missing), claim(longer)], store.root)[0].missing
+    assert (cell.row, cell.task) == ("VTrans-s60", "qnli")
+
+
+def test_what_schedules_say_needs_no_record(store):
+    asked = {"row": "VTrans-s60", "against": "Faster-VTrans-s60", "relation": "ratio", "tasks": ("sst2",)}
+    cheaper = Condition(quantity="training FLOPs, by plan", at_least=25.0, preset="paper", **asked)
+    judged = judge([claim(cheaper), claim(above("dense", "random-s60"))], store.root)
+    assert judged[0].verdict == "supported" and "by plan" in page.markdown(judged)
+    with pytest.raises(SuiteError, match="no claim's rows have records"):
+        judge([claim(cheaper)], store.root)
+
+
 def test_a_preset_that_a_suite_has_not_is_not_run(store):
     of_lm = Condition(quantity="metric", suite="lm", row="VTrans-s60", tasks=("wikitext2",), at_most=1.0)
     judged = judge([claim(of_lm), claim(above("dense", "random-s60"))], store.root, "small")
