@@ -104,7 +104,9 @@ class Compute(_Strict):
         precision: of each training stage.
         evaluation_precision: of the metrics.
         threads: of the process.
-        training_flops: of all training stages, two per multiply-accumulate; None where they were not metered.
+        training_flops: of all training stages, two per multiply-accumulate; None where they were not metered. A
+            teacher counts in the steps that it runs in, and not where its outputs are kept (`report["teacher"]`), so
+            that only runs of one kind compare.
         matmul_flops_per_second: that a large matrix product reaches on the machine, by precision.
         utilisation: share of that rate that training reached, over its wall-clock.
         peak_memory_bytes: of the host's memory during this run alone; None where the system cannot tell.
