@@ -81,7 +81,7 @@ vtrans-bench compresses Transformers, and measures what that costs and brings.
   vtrans-bench export small --out graph --int8
                                      the same as an ONNX or OpenVINO graph
   vtrans-bench report                one page of all that was measured
-  vtrans-bench list                  methods, tasks, models, presets, suites, ablation axes
+  vtrans-bench list                  methods, tasks, models, presets, suites, axes, quantities
   vtrans-bench --help                all commands
 """
 
@@ -107,11 +107,12 @@ class Listing(StrEnum):
     PRESETS = "presets"
     SUITES = "suites"
     AXES = "axes"
+    QUANTITIES = "quantities"
 
 
 @app.command(name="list")
 def list_(what: Annotated[Listing | None, typer.Argument()] = None) -> None:
-    """List methods, tasks, models, presets, suites and ablation axes."""
+    """List methods, tasks, models, presets, suites, ablation axes, and quantities that claims may name."""
     for kind in [what] if what else list(Listing):
         names = listing(kind)
         width = max(len(name) for name in names)
@@ -126,6 +127,7 @@ def listing(kind: Listing) -> dict[str, str]:
     from benchmark.grid.methods import JOINT, METHODS
     from benchmark.grid.suites import SUITES
     from benchmark.models.registry import MODELS
+    from benchmark.reports.claims.quantities import summaries
     from benchmark.tasks.registry import TASKS
 
     return {
@@ -140,6 +142,7 @@ def listing(kind: Listing) -> dict[str, str]:
         },
         Listing.SUITES: {name: suite.summary for name, suite in SUITES.items()},
         Listing.AXES: {name: axis.summary for name, axis in AXES.items()},
+        Listing.QUANTITIES: summaries(),
     }[kind]
 
 
@@ -308,6 +311,9 @@ def paper(
 def claims(
     preset: Annotated[str, typer.Option(help="preset whose records are asked; by default what each claim names")] = "",
     results: Results = Path("results"),
+    file: Annotated[
+        Path | None, typer.Option("--file", help="claims of your own, TOML, in the place of the suite's")
+    ] = None,
 ) -> None:
     """Say of each claim of the papers what the records say: supported, contradicted, inconclusive or not run."""
     from benchmark.grid.suites import get_preset
@@ -315,7 +321,8 @@ def claims(
 
     if preset:
         get_preset(preset)
-    path = page.write(verdicts.judge(declared.load(), results, preset), results)
+    judged = verdicts.judge(declared.load(file) if file else declared.load(), results, preset)
+    path = page.write(judged, results, file.stem if file else "", preset)
     echo(path.read_text(encoding="utf-8"))
     echo(f"written: {path}")
 

@@ -69,6 +69,16 @@ def test_the_command_reads_the_examples(line):
     found.make_context(words[0], words[1:], parent=context)
 
 
+@pytest.mark.parametrize("text", blocks(ROOT / "docs" / "suites.md", "toml"), ids=["claims"])
+def test_examples_of_claims_are_judged_on_the_committed_records(text, tmp_path):
+    from benchmark.reports.claims import declared, page, verdicts
+
+    (tmp_path / "own.toml").write_text(text)
+    judged = verdicts.judge(declared.load(tmp_path / "own.toml"), ROOT / "results")
+    assert all(each.found for each in judged[0].comparisons)
+    assert page.write(judged, tmp_path, "own", "").name == "claims-own.md"
+
+
 def test_examples_are_found():
     assert len(WITH_PYTHON) >= 3 and len(commands()) > 30
 

@@ -104,13 +104,17 @@ class Claim(_Strict):
     conditions: tuple[Condition, ...] = Field(min_length=1)
 
 
-def load(folder: Path = FOLDER) -> list[Claim]:
-    """All claims, file by file.
+def load(where: Path = FOLDER) -> list[Claim]:
+    """All claims of a TOML file or of a folder of them.
 
     Raises:
-        SuiteError: a file does not fit, or names a row, task, preset or quantity that there is not; says which claim.
+        SuiteError: there is none; a file does not fit, or names a row, task, preset or quantity that there is not;
+            says which claim.
     """
-    claims = [claim for path in sorted(folder.glob("*.toml")) for claim in _read(path)]
+    paths = sorted(where.glob("*.toml")) if where.is_dir() else [where]
+    claims = [claim for path in paths for claim in _read(path)]
+    if not claims:
+        raise SuiteError(f"no [[claim]] in {where}", "write one as in docs/suites.md, claims of your own")
     names = [claim.id for claim in claims]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise SuiteError(f"two claims are called {twice!r}", "rename one")
@@ -121,6 +125,8 @@ def _read(path: Path) -> list[Claim]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         claims = [Claim.model_validate(item) for item in content.get("claim", [])]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path} cannot be read ({error})", "name a TOML file, or a folder of them") from None
     except tomllib.TOMLDecodeError as error:
         raise SuiteError(f"{path} is no TOML ({error})", "mend it") from None
     except ValidationError as error:

@@ -26,9 +26,9 @@ ABOUT = (
 )
 
 
-def write(judged: Sequence[Judged], folder: Path) -> Path:
-    """Write `claims.md` and return its path."""
-    path = folder / "claims.md"
+def write(judged: Sequence[Judged], folder: Path, *about: str) -> Path:
+    """Write `claims.md`, or `claims-ABOUT.md` where it is not about all that the suite declares; return its path."""
+    path = folder / f"{'-'.join(['claims', *filter(None, about)])}.md"
     write_atomically(path, markdown(judged))
     return path
 
@@ -39,7 +39,18 @@ def markdown(judged: Sequence[Judged]) -> str:
     verdicts = [j.verdict for j in judged]
     counts = ", ".join(f"{verdicts.count(each)} {each}" for each in dict.fromkeys(sorted(verdicts)))
     head = tabulate(rows, ["claim", "paper", "statement", "verdict"], "github", disable_numparse=True)
-    return "\n\n".join(["# Claims", f"{len(judged)} claims: {counts}.", ABOUT, head, *map(_section, judged)]) + "\n"
+    return (
+        "\n\n".join(
+            [
+                "# Claims",
+                f"{len(judged)} claim{'s' * (len(judged) > 1)}: {counts}.",
+                ABOUT,
+                head,
+                *map(_section, judged),
+            ]
+        )
+        + "\n"
+    )
 
 
 def _section(judged: Judged) -> str:

@@ -44,3 +44,13 @@ QUANTITIES: dict[str, Callable[[Outcome], float | None]] = {
 PLANNED: dict[str, Callable[[Cell], float]] = {"training FLOPs, by plan": training_flops}  # of cells, without records
 NAMES = (METRIC, *HEADS, *QUANTITIES, *PLANNED)
 WITH_P = (METRIC, *HEADS)  # what is measured on samples: its p decides; another number is exact in each run
+
+
+def summaries() -> dict[str, str]:
+    """Where each quantity comes from, for people."""
+    return (
+        {METRIC: "of predictions: the task's first metric, as in its table"}
+        | dict.fromkeys(HEADS, "of heads that `vtrans-bench probe` measured")
+        | dict.fromkeys(QUANTITIES, "of records")
+        | dict.fromkeys(PLANNED, "of schedules and shapes: nothing has to be run")
+    )

@@ -129,6 +129,39 @@ def test_heads_that_were_probed_decide(store):
     assert "3 seeds, 72 heads" in page.markdown(judged)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("", r"no \[\[claim\]\]"),
+        ("[[claim", "is no TOML"),
+        ("[[claim]]\nid = 'c'\n", "does not fit"),
+    ],
+)
+def test_a_file_of_claims_that_does_not_serve_is_named(tmp_path, text, message):
+    path = tmp_path / "own.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SuiteError, match=message):
+        declared.load(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ('quantity = "rho of kept heads with attention to content words", against = "dense"', "is of one row"),
+        ('quantity = "metric", against_task = "mrpc"', "scores of two tasks"),
+        ('quantity = "macs"', "quantity"),
+    ],
+)
+def test_conditions_that_say_nothing_are_refused(tmp_path, more, message):
+    path = tmp_path / "own.toml"
+    condition = f'{{ {more}, row = "VTrans-s60", tasks = ["sst2"], at_least = 0.0 }}'
+    path.write_text(f'[[claim]]\nid = "c"\n{HEAD}conditions = [{condition}]\n')
+    with pytest.raises(SuiteError, match=message):
+        declared.load(path)
+
+
 def test_one_row_is_compared_on_two_tasks(store):
     for cell in plan("glue", "small", ["VTrans-s60"], ["mrpc"]):
         record = make_record(cell, 80.0)
