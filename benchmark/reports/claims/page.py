@@ -1,14 +1,12 @@
 """The page of claims: a table of verdicts, then each claim with its source, its figures and its command."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from tabulate import tabulate
 
 from benchmark.common.files import write_atomically
-from benchmark.grid import cost
-from benchmark.grid.cells import Cell
+from benchmark.reports.claims.commands import commands
 from benchmark.reports.claims.quantities import HEADS, PLANNED
 from benchmark.reports.claims.verdicts import LEVEL, Comparison, Judged
 from benchmark.reports.rows import MISSING
@@ -103,17 +101,3 @@ def _n(each: Comparison) -> str:
     seeds = f"{each.found.seeds} seeds" if each.found.seeds > 1 else "n = 1"
     units = "heads" if each.condition.quantity in HEADS else "examples"
     return f"{seeds}, {each.found.examples} {units}" if each.found.examples else seeds
-
-
-def commands(missing: Sequence[Cell]) -> list[tuple[str, float]]:
-    """What runs missing cells, and the machine-hours that it is reckoned to take, by suite and preset."""
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in missing:
-        groups.setdefault((cell.suite, cell.preset.name), []).append(cell)
-    found = []
-    for (suite, preset), cells in groups.items():
-        rows, tasks = (",".join(dict.fromkeys(getattr(c, name) for c in cells)) for name in ("row", "task"))
-        command = f"vtrans-bench run {suite} --preset {preset} --methods {shlex.quote(rows)} --tasks {tasks}"
-        hours = cost.cost(cells).flops / (cells[0].preset.tflops * 1e12) / 3600
-        found.append((command, hours))
-    return found

@@ -10,6 +10,7 @@ from benchmark.grid.suites import get_suite
 from benchmark.records.schema import Record
 from benchmark.records.store import Store
 from benchmark.records.timings import timed
+from benchmark.reports.claims.commands import commands
 from benchmark.reports.claims.declared import Claim, Condition
 from benchmark.reports.claims.numbers import number, planned
 from benchmark.reports.claims.quantities import PLANNED, WITH_P
@@ -93,7 +94,7 @@ def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]
         for claim in claims
     ]
     if not any(each.found for comparisons in found for each in comparisons if each.condition.quantity not in PLANNED):
-        raise SuiteError(f"no claim's rows have records under {root}", _first_command(claims, preset))
+        raise SuiteError(f"no claim's rows have records under {root}", _first_command(found, preset))
     flat = [each for comparisons in found for each in comparisons]
     corrected = iter(adjusted([each.found.p if each.found else None for each in flat]))
     return [
@@ -102,9 +103,12 @@ def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]
     ]
 
 
-def _first_command(claims: Sequence[Claim], preset: str) -> str:
-    first = claims[0].conditions[0]
-    return f"run vtrans-bench run {first.suite} --preset {preset or claims[0].preset} --tasks {first.tasks[0]}"
+def _first_command(found: Sequence[Sequence[Comparison]], preset: str) -> str:
+    missing = next((each.missing for comparisons in found for each in comparisons if each.missing), ())
+    if not missing:
+        return f"name another --preset: no claim is on a task of {preset}" if preset else "name rows of a suite"
+    command, hours = commands(missing)[0]
+    return f"run {command}, about {hours:.1f} machine-hours"
 
 
 def _compare(
