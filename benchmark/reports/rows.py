@@ -88,7 +88,7 @@ class TableRow:
 def _kind_of_machine(record: Record) -> tuple[object, ...]:
     """What has to be the same where seconds are compared."""
     hardware = record.provenance.hardware
-    return tuple(hardware.get(name) for name in ("processor", "threads", "gpu"))
+    return tuple(hardware.get(name) for name in ("processor", "capability", "threads", "gpu"))
 
 
 def table_rows(

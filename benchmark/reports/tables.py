@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -199,10 +199,12 @@ def build(store: Store, cells: Sequence[Cell]) -> dict[str, list[TableRow]]:
 
 
 def teachers_of(store: Store, cells: Sequence[Cell]) -> dict[Cell, Record]:
-    """Complete records of the dense models that cells start from; in a suite of its own or another."""
+    """Complete records of the dense models that cells start from: of the suite that they are cells of, or of ours."""
     found: dict[Cell, Record] = {}
     for teacher in dict.fromkeys(cell.teacher for cell in cells):
-        found |= store.of(teacher).shown([teacher])
+        own = replace(teacher, suite=store.suite)
+        records = [*store.of(teacher).shown([teacher]).values(), *store.shown([own]).values()]
+        found |= {teacher: records[0]} if records else {}
     return found
 
 

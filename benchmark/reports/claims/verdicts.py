@@ -87,7 +87,7 @@ def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]
     load, known = loader(root), dict[Cell, Record | None]()
     found = [
         [
-            _compare(condition, task, preset or condition.preset or claim.preset, root, load, known)
+            _compare(condition, task, _preset(claim, condition, preset), root, load, known)
             for condition in claim.conditions
             for task in condition.tasks
         ]
@@ -101,6 +101,12 @@ def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]
         Judged(claim, tuple(replace(each, p=next(corrected)) for each in comparisons))
         for claim, comparisons in zip(claims, found, strict=True)
     ]
+
+
+def _preset(claim: Claim, condition: Condition, asked: str) -> str:
+    """The preset that is asked for, but of what follows from schedules the claim's own: other schedules say nothing."""
+    own = condition.preset or claim.preset
+    return own if condition.quantity in PLANNED else asked or own
 
 
 def _first_command(found: Sequence[Sequence[Comparison]], preset: str) -> str:

@@ -183,8 +183,9 @@ def test_one_row_is_compared_on_two_tasks(store):
 def test_what_schedules_say_needs_no_record(store):
     asked = {"row": "VTrans-s60", "against": "Faster-VTrans-s60", "relation": "ratio", "tasks": ("sst2",)}
     cheaper = Condition(quantity="training FLOPs, by plan", at_least=25.0, preset="paper", **asked)
-    judged = judge([claim(cheaper), claim(above("dense", "random-s60"))], store.root)
-    assert judged[0].verdict == "supported" and "by plan" in page.markdown(judged)
+    for preset in ("", "small"):  # whose schedules say nothing of the paper's
+        judged = judge([claim(cheaper), claim(above("dense", "random-s60"))], store.root, preset)
+        assert judged[0].verdict == "supported" and "by plan" in page.markdown(judged)
     with pytest.raises(SuiteError, match="no claim's rows have records"):
         judge([claim(cheaper)], store.root)
 
