@@ -13,6 +13,7 @@ from benchmark.reports import tables
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 GUIDE = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
+AXES = sorted((ROOT / "results").glob("**/axis-*.md"))
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/table.md"))
 
 
@@ -23,6 +24,17 @@ def test_committed_tables_are_what_the_records_give(folder):
     built = tables.build(store, tables.recorded_cells(store, suite, preset))
     assert tables.markdown(suite, preset, built, tables.loader(store.root)) == (folder / "table.md").read_text()
     assert tables.csv_text(built) == (folder / "table.csv").read_text()
+
+
+@pytest.mark.parametrize("path", AXES, ids=lambda path: path.stem)
+def test_committed_axes_are_what_the_records_give(path):
+    from benchmark.grid.axes import get_axis
+    from benchmark.reports import axes
+
+    name, preset = path.stem.removeprefix("axis-"), path.parents[1].name
+    found = axes.lines(get_axis(name), path.parents[2], preset)
+    assert axes.markdown(name, preset, found) == path.read_text()
+    assert path.with_suffix(".svg").exists()
 
 
 @pytest.mark.parametrize("preset", ["small", "medium"])

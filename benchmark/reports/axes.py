@@ -9,12 +9,14 @@ from tabulate import tabulate
 
 from benchmark.common.files import write_atomically
 from benchmark.grid.axes import SIZES, Axis, Point, get_axis
-from benchmark.grid.cells import plan
+from benchmark.grid.rows import parse_row
 from benchmark.grid.suites import get_preset
 from benchmark.records.schema import Record
 from benchmark.records.store import Store
 from benchmark.reports.differences import metric_of
+from benchmark.reports.notes import notes
 from benchmark.reports.rows import MISSING
+from benchmark.reports.tables import recorded_cells
 from benchmark.statistics.comparison import Load, difference, loader, score
 from benchmark.statistics.intervals import Interval
 from vtrans.errors import SuiteError
@@ -34,6 +36,7 @@ class Line:
     point: Point
     score: Interval
     against: Interval | None
+    records: tuple[Record, ...]
 
 
 def write(name: str, root: Path, preset: str) -> list[Path]:
@@ -54,11 +57,11 @@ def write(name: str, root: Path, preset: str) -> list[Path]:
 
 
 def lines(axis: Axis, root: Path, preset: str) -> list[Line]:
-    """Lines of all tasks, sizes and points that have a record."""
-    load, found = loader(root), []
-    for task in get_preset(preset).tasks:
+    """Lines of all tasks, sizes and points that have a record, of the preset's seeds or others."""
+    load, found, known = loader(root), list[Line](), _recorded(axis, root, preset)
+    for task in dict.fromkeys(task for task, _ in known):
         for size in SIZES:
-            records = {point: _records(point, size, task, root, preset) for point in axis.points}
+            records = {point: known.get((task, parse_row(point.row(size)).name), []) for point in axis.points}
             found += [_line(task, size, axis, point, records, load) for point in axis.points if records[point]]
     return found
 
@@ -68,14 +71,18 @@ def _line(task: str, size: int, axis: Axis, point: Point, records: dict[Point, l
     own = score(metric, records[point], load)
     assert own is not None, "a row with records has a score"
     against = None if default == point else difference(metric, records[point], records[default], load)
-    return Line(task, size, point, own, against)
+    return Line(task, size, point, own, against, tuple(records[point]))
 
 
-def _records(point: Point, size: int, task: str, root: Path, preset: str) -> list[Record]:
-    """Records of all seeds; a row that is as its method is lies in the suite `glue`."""
-    suite = "ablations" if point.settings else "glue"
-    cells = plan(suite, preset, [point.row(size)], [task])
-    return list(Store(root, suite, preset).shown(cells).values())
+def _recorded(axis: Axis, root: Path, preset: str) -> dict[tuple[str, str], list[Record]]:
+    """Records by task and row; a row that is as its method is lies in the suite `glue`."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for suite, plain in (("glue", True), ("ablations", False)):
+        store, rows = Store(root, suite, preset), {parse_row(row).name for row in axis.rows(plain)}
+        cells = [cell for cell in recorded_cells(store, suite, preset) if cell.row in rows]
+        for cell, record in store.shown(cells).items():
+            found.setdefault((cell.task, cell.row), []).append(record)
+    return found
 
 
 def markdown(name: str, preset: str, found: Sequence[Line]) -> str:
@@ -94,7 +101,11 @@ def markdown(name: str, preset: str, found: Sequence[Line]) -> str:
         for line in found
     ]
     table = tabulate(rows, heads, "github", disable_numparse=True)
-    return f"# {name}: {get_axis(name).summary}\n\nPreset {preset}. {ABOUT}\n\n{table}\n"
+    about = [
+        f"{task}. {notes(task, [record for line in found if line.task == task for record in line.records])}"
+        for task in dict.fromkeys(line.task for line in found)
+    ]
+    return "\n\n".join([f"# {name}: {get_axis(name).summary}", f"Preset {preset}. {ABOUT}", *about, table]) + "\n"
 
 
 def draw(path: Path, axis: Axis, found: Sequence[Line]) -> None:

@@ -21,6 +21,7 @@ def notes(task: str, records: Sequence[Record], teachers: Sequence[Record] = ())
         f"train {first.data.train_rows:,} {kind.unit}, {first.data.split} n = {first.data.evaluation_rows:,}",
         _seeds(records),
         f"{'context' if kind.running_text else 'fixed length'} {first.outcome.macs.fixed_length}",
+        *_precisions(records),
         *_machines(records),
     ]
     parts += _evaluation(first)
@@ -34,6 +35,17 @@ def notes(task: str, records: Sequence[Record], teachers: Sequence[Record] = ())
 def _seeds(records: Sequence[Record]) -> str:
     found = sorted({r.seed for r in records})
     return f"seed{'s' if len(found) > 1 else ''} {', '.join(map(str, found))}"
+
+
+def _precisions(records: Sequence[Record]) -> list[str]:
+    """What training computed in: that of most rows, then the rows that differ."""
+    rows: dict[str, set[str]] = {}
+    for record in records:
+        if record.outcome and (used := sorted(set(record.outcome.compute.precision.values()))):
+            rows.setdefault(" and ".join(used), set()).add(record.row)
+    most = max(rows, key=lambda name: len(rows[name]), default="")
+    others = [f"that of {', '.join(sorted(found))} in {name}" for name, found in sorted(rows.items()) if name != most]
+    return ["; ".join([f"training in {most}", *others])] if most else []
 
 
 def _machines(records: Sequence[Record]) -> list[str]:

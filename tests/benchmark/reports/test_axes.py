@@ -26,6 +26,26 @@ def test_table_and_figure(tmp_path):
     assert [path.read_bytes() for path in axes.write("noise", tmp_path, "medium")] == before
 
 
+def test_further_seeds_and_what_the_numbers_stand_on_are_shown(tmp_path):
+    for suite, row in (("glue", "VTrans-s60"), ("ablations", "VTrans-s60[noise=token]")):
+        store = Store(tmp_path, suite, "quick")
+        for cell in plan(suite, "quick", [row], seeds=[0, 1]):
+            store.write(cell, make_record(cell, 80 + cell.seed))
+    text = axes.write("noise", tmp_path, "quick")[0].read_text()
+    (default, token) = [line for line in text.splitlines() if line.startswith("| rotten_tomatoes")]
+    assert "| 2       | 80.5" in default and "| 2       | 80.5" in token
+    assert "seeds 0, 1" in text and "training in fp32" in text and "validation n = " in text
+
+
+def test_settings_in_another_order_are_the_same_row(tmp_path):
+    axis = AXES["distillation"]
+    for suite, plain in (("glue", True), ("ablations", False)):
+        store = Store(tmp_path, suite, "quick")
+        for cell in plan(suite, "quick", axis.rows(plain)):
+            store.write(cell, make_record(cell))
+    assert len(axes.lines(axis, tmp_path, "quick")) == len(axis.points) * len(SIZES)
+
+
 def test_nothing_run_says_what_to_run(tmp_path):
     with pytest.raises(SuiteError, match="run vtrans-bench run ablations --preset medium --axis noise"):
         axes.write("noise", tmp_path, "medium")

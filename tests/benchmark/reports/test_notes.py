@@ -22,7 +22,7 @@ def made(row, seed, threads=2, **latency):
 @pytest.mark.parametrize(
     ("records", "said"),
     [
-        ([made("dense", 0), made("VTrans-s60", 0)], "seed 0; fixed length 64; chip, 2 of 2 cores."),
+        ([made("dense", 0), made("VTrans-s60", 0)], "seed 0; fixed length 64; training in fp32; chip, 2 of 2 cores."),
         (
             [made("dense", 0), made("VTrans-s60", 0, machine="chip, 1 of 2 cores")],
             "chip, 2 of 2 cores; time measured on chip, 2 of 2 cores; that of VTrans-s60 on chip, 1 of 2 cores.",
@@ -45,5 +45,17 @@ def test_times_are_said_to_be_of_another_machine(records, said):
 def test_times_of_some_seeds_are_said_to_be_of_those():
     untimed = made("dense", 1)
     untimed = untimed.model_copy(update={"outcome": untimed.outcome.model_copy(update={"latency": []})})
-    said = "seeds 0, 1; fixed length 64; chip, 2 of 2 cores; time measured on chip, 2 of 2 cores, seed 0."
+    said = "seeds 0, 1; fixed length 64; training in fp32; chip, 2 of 2 cores; "
+    said += "time measured on chip, 2 of 2 cores, seed 0."
     assert notes("sst2", [made("dense", 0), untimed]).endswith(said)
+
+
+def test_rows_that_trained_in_another_precision_are_named():
+    half = made("VTrans-s60", 0)
+    compute = half.outcome.compute.model_copy(update={"precision": {"0-prune": "bf16"}})
+    half = half.model_copy(update={"outcome": half.outcome.model_copy(update={"compute": compute})})
+    text = notes("sst2", [made("dense", 0), made("CoFi-s60", 0), half])
+    assert "training in fp32; that of VTrans-s60 in bf16; " in text
+    untrained = half.outcome.compute.model_copy(update={"precision": {}})
+    alone = half.model_copy(update={"outcome": half.outcome.model_copy(update={"compute": untrained})})
+    assert "training in" not in notes("sst2", [alone])
