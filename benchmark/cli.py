@@ -322,7 +322,7 @@ def claims(
     if preset:
         get_preset(preset)
     judged = verdicts.judge(declared.load(file) if file else declared.load(), results, preset)
-    path = page.write(judged, results, file.stem if file else "", preset)
+    path = page.write(judged, results, *([file.stem] if file else []), *(["preset", preset] if preset else []))
     echo(path.read_text(encoding="utf-8"))
     echo(f"written: {path}")
 

@@ -76,7 +76,7 @@ def test_examples_of_claims_are_judged_on_the_committed_records(text, tmp_path):
     (tmp_path / "own.toml").write_text(text)
     judged = verdicts.judge(declared.load(tmp_path / "own.toml"), ROOT / "results")
     assert all(each.found for each in judged[0].comparisons)
-    assert page.write(judged, tmp_path, "own", "").name == "claims-own.md"
+    assert page.write(judged, tmp_path, "own").name == "claims-own.md"
 
 
 def test_examples_are_found():

@@ -1,8 +1,9 @@
 """Where the heads of a run's dense model look, measured after the run and kept beside its record."""
 
+from math import isfinite
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from benchmark.common.files import write_atomically
 from benchmark.records.schema import Provenance
@@ -30,6 +31,16 @@ class Attention(BaseModel):
     shares: list[list[list[float]]]
     provenance: Provenance
 
+    @model_validator(mode="after")
+    def _is_one_array(self) -> "Attention":
+        heads = {len(layer) for layer in self.shares}
+        parts = {len(head) for layer in self.shares for head in layer}
+        if len(heads) != 1 or 0 in heads or parts != {len(self.targets)}:
+            raise ValueError("shares are of layers, heads and targets")
+        if not all(isfinite(share) for layer in self.shares for head in layer for share in head):
+            raise ValueError("a share is no number")
+        return self
+
 
 def attention_path(record: Path) -> Path:
     """Where the shares of a record's dense model lie: `probe/` beside `runs/`."""
@@ -52,7 +63,7 @@ def read_attention(record: Path, key: str) -> Attention | None:
         return None
     try:
         found = Attention.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError):
+    except (ValidationError, UnicodeDecodeError, OSError):
         raise SuiteError(f"{path} holds no shares of attention", "remove it, and probe the record again") from None
     if found.key != key:
         raise SuiteError(f"{path} is of another run", "remove it, and probe the record again")

@@ -13,6 +13,7 @@ from benchmark.statistics.intervals import Interval
 from vtrans.errors import SuiteError
 
 TARGETS = ("special", "self", "neighbour", "content", "function")
+ROUNDING = 1e-9  # what a mean taken from equal numbers leaves
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ def heads_of(path: Path, record: Record) -> Heads | None:
     kept = kept_heads(record)
     if found is None or kept is None:
         return None
-    if found.targets != TARGETS or len(found.shares) != len(kept):
+    layers, heads = len(found.shares), len(found.shares[0])
+    if found.targets != TARGETS or layers != len(kept) or max(max(layer, default=0) for layer in kept) >= heads:
         raise SuiteError(f"the shares of {path.name} do not fit it", "remove them, and probe the record again")
-    shares = np.array(found.shares)
-    return Heads(shares, mask(kept, shares.shape[1]))
+    return Heads(np.array(found.shares), mask(kept, heads))
 
 
 def kept_heads(record: Record) -> list[list[int]] | None:
@@ -57,17 +58,22 @@ def mask(kept: Sequence[Sequence[int]], heads: int) -> np.ndarray:
     return np.array([np.isin(np.arange(heads), list(indices)) for indices in kept])
 
 
-def association(runs: Sequence[Heads], target: str, inside: bool = False, null: float = 0.0) -> Interval:
+def association(runs: Sequence[Heads], target: str, inside: bool = True, null: float = 0.0) -> Interval | None:
     """Spearman's rho of a head's share of attention to a target with being kept, mean over runs.
 
     Args:
-        runs: seeds of one row.
+        runs: seeds of one row; those that keep all heads, or none, have no rho and are left out.
         target: of `TARGETS`.
-        inside: take the mean of its layer from both first, so that layers as a whole do not matter.
+        inside: take the mean of its layer from both first. Whole layers look alike and are pruned alike, so that heads
+            are only then independent enough for the interval and its `p`.
         null: what the interval's `p` is of.
+
+    Returns:
+        None where no run has a rho.
     """
     index = TARGETS.index(target)
     pairs = [(run.shares[..., index], run.kept.astype(float)) for run in runs]
     if inside:
         pairs = [(x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True)) for x, y in pairs]
-    return correlation([(x.ravel(), y.ravel()) for x, y in pairs], null)
+    known = [(x.ravel(), y.ravel()) for x, y in pairs if min(np.ptp(x), np.ptp(y)) > ROUNDING]
+    return correlation(known, null) if known else None

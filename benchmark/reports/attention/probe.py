@@ -17,6 +17,7 @@ from benchmark.records.provenance import now, provenance
 from benchmark.records.schema import Record
 from benchmark.records.store import Store, read_record
 from benchmark.reports.attention.heads import TARGETS, Heads, association, heads_of, kept_heads
+from benchmark.reports.rows import MISSING
 from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
@@ -99,8 +100,9 @@ def markdown(record: Record, seeds: Sequence[int], runs: Sequence[Heads]) -> str
     rows = []
     for index, target in enumerate(TARGETS):
         means = [f"{100 * shares[each, index].mean():.1f}" for each in (kept, ~kept)]
-        found = [association(runs, target, inside) for inside in (False, True)]
-        rows.append([target, *means, *(each.text(2, sign=True) for each in found)])
+        plain, inside = (association(runs, target, inside) for inside in (False, True))
+        rho = [f"{plain.value:+.2f}" if plain else MISSING, inside.text(2, sign=True) if inside else MISSING]
+        rows.append([target, *means, *rho])
     names = ["attention to", "kept %", "pruned %", "rho", "rho within layers"]
     assert record.data is not None and record.model is not None
     return (
@@ -109,8 +111,9 @@ def markdown(record: Record, seeds: Sequence[int], runs: Sequence[Heads]) -> str
         f"seeds {', '.join(map(str, seeds))}; {len(kept)} heads, {int(kept.sum())} of them kept.\n\n"
         + str(tabulate(rows, names, "github", disable_numparse=True))
         + "\n\nShares of attention, mean over all tokens as queries. rho: Spearman's correlation of a head's share "
-        "with being kept, mean over seeds, and its 95 % interval over seeds and heads, which all seeds share; of one "
-        "seed over heads alone; within layers: both less their layer's mean. neighbour: the tokens before and after; "
+        "with being kept, mean over seeds; within layers: both less their layer's mean, with the 95 % interval over "
+        "seeds and heads, which all seeds share; of one seed over heads alone. Whole layers look alike and are pruned "
+        "alike, so that rho over all of them has no such interval. neighbour: the tokens before and after; "
         "content, function: words further away (function: stop words, numbers, punctuation). The dense model is the "
         "run's own where its weights are kept, else one fine-tuned again with the same settings and seed.\n"
     )

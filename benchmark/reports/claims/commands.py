@@ -8,14 +8,18 @@ from benchmark.grid.cells import Cell
 
 
 def commands(missing: Sequence[Cell]) -> list[tuple[str, float]]:
-    """What runs missing cells, and the machine-hours that it is reckoned to take, by suite and preset."""
-    groups: dict[tuple[str, str], list[Cell]] = {}
+    """What runs missing cells, and its machine-hours by plan; rows that lack the same tasks are run together."""
+    tasks: dict[tuple[str, str, str], list[str]] = {}
     for cell in missing:
-        groups.setdefault((cell.suite, cell.preset.name), []).append(cell)
-    found = []
-    for (suite, preset), cells in groups.items():
-        rows, tasks = (",".join(dict.fromkeys(getattr(c, name) for c in cells)) for name in ("row", "task"))
-        command = f"vtrans-bench run {suite} --preset {preset} --methods {shlex.quote(rows)} --tasks {tasks}"
-        hours = cost.cost(cells).flops / (cells[0].preset.tflops * 1e12) / 3600
-        found.append((command, hours))
-    return found
+        tasks.setdefault((cell.suite, cell.preset.name, cell.row), []).append(cell.task)
+    groups: dict[tuple[str, str, tuple[str, ...]], list[Cell]] = {}
+    for cell in missing:
+        same = tuple(dict.fromkeys(tasks[cell.suite, cell.preset.name, cell.row]))
+        groups.setdefault((cell.suite, cell.preset.name, same), []).append(cell)
+    return [_command(*group, cells) for group, cells in groups.items()]
+
+
+def _command(suite: str, preset: str, tasks: Sequence[str], cells: Sequence[Cell]) -> tuple[str, float]:
+    rows = shlex.quote(",".join(dict.fromkeys(cell.row for cell in cells)))
+    command = f"vtrans-bench run {suite} --preset {preset} --methods {rows} --tasks {','.join(tasks)}"
+    return command, cost.cost(cells).flops / (cells[0].preset.tflops * 1e12) / 3600

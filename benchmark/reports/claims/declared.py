@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmark.grid.cells import check_row_fits
 from benchmark.grid.rows import parse_row
-from benchmark.grid.suites import get_preset, get_suite
+from benchmark.grid.suites import get_suite
 from benchmark.reports.claims.quantities import HEADS, METRIC, NAMES
 from benchmark.tasks.registry import get_task
 from vtrans.errors import SuiteError, did_you_mean
@@ -42,8 +42,8 @@ class Condition(_Strict):
     against_task: str = ""
     relation: Literal["difference", "ratio"] = "difference"
     tasks: tuple[str, ...] = Field(min_length=1)
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: float | None = Field(default=None, allow_inf_nan=False)
+    at_most: float | None = Field(default=None, allow_inf_nan=False)
     suite: str = "glue"
     against_suite: str = ""
     preset: str = ""
@@ -68,12 +68,17 @@ class Condition(_Strict):
     def _one_bound(self) -> "Condition":
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError("a condition gives at_least or at_most")
+        if not self.compared and (self.relation == "ratio" or self.against_suite):
+            raise ValueError("relation and against_suite ask for against or against_task")
+        if self.against_task in self.tasks and self.against in ("", self.row) and not self.against_suite:
+            raise ValueError("a row is compared with itself")
         return self
 
     def text(self) -> str:
         """What is compared, for people."""
         sign = {"difference": "−", "ratio": "÷"}[self.relation]
         other = " on ".join(filter(None, (self.against or "the same", self.against_task)))
+        other += f" of {self.against_suite}" if self.against_suite else ""
         of = f"{self.row} {sign} {other}" if self.compared else self.row
         return f"{self.quantity} of {of} {'≥' if self.upward else '≤'} {self.bound:g}"
 
@@ -104,6 +109,10 @@ class Claim(_Strict):
     conditions: tuple[Condition, ...] = Field(min_length=1)
 
 
+class _File(_Strict):
+    claim: tuple[Claim, ...] = ()
+
+
 def load(where: Path = FOLDER) -> list[Claim]:
     """All claims of a TOML file or of a folder of them.
 
@@ -123,8 +132,7 @@ def load(where: Path = FOLDER) -> list[Claim]:
 
 def _read(path: Path) -> list[Claim]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        claims = [Claim.model_validate(item) for item in content.get("claim", [])]
+        claims = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).claim
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path} cannot be read ({error})", "name a TOML file, or a folder of them") from None
     except tomllib.TOMLDecodeError as error:
@@ -139,7 +147,7 @@ def _read(path: Path) -> list[Claim]:
                 _check(claim, condition)
             except SuiteError as error:
                 raise SuiteError(f"claim {claim.id!r} of {path.name}: {error.parts[0]}", error.parts[1]) from None
-    return claims
+    return list(claims)
 
 
 def _check(claim: Claim, condition: Condition) -> None:
@@ -149,9 +157,20 @@ def _check(claim: Claim, condition: Condition) -> None:
         raise SuiteError(f"{condition.quantity!r} is of one row", "leave out `against`")
     if condition.quantity == METRIC and condition.against_task:
         raise SuiteError("scores of two tasks are not compared", "leave out `against_task`, or ask another quantity")
-    for suite in filter(None, (condition.suite, condition.against_suite)):
-        get_preset(condition.preset or claim.preset, get_suite(suite).home or suite)
-    for row in filter(None, (condition.row, condition.against)):
-        parse_row(row)
-        for task in filter(None, (*condition.tasks, condition.against_task)):
-            check_row_fits(row, get_task(task))
+    preset, other = condition.preset or claim.preset, condition.against_suite or condition.suite
+    for task in condition.tasks:
+        _check_cell(condition.suite, preset, condition.row, task)
+        if condition.compared:
+            _check_cell(other, preset, condition.against or condition.row, condition.against_task or task)
+
+
+def _check_cell(suite: str, preset: str, row: str, task: str) -> None:
+    """Raise `SuiteError` where a suite has no such preset, its preset no such task, or the row does not fit it."""
+    presets = get_suite(suite).presets
+    if preset not in presets:
+        raise did_you_mean(f"preset of {suite}", preset, list(presets))
+    known = (*presets[preset].tasks, *presets[preset].more_tasks)
+    if task not in known:
+        raise did_you_mean(f"task of {suite} under {preset}", task, list(known))
+    parse_row(row)
+    check_row_fits(row, get_task(task))

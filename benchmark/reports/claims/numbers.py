@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from pathlib import Path
 
 from benchmark.grid.cells import Cell
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 def number(
     condition: Condition, task: str, ours: dict[Cell, Record], theirs: dict[Cell, Record], root: Path, load: Load
 ) -> Interval | None:
-    """What a condition is of on one task; None where records lack it, or two rows share no seed.
+    """What a condition is of on one task; None where records lack it, two rows share no seed, or the divisor is 0.
 
     Args:
         condition: one of a claim.
@@ -31,10 +32,11 @@ def number(
         load: reads predictions.
     """
     if condition.quantity == METRIC:
-        return _score(condition, task, list(ours.values()), list(theirs.values()), load)
+        found = _score(condition, task, list(ours.values()), list(theirs.values()), load)
+        return found if found and isfinite(found.value) else None
     if condition.quantity in HEADS:
         runs = [heads for cell, record in ours.items() if (heads := _probed(cell, record, root))]
-        return association(runs, HEADS[condition.quantity], null=condition.bound) if runs else None
+        return association(runs, HEADS[condition.quantity], null=condition.bound)
     left, right = (_of_seeds(condition.quantity, each.values()) for each in (ours, theirs))
     return _exact(condition, left, right)
 
@@ -59,7 +61,8 @@ def _exact(condition: Condition, ours: dict[int, float], theirs: dict[int, float
     values = list(ours.values())
     if condition.compared:
         pairs = [(ours[seed], theirs[seed]) for seed in ours.keys() & theirs.keys()]
-        values = [a / b if condition.relation == "ratio" else a - b for a, b in pairs]
+        ratio = condition.relation == "ratio"
+        values = [a / b if ratio else a - b for a, b in pairs if b or not ratio]
     return over_runs(values) if values else None
 
 

@@ -1,5 +1,6 @@
 """The page of claims: a table of verdicts, then each claim with its source, its figures and its command."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,23 +18,26 @@ ABOUT = (
     "Its two-sided p, for the null hypothesis that it equals the bound, is corrected for all comparisons on this page "
     "that have one (Benjamini and Hochberg): "
     f"below {LEVEL:g} the side of the bound decides, else the comparison is inconclusive. A score of one seed "
-    "without predictions decides nothing. Counts and times are given with their range over seeds, and decide where "
-    "all seeds lie on one side; one seed is enough. What follows by plan is reckoned from schedules and shapes, with "
-    "nothing trained. One failed comparison contradicts a claim; an inconclusive one "
-    "leaves it open. No verdict is one on the paper's own models: see what differs."
+    "without predictions decides nothing. Counts, FLOPs and times are given with their range over seeds, and decide "
+    "where all seeds lie on one side; one seed is enough. *By plan* is no verdict on a method: the number follows "
+    "from schedules and shapes, and nothing was trained. A condition of several tasks is judged on those that were "
+    "run. One failed comparison contradicts a claim; an inconclusive one leaves it open. No verdict is one on the "
+    "paper's own models: see what differs."
 )
 
 
 def write(judged: Sequence[Judged], folder: Path, *about: str) -> Path:
     """Write `claims.md`, or `claims-ABOUT.md` where it is not about all that the suite declares; return its path."""
-    path = folder / f"{'-'.join(['claims', *filter(None, about)])}.md"
+    path = folder / f"{'-'.join(['claims', *about])}.md"
     write_atomically(path, markdown(judged))
     return path
 
 
 def markdown(judged: Sequence[Judged]) -> str:
     """The page."""
-    rows = [[j.claim.id, j.claim.paper.split(" (")[0], j.claim.statement, f"**{j.verdict}**"] for j in judged]
+    rows = [
+        [*map(_cell, (j.claim.id, j.claim.paper.split(" (")[0], j.claim.statement)), f"**{j.verdict}**"] for j in judged
+    ]
     verdicts = [j.verdict for j in judged]
     counts = ", ".join(f"{verdicts.count(each)} {each}" for each in dict.fromkeys(sorted(verdicts)))
     head = tabulate(rows, ["claim", "paper", "statement", "verdict"], "github", disable_numparse=True)
@@ -51,6 +55,11 @@ def markdown(judged: Sequence[Judged]) -> str:
     )
 
 
+def _cell(text: str) -> str:
+    """Text inside a table, where a bar would begin another cell."""
+    return text.replace("|", "\\|")
+
+
 def _section(judged: Judged) -> str:
     claim = judged.claim
     heads = ["comparison", "preset", "task", "found [95 %, or range]", "n", "p, corrected", "verdict"]
@@ -66,17 +75,26 @@ def _section(judged: Judged) -> str:
 
 
 def _unmeasured(judged: Judged) -> list[str]:
-    """What to do about rows that were run and lack the number."""
-    lacking = [each for each in judged.comparisons if each.found is None and not each.missing]
-    found = [_probe(each) for each in lacking if each.condition.quantity in HEADS]
-    if len(found) < len(lacking):
-        found.append("Rows were run that lack the number, or share no seed: `vtrans-bench time` adds latencies.")
+    """What to do about rows that were run and lack the number, and about those that a preset does not have."""
+    found = []
+    for each in judged.comparisons:
+        if each.found is None and not each.missing:
+            found.append(_remedy(each))
     return list(dict.fromkeys(found))
 
 
-def _probe(each: Comparison) -> str:
-    runs = f"{each.preset}/{each.condition.suite}/runs/{each.task}--{each.condition.row}--validation--seed*.json"
-    return f"To be measured: `vtrans-bench probe results/{runs}`."
+def _remedy(each: Comparison) -> str:
+    if not each.records:
+        return f"No record has this: preset {each.preset} lacks the task {each.task}, or the row says nothing of it."
+    if each.condition.quantity in HEADS:
+        return f"To be measured: `vtrans-bench probe {shlex.join(map(_near, each.records))}`."
+    return "Rows were run that lack the number, or share no seed: `vtrans-bench time` adds latencies."
+
+
+def _near(path: Path) -> str:
+    """A path, from the working folder where it lies inside."""
+    found = path.resolve()
+    return str(found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else path)
 
 
 def _row(each: Comparison) -> list[str]:

@@ -8,7 +8,7 @@ from benchmark.records.schema import Outcome
 
 METRIC = "metric"  # the task's first one, with an interval over examples, too
 HEADS = {  # correlations of heads, with an interval over these, too; by the target of attention
-    f"rho of kept heads with attention to {text}": target
+    f"rho within layers of kept heads with attention to {text}": target
     for target, text in (("special", "special tokens"), ("self", "the token itself"), ("content", "content words"))
 }
 

@@ -10,15 +10,16 @@ from benchmark.grid.suites import get_suite
 from benchmark.records.schema import Record
 from benchmark.records.store import Store
 from benchmark.records.timings import timed
+from benchmark.reports.attention.heads import kept_heads
 from benchmark.reports.claims.commands import commands
 from benchmark.reports.claims.declared import Claim, Condition
 from benchmark.reports.claims.numbers import number, planned
-from benchmark.reports.claims.quantities import PLANNED, WITH_P
+from benchmark.reports.claims.quantities import HEADS, PLANNED, WITH_P
 from benchmark.statistics.comparison import Load, loader
 from benchmark.statistics.intervals import Interval, adjusted
 from vtrans.errors import SuiteError
 
-Verdict = Literal["supported", "contradicted", "inconclusive", "not run"]
+Verdict = Literal["supported", "contradicted", "inconclusive", "by plan", "not run"]
 LEVEL = 0.05
 
 
@@ -29,8 +30,9 @@ class Comparison:
     Attributes:
         condition, task, preset: what is compared.
         found: the number, its `p` of being the bound; None where a row has no record.
-        p: that, corrected for all comparisons.
-        cells: that are missing for it.
+        missing: cells that it lacks.
+        records: files of its row.
+        p: that of `found`, corrected for all comparisons.
     """
 
     condition: Condition
@@ -38,6 +40,7 @@ class Comparison:
     preset: str
     found: Interval | None
     missing: tuple[Cell, ...] = ()
+    records: tuple[Path, ...] = ()
     p: float | None = None
 
     @property
@@ -45,6 +48,8 @@ class Comparison:
         """By the corrected p and the side of the bound, or of what is exact in each run by the side of all runs."""
         if self.found is None:
             return "not run"
+        if self.condition.quantity in PLANNED:
+            return "by plan"
         if self.condition.quantity not in WITH_P:
             sides = {self.condition.holds(value) for value in (self.found.low, self.found.high)}
         else:  # one of a single seed without predictions has no p
@@ -61,7 +66,10 @@ class Judged:
 
     @property
     def verdict(self) -> Verdict:
-        """All of its comparisons that were run have to hold; one that fails contradicts it."""
+        """All of its comparisons that were run have to hold; one that fails contradicts it.
+
+        A claim that asks for a schedule's arithmetic alone is neither: its verdict is *by plan*.
+        """
         found = [each.verdict for each in self.comparisons]
         of_conditions = [
             {c.verdict for c in self.comparisons if c.condition == condition} for condition in self.claim.conditions
@@ -70,7 +78,7 @@ class Judged:
             return "contradicted"
         if any(each == {"not run"} for each in of_conditions):
             return "not run"
-        return "inconclusive" if "inconclusive" in found else "supported"
+        return "inconclusive" if "inconclusive" in found else "by plan" if set(found) == {"by plan"} else "supported"
 
     @property
     def missing(self) -> list[Cell]:
@@ -93,9 +101,10 @@ def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]
         ]
         for claim in claims
     ]
-    if not any(each.found for comparisons in found for each in comparisons if each.condition.quantity not in PLANNED):
-        raise SuiteError(f"no claim's rows have records under {root}", _first_command(found, preset))
     flat = [each for comparisons in found for each in comparisons]
+    measured = [each for each in flat if each.condition.quantity not in PLANNED]
+    if measured and not any(each.found for each in measured):
+        raise SuiteError(f"no claim's rows have records under {root}", _first_command(measured, preset))
     corrected = iter(adjusted([each.found.p if each.found else None for each in flat]))
     return [
         Judged(claim, tuple(replace(each, p=next(corrected)) for each in comparisons))
@@ -109,12 +118,13 @@ def _preset(claim: Claim, condition: Condition, asked: str) -> str:
     return own if condition.quantity in PLANNED else asked or own
 
 
-def _first_command(found: Sequence[Sequence[Comparison]], preset: str) -> str:
-    missing = next((each.missing for comparisons in found for each in comparisons if each.missing), ())
-    if not missing:
-        return f"name another --preset: no claim is on a task of {preset}" if preset else "name rows of a suite"
-    command, hours = commands(missing)[0]
-    return f"run {command}, about {hours:.1f} machine-hours"
+def _first_command(found: Sequence[Comparison], preset: str) -> str:
+    if missing := next((each.missing for each in found if each.missing), ()):
+        command, hours = commands(missing)[0]
+        return f"run {command}, about {hours:.1f} machine-hours"
+    if measured := [each for each in found if each.records]:
+        return f"measure what {measured[0].condition.text()} asks for, with `vtrans-bench time` or `probe`"
+    return f"name another --preset: no claim is on a task of {preset}"
 
 
 def _compare(
@@ -131,7 +141,13 @@ def _compare(
     asked = (ours, theirs) if condition.compared else (ours,)
     if lacking := [cell for cells, each in zip(asked, found, strict=False) if not each for cell in cells]:
         return Comparison(condition, task, preset, None, tuple(lacking))
-    return Comparison(condition, task, preset, number(condition, task, found[0], found[1], root, load))
+    asked_of_heads = condition.quantity in HEADS
+    records = tuple(
+        Store(root, cell.suite, preset).path(cell)
+        for cell, record in found[0].items()
+        if not asked_of_heads or kept_heads(record)
+    )
+    return Comparison(condition, task, preset, number(condition, task, found[0], found[1], root, load), (), records)
 
 
 def _cells(suite: str, preset: str, row: str, task: str, root: Path) -> list[Cell]:

@@ -87,24 +87,49 @@ def made(shares, kept, layers=2):
 
 
 def test_association_by_hand():
-    run = made([0.1, 0.2, 0.3, 0.8, 0.9, 1.0], [0, 0, 0, 1, 1, 1])
+    run = made([0.1, 0.2, 0.3, 0.8, 0.9, 1.0], [0, 0, 0, 1, 1, 1], layers=1)
     found = association([run], "special")
     assert found.value == pytest.approx(0.8783, abs=1e-3) and found.low <= found.value <= found.high
     assert association([run], "content").value == pytest.approx(-found.value)
     assert found.examples == 6 and found.seeds == 1
-    assert association([made(np.ones(6), run.kept)], "special").value == 0
 
 
 def test_what_layers_do_as_a_whole_is_left_out_within_layers():
     run = made([1, 2, 3, 4, 5, 6], [0, 0, 0, 1, 1, 1])  # the first layer goes as a whole
-    assert association([run], "special").value > 0.8
-    assert association([run], "special", inside=True).value == 0
+    assert association([run], "special", inside=False).value > 0.8
+    assert association([run], "special") is None
+
+
+def test_runs_without_a_correlation_are_left_out():
+    some, shares = made([0.1, 0.5, 0.2, 0.4], [0, 1, 0, 1]), [0.1, 0.5, 0.2, 0.4]
+    whole = made(shares, np.ones(4))
+    assert association([whole], "special") is None
+    assert association([made(np.ones(4), [0, 1, 0, 1])], "special") is None
+    assert association([some, whole], "special") == association([some], "special")
+
+
+def test_p_is_right_where_layers_are_pruned_as_a_whole():
+    """Attention that has nothing to do with being kept, but differs from layer to layer, as does what is kept."""
+    generator = np.random.default_rng(0)
+
+    def rejects(inside: bool) -> float:
+        found = []
+        for _ in range(60):
+            shares = generator.normal(size=(6, 1)) + generator.normal(0, 1, (6, 12))
+            chance = generator.permutation(np.linspace(0.05, 0.95, 6))[:, None]
+            seeds = [generator.random((6, 12)) < chance for _ in range(3)]
+            runs = [Heads(np.repeat(shares[..., None], 5, -1), kept) for kept in seeds]
+            found.append(association(runs, "special", inside).p < 0.05)
+        return float(np.mean(found))
+
+    assert rejects(inside=True) <= 0.13
+    assert rejects(inside=False) > 0.2  # so the page gives no interval there
 
 
 def test_heads_are_drawn_for_all_seeds_together():
     """Two seeds with the same heads know no more of heads than one."""
     generator = np.random.default_rng(0)
-    run = made(generator.random(60), generator.random(60) > 0.5)
+    run = made(generator.random(60), generator.random(60) > 0.5, layers=1)
     one, two = association([run], "special"), association([run, run], "special")
     assert one.high - one.low == pytest.approx(two.high - two.low, rel=0.05)
 

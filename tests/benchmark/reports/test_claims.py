@@ -99,14 +99,12 @@ def test_heads_that_were_probed_decide(store):
     kept = [[int(i) for i in np.flatnonzero(layer < np.median(special))] for layer in special]
     asked = {"row": "VTrans-s60", "tasks": ("sst2",)}
     tests = [
-        Condition(quantity="rho of kept heads with attention to special tokens", at_most=0.0, **asked),
-        Condition(quantity="rho of kept heads with attention to content words", at_most=0.0, **asked),
+        Condition(quantity="rho within layers of kept heads with attention to special tokens", at_most=0.0, **asked),
+        Condition(quantity="rho within layers of kept heads with attention to content words", at_most=0.0, **asked),
     ]
     beside = above("dense", "random-s60")
     before = judge([claim(tests[0]), claim(beside)], store.root)
-    assert before[0].verdict == "not run" and "vtrans-bench probe results/small/glue/runs/sst2--V" in page.markdown(
-        before
-    )
+    assert before[0].verdict == "not run" and "the row says nothing of it" in page.markdown(before)
     shares = np.stack([special, *[(1 - special) / 4] * 4], -1)
     for cell in plan("glue", "small", ["VTrans-s60"], ["sst2"]):
         record = store.read(cell)
@@ -115,6 +113,8 @@ def test_heads_that_were_probed_decide(store):
         )
         store.path(cell).unlink()
         store.write(cell, record.model_copy(update={"outcome": outcome}))
+        text = page.markdown(judge([claim(tests[0]), claim(beside)], store.root))
+        assert (f"`vtrans-bench probe {store.runs}/sst2--VTrans-s60--" in text) == (cell.seed == 0)
         found = Attention(
             key=cell.key,
             model_sha256="",
@@ -136,6 +136,7 @@ def test_heads_that_were_probed_decide(store):
         ("", r"no \[\[claim\]\]"),
         ("[[claim", "is no TOML"),
         ("[[claim]]\nid = 'c'\n", "does not fit"),
+        ("claim = 5", "does not fit"),
     ],
 )
 def test_a_file_of_claims_that_does_not_serve_is_named(tmp_path, text, message):
@@ -149,9 +150,17 @@ def test_a_file_of_claims_that_does_not_serve_is_named(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ('quantity = "rho of kept heads with attention to content words", against = "dense"', "is of one row"),
+        (
+            'quantity = "rho within layers of kept heads with attention to content words", against = "dense"',
+            "is of one row",
+        ),
         ('quantity = "metric", against_task = "mrpc"', "scores of two tasks"),
         ('quantity = "macs"', "quantity"),
+        ('quantity = "metric", relation = "ratio"', "ask for against"),
+        ('quantity = "metric", against_suite = "lm"', "ask for against"),
+        ('quantity = "training FLOPs", against_task = "sst2"', "compared with itself"),
+        ('quantity = "metric", suite = "squad"', "task of squad under small"),
+        ('quantity = "metric", preset = "medium", suite = "squad"', "preset of squad"),
     ],
 )
 def test_conditions_that_say_nothing_are_refused(tmp_path, more, message):
@@ -160,6 +169,40 @@ def test_conditions_that_say_nothing_are_refused(tmp_path, more, message):
     path.write_text(f'[[claim]]\nid = "c"\n{HEAD}conditions = [{condition}]\n')
     with pytest.raises(SuiteError, match=message):
         declared.load(path)
+
+
+def test_a_bound_is_a_number_and_a_divisor_of_zero_gives_none(store):
+    for bound in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="finite"):
+            above("VTrans-s60", "CoFi-s60", bound)
+    nothing = Condition(
+        quantity="distance from the target size, points",
+        row="VTrans-s60",
+        against="CoFi-s60",
+        relation="ratio",
+        tasks=("sst2",),
+        at_most=1.0,
+    )
+    for cell in plan("glue", "small", ["CoFi-s60"], ["sst2"]):
+        record = store.read(cell)
+        exact = record.outcome.sparsity.model_copy(update={"real": record.outcome.sparsity.target})
+        store.path(cell).unlink()
+        store.write(cell, record.model_copy(update={"outcome": record.outcome.model_copy(update={"sparsity": exact})}))
+    assert judge([claim(nothing), claim(above("dense", "random-s60"))], store.root)[0].verdict == "not run"
+
+
+def test_commands_run_what_is_missing_and_no_more(store):
+    tests = [
+        Condition(quantity="metric", row=row, tasks=tasks, at_least=0.0)
+        for row, tasks in (("VTrans-s70", ("sst2",)), ("CoFi-s70", ("mrpc",)), ("random-s70", ("mrpc",)))
+    ]
+    text = page.markdown(judge([claim(*tests), claim(above("dense", "random-s60"))], store.root))
+    assert "--methods VTrans-s70 --tasks sst2`" in text and "--methods CoFi-s70,random-s70 --tasks mrpc`" in text
+
+
+def test_a_bar_in_a_statement_does_not_break_the_table(store):
+    barred = claim(above("dense", "random-s60")).model_copy(update={"statement": "a | b"})
+    assert "| a \\| b" in page.markdown(judge([barred], store.root))
 
 
 def test_one_row_is_compared_on_two_tasks(store):
@@ -180,14 +223,15 @@ def test_one_row_is_compared_on_two_tasks(store):
     assert (cell.row, cell.task) == ("VTrans-s60", "qnli")
 
 
-def test_what_schedules_say_needs_no_record(store):
+def test_what_schedules_say_needs_no_record_and_is_no_verdict(store):
     asked = {"row": "VTrans-s60", "against": "Faster-VTrans-s60", "relation": "ratio", "tasks": ("sst2",)}
     cheaper = Condition(quantity="training FLOPs, by plan", at_least=25.0, preset="paper", **asked)
     for preset in ("", "small"):  # whose schedules say nothing of the paper's
         judged = judge([claim(cheaper), claim(above("dense", "random-s60"))], store.root, preset)
-        assert judged[0].verdict == "supported" and "by plan" in page.markdown(judged)
-    with pytest.raises(SuiteError, match="no claim's rows have records"):
-        judge([claim(cheaper)], store.root)
+        assert [each.verdict for each in judged] == ["by plan", "supported"]
+    assert judge([claim(cheaper)], store.root / "nothing")[0].comparisons[0].found.value > 25
+    beside = judge([claim(cheaper, above("dense", "random-s60"))], store.root)[0]
+    assert beside.verdict == "supported"
 
 
 def test_a_preset_that_a_suite_has_not_is_not_run(store):
