@@ -7,6 +7,8 @@ from pathlib import Path
 
 from vtrans.errors import SuiteError
 
+LONGEST = 220  # characters of a name that its unfinished file takes over: with the rest fewer than 255
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write text or bytes so that a reader sees the old file or the new one, never half of one.
@@ -14,7 +16,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         SuiteError: the disk is full, or the folder cannot be written; nothing half-written stays.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name[:LONGEST]}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:

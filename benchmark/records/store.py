@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CACHE_GIB = 8.0
+# Bytes that names of files and folders may have; the stem leaves room in 255 for `.predictions.safetensors`.
+STEM, FOLDER = 230, 245
+CUT = "~"  # what a row ends with in a name that is cut; the record has it whole
 RETRY = "the field `error` of each record says why; the same command tries them again"
 
 
@@ -55,11 +58,11 @@ class Store:
 
     def path(self, cell: Cell) -> Path:
         """File of a cell's record."""
-        return self.runs / f"{cell.name}--{cell.key}.json"
+        return self.runs / f"{file_stem(cell, STEM)}.json"
 
     def work(self, cell: Cell) -> Path:
         """Folder of a cell's checkpoints, logs and weights."""
-        return self.folder / "work" / f"{cell.name}--{cell.key}"
+        return self.folder / "work" / file_stem(cell, FOLDER)
 
     def has_weights(self, cell: Cell) -> bool:
         """Whether the model of a cell lies in its folder."""
@@ -115,6 +118,13 @@ class Store:
             except SuiteError as error:
                 log.warning("left out: %s", error)
         return found
+
+
+def file_stem(cell: Cell, longest: int) -> str:
+    """`TASK--ROW--SPLIT--seedN--KEY`, the row cut where that is longer than so many bytes."""
+    over = len(f"{cell.name}--{cell.key}".encode()) - longest
+    short = cell.row[: -over - len(CUT)] + CUT if over > 0 else cell.row
+    return f"{cell.name.replace(cell.row, short)}--{cell.key}"
 
 
 def read_record(path: Path) -> Record:

@@ -15,7 +15,7 @@ from benchmark.common.files import write_atomically
 from benchmark.grid.cells import Cell, plan
 from benchmark.grid.suites import get_preset, get_suite
 from benchmark.records.schema import REGIMES, Outcome, Record
-from benchmark.records.store import Store
+from benchmark.records.store import CUT, Store, read_record
 from benchmark.records.timings import timed
 from benchmark.reports import differences, kept, zero_shot
 from benchmark.reports.notes import notes
@@ -224,11 +224,20 @@ def recorded_cells(store: Store, suite: str, preset: str, split: str = "validati
     for path in sorted(store.runs.glob("*.json")):
         match = re.fullmatch(r"(.+?)--(.+?)--(\w+)--seed(\d+)--(\w+)", path.stem)
         if match and match[3] == split and (match[1], match[2], int(match[4])) not in known and match[1] in TASKS:
-            cell = Cell(suite, get_preset(preset, suite), match[1], match[2], int(match[4]), split)
-            cells += [cell] if _key_of(cell) == match[5] else []
+            row = _whole_row(path) if match[2].endswith(CUT) else match[2]
+            cell = Cell(suite, get_preset(preset, suite), match[1], row, int(match[4]), split)
+            cells += [cell] if (match[1], row, cell.seed) not in known and _key_of(cell) == match[5] else []
     tasks, own = list(dict.fromkeys(cell.task for cell in cells)), get_suite(suite).rows[preset]
     rows = in_order(own, [cell.row for cell in cells if cell.row not in own])
     return sorted(cells, key=lambda cell: (tasks.index(cell.task), rows.index(cell.row)))
+
+
+def _whole_row(path: Path) -> str:
+    """The row of a record whose name has it cut; empty where the record is damaged."""
+    try:
+        return read_record(path).row
+    except SuiteError:
+        return ""
 
 
 def in_order(rows: Sequence[str], more: Sequence[str]) -> list[str]:

@@ -1,11 +1,13 @@
 """An axis's table and figure follow from the records of both suites."""
 
+import numpy as np
 import pytest
 from made_records import make_record
 
 from benchmark.grid.axes import AXES, SIZES
 from benchmark.grid.cells import plan
-from benchmark.records.store import Store
+from benchmark.records.predictions import write_predictions
+from benchmark.records.store import CUT, Store
 from benchmark.reports import axes
 from vtrans.errors import RunFailed, SuiteError
 
@@ -44,6 +46,21 @@ def test_settings_in_another_order_are_the_same_row(tmp_path):
         for cell in plan(suite, "quick", axis.rows(plain)):
             store.write(cell, make_record(cell))
     assert len(axes.lines(axis, tmp_path, "quick")) == len(axis.points) * len(SIZES)
+
+
+def test_rows_with_many_settings_have_names_that_a_disk_takes(tmp_path):
+    axis = AXES["information"]
+    for suite, plain in (("glue", True), ("ablations", False)):
+        store = Store(tmp_path, suite, "quick")
+        for cell in plan(suite, "quick", axis.rows(plain)):
+            write_predictions(store.path(cell), {"prediction": np.zeros(4, dtype=int)})
+            store.write(cell, make_record(cell))
+            store.work(cell).mkdir(parents=True)
+            assert Store(tmp_path, suite, "quick").state(cell) == "done"
+    found = axes.lines(axis, tmp_path, "quick")
+    assert len(found) == len(axis.points) * len(SIZES)
+    assert any(CUT in path.name for path in store.runs.glob("*.json"))
+    assert len({path.name for path in store.runs.glob("*.json")}) == len(axis.rows(False))
 
 
 def test_nothing_run_says_what_to_run(tmp_path):
