@@ -173,8 +173,13 @@ def plan(
     todo = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
     if todo:
         from benchmark.grid import cost
+        from benchmark.records.store import with_missing
 
         scale = todo[0].preset
+        needed = [c for store, each in found for c in with_missing([c for c in each if c in todo], store)]
+        if more := [cell for cell in dict.fromkeys(needed) if cell not in todo]:
+            echo(f"trained before them, because weights are missing: {', '.join(cell.name for cell in more)}")
+        todo = [*more, *todo]
         echo("\n".join(cost.lines(cost.cost(todo), preset, tflops or scale.tflops, scale.gpu)))
         if scale.gpu:
             from benchmark.runs.memory import available

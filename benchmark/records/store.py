@@ -15,6 +15,8 @@ from benchmark.records.schema import Record
 from vtrans.errors import SuiteError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vtrans.teaching.cache import TeacherCache
 
 log = logging.getLogger(__name__)
@@ -118,6 +120,15 @@ class Store:
             except SuiteError as error:
                 log.warning("left out: %s", error)
         return found
+
+
+def with_missing(cells: "Sequence[Cell]", store: Store) -> list[Cell]:
+    """The cells, and before them those that they start from and whose weights are not there."""
+    found: dict[Cell, None] = {}
+    for cell in cells:
+        found |= dict.fromkeys(each for each in cell.needed if not store.has_weights(each))
+        found[cell] = None
+    return list(found)
 
 
 def file_stem(cell: Cell, longest: int) -> str:

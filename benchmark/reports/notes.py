@@ -1,6 +1,6 @@
 """What the numbers of a task stand on: model, data, n, seeds and machines."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from benchmark.records.schema import Record
 from benchmark.records.timings import machine
@@ -38,31 +38,48 @@ def _seeds(records: Sequence[Record]) -> str:
 
 
 def _precisions(records: Sequence[Record]) -> list[str]:
-    """What training computed in: that of most rows, then the rows that differ."""
-    rows: dict[str, set[str]] = {}
-    for record in records:
-        if record.outcome and (used := sorted(set(record.outcome.compute.precision.values()))):
-            rows.setdefault(" and ".join(used), set()).add(record.row)
-    most = max(rows, key=lambda name: len(rows[name]), default="")
-    others = [f"that of {', '.join(sorted(found))} in {name}" for name, found in sorted(rows.items()) if name != most]
-    return ["; ".join([f"training in {most}", *others])] if most else []
+    """What training computed in: that of most rows, then the rows of which no stage did."""
+    used = [(r.row, set(r.outcome.compute.precision.values())) for r in records if r.outcome]
+    rows = _rows_by((row, each) for row, found in used for each in found)
+    if not rows:
+        return []
+    most = max(sorted(rows), key=lambda each: len(rows[each]))
+    rest = _rows_by((row, " and ".join(sorted(found))) for row, found in used if found and most not in found)
+    return ["; ".join([f"training in {most}", *_others(rest, "in")])]
+
+
+def _rows_by(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Rows by what holds for them, of pairs of both."""
+    found: dict[str, set[str]] = {}
+    for row, name in pairs:
+        found.setdefault(name, set()).add(row)
+    return found
+
+
+def _others(rows: dict[str, set[str]], word: str) -> list[str]:
+    return [f"that of {', '.join(sorted(found))} {word} {name}" for name, found in sorted(rows.items())]
 
 
 def _machines(records: Sequence[Record]) -> list[str]:
     """Where the rows were made, and where their latencies were measured: elsewhere, on several, or of fewer seeds."""
-    made = "; ".join(sorted({machine(r.provenance.hardware) for r in records}))
+    made = _rows_by((r.row, machine(r.provenance.hardware)) for r in records)
+    main = max(sorted(made), key=lambda name: len(made[name]))
+    first = [
+        f"run on {main}",
+        *(f"{', '.join(sorted(rows))} on {name}" for name, rows in sorted(made.items()) if name != main),
+    ]
     timed = [r for r in records if r.outcome and r.outcome.latency]
-    rows: dict[str, set[str]] = {}
-    for record in timed:
-        assert record.outcome is not None
-        for each in record.outcome.latency:
-            rows.setdefault(each.get("machine") or machine(record.provenance.hardware), set()).add(record.row)
-    most = max(rows, key=lambda name: len(rows[name]), default=made)
-    others = [f"that of {', '.join(sorted(found))} on {name}" for name, found in sorted(rows.items()) if name != most]
-    fewer = f", {_seeds(timed)}" if timed and _seeds(timed) != _seeds(records) else ""
-    return (
-        [made, "; ".join([f"time measured on {most}{fewer}", *others])] if most != made or others or fewer else [made]
+    rows = _rows_by(
+        (r.row, each.get("machine") or machine(r.provenance.hardware))
+        for r in timed
+        if r.outcome
+        for each in r.outcome.latency
     )
+    most = max(rows, key=lambda name: len(rows[name]), default=main)
+    others = _others({name: found for name, found in rows.items() if name != most}, "on")
+    fewer = f", {_seeds(timed)}" if timed and _seeds(timed) != _seeds(records) else ""
+    told = ["; ".join([f"time measured on {most}{fewer}", *others])] if most != main or others or fewer else []
+    return ["; ".join(first), *told]
 
 
 def _evaluation(record: Record) -> list[str]:

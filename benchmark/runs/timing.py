@@ -12,7 +12,7 @@ from benchmark.common.device import autocast, device
 from benchmark.grid.cells import Cell
 from benchmark.grid.cost import passes
 from benchmark.records.provenance import hardware
-from benchmark.records.store import Store
+from benchmark.records.store import Store, with_missing
 from benchmark.runs.progress import duration
 from benchmark.runs.task_context import TaskContext
 from vtrans.data.examples import Batches, unlabelled
@@ -67,7 +67,7 @@ def machine() -> str:
 
 def estimate(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskContext]) -> Estimate:
     """Time a few steps per task and say what cells, and those they start from and that are missing, will take."""
-    needed = with_missing(cells, store, contexts)
+    needed = [cell for cell in with_missing(cells, store) if cell.task in contexts]
     seconds: dict[Cell, float] = {}
     steps: dict[str, float] = {}
     for task in dict.fromkeys(cell.task for cell in needed):
@@ -87,17 +87,6 @@ def zero_shot_sequences(context: TaskContext) -> float:
     """Sequences of the full length that the choices of zero-shot tasks come to, each with its context."""
     pairs = [pair for items in context.zero_shot.values() for item in items for pair in item.pairs]
     return sum(len(text) for pair in pairs for text in pair) / CHARACTERS / context.max_length
-
-
-def with_missing(cells: Sequence[Cell], store: Store, contexts: dict[str, TaskContext]) -> list[Cell]:
-    """The cells, and before them those that they start from and that have no weights yet, on the same tasks."""
-    found: dict[Cell, None] = {}
-    for cell in cells:
-        for each in cell.needed:
-            if not store.has_weights(each) and each.task in contexts:
-                found[each] = None
-        found[cell] = None
-    return list(found)
 
 
 def time_passes(seed: int, context: TaskContext, schedule: Schedule, finetunes: bool) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The command line: every bad input is one line with its remedy and the right exit code."""
 
 import json
+import re
 
 import pytest
 from made_records import make_record
@@ -61,6 +62,23 @@ def test_plan_states(cli_call, tmp_path):
     assert code == 0
     assert f"done      {cell.key}" in out
     assert f"{len(QUICK_ROWS)} cells: {len(QUICK_ROWS) - 1} missing, 1 done" in out
+
+
+def test_plan_counts_models_that_rows_start_from(cli_call, tmp_path):
+    def flops(*arguments):
+        code, out, _ = cli_call("plan", "glue", *arguments)
+        assert code == 0
+        return float(re.search(r"([\d.e+]+) FLOPs", out)[1]), out
+
+    alone, out = flops("--methods", "VTrans-s80")
+    dense = plan("glue", "quick", ["dense"])[0]
+    assert "1 cells: 1 missing" in out and f"weights are missing: {dense.name}\n" in out
+    both, out = flops("--methods", "dense,VTrans-s80")
+    assert both == alone and "weights are missing" not in out
+    work = Store(tmp_path / "results", "glue", "quick").work(dense) / "model"
+    work.mkdir(parents=True)
+    (work / "config.json").write_text("{}")
+    assert flops("--methods", "VTrans-s80")[0] < alone
 
 
 def test_validate_names_the_corrupt_record(cli_call, tmp_path):

@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING, followed to the letter: a method, a task from a CSV file, a family, each by one line."""
+"""The recipes of CONTRIBUTING: a method, a task from a CSV file, a family, each by one line."""
 
 import csv
 from dataclasses import dataclass

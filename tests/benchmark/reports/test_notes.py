@@ -22,14 +22,17 @@ def made(row, seed, threads=2, **latency):
 @pytest.mark.parametrize(
     ("records", "said"),
     [
-        ([made("dense", 0), made("VTrans-s60", 0)], "seed 0; fixed length 64; training in fp32; chip, 2 of 2 cores."),
+        (
+            [made("dense", 0), made("VTrans-s60", 0)],
+            "seed 0; fixed length 64; training in fp32; run on chip, 2 of 2 cores.",
+        ),
         (
             [made("dense", 0), made("VTrans-s60", 0, machine="chip, 1 of 2 cores")],
             "chip, 2 of 2 cores; time measured on chip, 2 of 2 cores; that of VTrans-s60 on chip, 1 of 2 cores.",
         ),
         (
             [made("dense", 0, threads=1), made("VTrans-s60", 0, threads=1), made("CoFi-s60", 0)],
-            "chip, 1 of 2 cores; chip, 2 of 2 cores; time measured on chip, 1 of 2 cores; "
+            "run on chip, 1 of 2 cores; CoFi-s60 on chip, 2 of 2 cores; time measured on chip, 1 of 2 cores; "
             "that of CoFi-s60 on chip, 2 of 2 cores.",
         ),
         (
@@ -45,7 +48,7 @@ def test_times_are_said_to_be_of_another_machine(records, said):
 def test_times_of_some_seeds_are_said_to_be_of_those():
     untimed = made("dense", 1)
     untimed = untimed.model_copy(update={"outcome": untimed.outcome.model_copy(update={"latency": []})})
-    said = "seeds 0, 1; fixed length 64; training in fp32; chip, 2 of 2 cores; "
+    said = "seeds 0, 1; fixed length 64; training in fp32; run on chip, 2 of 2 cores; "
     said += "time measured on chip, 2 of 2 cores, seed 0."
     assert notes("sst2", [made("dense", 0), untimed]).endswith(said)
 
