@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 GUIDE = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
 AXES = sorted((ROOT / "results").glob("**/axis-*.md"))
+SIZES = ("60 %", "95 %")
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/table.md"))
 
 
@@ -139,7 +140,19 @@ def test_committed_trials_of_gates_of_language_models_are_what_the_records_give(
     assert sorted(round(float(value)) for value in found.values()) == sorted(map(int, shown)) != []
 
 
-def test_what_the_protocol_says_of_distillation_is_what_its_axis_has():
-    text = (ROOT / "results" / "axes-fp32" / "quick" / "ablations" / "axis-distillation.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| rotten")]
-    assert len(rows) == 16 and not any("*" in line for line in rows)
+def test_what_the_findings_say_of_the_axes_is_what_their_tables_have():
+    known = {}
+    for path in AXES:
+        for line in path.read_text().splitlines():
+            if line.startswith("| rotten"):
+                _, size, value, *_, found = [cell.strip() for cell in line.strip("|").split("|")]
+                known[path.stem.removeprefix("axis-"), value, size] = found
+    text = (ROOT / "docs" / "findings.md").read_text()
+    said = re.findall(r"^\| (?!axis)([\w-]+) \(.*?\) \| (.+?) \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
+    assert {
+        (axis, value, size): found for axis, value, *both in said for size, found in zip(SIZES, both, strict=True)
+    } == {key: found for key, found in known.items() if found != "–"}
+    marked = sum("*" in found for found in known.values())
+    assert f"{['No', 'One', 'Two', 'Three', 'Four'][marked]} of {2 * len(said)} differences are marked" in " ".join(
+        text.split()
+    )
