@@ -91,6 +91,11 @@ def _kind_of_machine(record: Record) -> tuple[object, ...]:
     return tuple(hardware.get(name) for name in ("processor", "capability", "threads", "gpu"))
 
 
+def is_plain(row: str) -> bool:
+    """Whether a row is as its method is, without settings of its own in brackets."""
+    return "[" not in row
+
+
 def table_rows(
     records: dict[Cell, Record], cells: Sequence[Cell], teachers: dict[Cell, Record] | None = None
 ) -> list[TableRow]:

@@ -14,7 +14,7 @@ from benchmark.records.store import Store
 from benchmark.records.timings import machine
 from benchmark.reports import differences, tables
 from benchmark.reports.notes import notes
-from benchmark.reports.rows import MISSING, SeedStats, TableRow, method_of, size_in
+from benchmark.reports.rows import MISSING, SeedStats, TableRow, is_plain, method_of, size_in
 from benchmark.statistics.comparison import Load, difference, loader
 from benchmark.statistics.intervals import Interval
 from benchmark.tasks.metrics import METRICS, digits
@@ -115,8 +115,10 @@ def _suite(found: Contents, root: Path, suite: str, load: Load) -> None:
 
 
 def _of_size(records: dict[str, tuple[Record, ...]], size: float) -> list[Record]:
-    """Records of the dense model and of the rows of one size."""
-    return [r for row, found in records.items() if row == "dense" or size_in(row) == size for r in found]
+    """Records of the dense model and of the plain rows of one size."""
+    return [
+        r for row, found in records.items() if row == "dense" or (size_in(row) == size and is_plain(row)) for r in found
+    ]
 
 
 def _runs(store: Store) -> list[Path]:

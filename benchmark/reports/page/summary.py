@@ -5,7 +5,7 @@ from typing import Any
 from tabulate import tabulate
 
 from benchmark.reports.page.gather import Contents
-from benchmark.reports.rows import MISSING
+from benchmark.reports.rows import MISSING, is_plain
 
 SIZE = 80.0  # where methods differ
 MARKS = (
@@ -20,7 +20,7 @@ def markdown(contents: Contents, size: float = SIZE) -> str:
     parts = []
     for key, about in contents.tasks.items():
         rows = [row for row in contents.rows if f"{row['suite']}/{row['task']}" == key and row["suite"] == "glue"]
-        sized = [row for row in rows if row["size"] == size]
+        sized = [row for row in rows if row["size"] == size and is_plain(row["row"])]
         if not sized:
             continue
         dense = [row for row in rows if row["row"] == "dense"]

@@ -91,6 +91,14 @@ def test_a_row_that_lacks_seeds_is_not_the_best_and_keeps_its_dagger(root):
     assert "| Fisher †" in summary.markdown(gather(root, "medium"))
 
 
+def test_a_row_with_settings_of_its_own_is_not_in_the_summary(root):
+    store = Store(root, "glue", "medium")
+    before = summary.markdown(gather(root, "medium"))
+    for cell in plan("glue", "medium", ["VTrans-s80[noise=token]"], ["sst2"]):
+        store.write(cell, make_record(cell, 95.0))
+    assert summary.markdown(gather(root, "medium")) == before
+
+
 def test_a_suite_of_failed_records_is_no_damage(root):
     store = Store(root, "ablations", "medium")
     cell = plan("ablations", "medium", ["CoFi-s60+Infor-Coef-no-norm"], ["sst2"], [0])[0]
