@@ -379,7 +379,8 @@ def probe(
 
 @app.command()
 def validate(results: Results = Path("results")) -> None:
-    """Check every record under the results folder against its schema and digests."""
+    """Check every record under the results folder, and what was measured of it later, against schemas and digests."""
+    from benchmark.records.attention import read_attention
     from benchmark.records.store import read_record
 
     paths = sorted(results.glob("**/runs/*.json"))
@@ -392,10 +393,17 @@ def validate(results: Results = Path("results")) -> None:
             read_record(path)
         except SuiteError as error:
             problems.append(str(error))
+    probed = sorted(results.glob("**/probe/*.json"))
+    for path in probed:
+        try:
+            read_attention(path.parents[1] / "runs" / path.name, path.stem.rpartition("--")[2])
+        except SuiteError as error:
+            problems.append(str(error))
     for problem in problems:
         echo(problem)
     if problems:
-        raise SuiteError(f"{len(problems)} of {len(paths) + len(aside)} records are not valid", "see the lines above")
+        known = len(paths) + len(aside) + len(probed)
+        raise SuiteError(f"{len(problems)} of {known} records are not valid", "see the lines above")
     echo(f"{len(paths)} records are valid")
 
 

@@ -138,7 +138,7 @@ def test_kept_heads_are_those_of_their_layer():
     assert mask([[0, 2], []], 3).tolist() == [[True, False, True], [False] * 3]
 
 
-def test_a_run_is_probed_and_its_files_lie_beside_the_records(tiny_preset, data_dir, tmp_path, monkeypatch):
+def test_a_run_is_probed_and_its_files_lie_beside_the_records(tiny_preset, data_dir, tmp_path, monkeypatch, cli_call):
     cells = plan("glue", "tiny", ["dense", "VTrans-s50"], ["sst2"], [0, 1])
     store = Store(tmp_path, "glue", "tiny")
     run_cells(cells, store, data_dir)
@@ -159,6 +159,8 @@ def test_a_run_is_probed_and_its_files_lie_beside_the_records(tiny_preset, data_
     shares.write_text(shares.read_text()[:40])
     with pytest.raises(SuiteError, match="remove it, and probe"):
         heads_of(runs[0], store.read(cells[1]))
+    code, out, err = cli_call("validate", "--results", str(tmp_path))
+    assert code == 2 and f"{shares} holds no shares of attention" in out and "1 of 6 records" in err
     with pytest.raises(SuiteError, match="does not say which heads were kept"):
         probe([store.path(cells[0])], data_dir)
     with pytest.raises(SuiteError, match="of one seed"):
