@@ -15,6 +15,7 @@ README = (ROOT / "README.md").read_text()
 GUIDE = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
 AXES = sorted((ROOT / "results").glob("**/axis-*.md"))
 SIZES = ("60 %", "95 %")
+PROBES = sorted((ROOT / "results").glob("**/probe/*--*.md"))
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/table.md"))
 
 
@@ -156,3 +157,34 @@ def test_what_the_findings_say_of_the_axes_is_what_their_tables_have():
     assert f"{['No', 'One', 'Two', 'Three', 'Four'][marked]} of {2 * len(said)} differences are marked" in " ".join(
         text.split()
     )
+
+
+def test_what_the_findings_say_of_pruned_units_is_what_the_table_has():
+    table = (ROOT / "results" / "medium" / "glue" / "table.md").read_text()
+    known = {}
+    for task in ("sst2", "mrpc"):
+        section = table.split(f"## {task}: differences")[1].split("\n#")[0]
+        for line in section.splitlines():
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            known[task, cells[0].rstrip("†‡ ")] = (cells[2], cells[4]) if len(cells) > 4 else ()
+    text = (ROOT / "docs" / "findings.md").read_text()
+    section = text.split("## Pruned units on SST-2 and MRPC")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([\w-]+) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
+    rows = [row for row in rows if row[0] != "row"]
+    assert len(rows) >= 14
+    for row, *said in rows:
+        assert tuple(said[:2]) == known.get(("sst2", row), ("–", "–")), row
+        assert tuple(said[2:]) == known.get(("mrpc", row), ("–", "–")), row
+
+
+@pytest.mark.parametrize("path", PROBES, ids=lambda path: path.stem)
+def test_committed_probes_are_what_the_shares_give(path):
+    from benchmark.records.store import read_record
+    from benchmark.reports.attention.heads import heads_of
+    from benchmark.reports.attention.probe import markdown
+
+    task, row = path.stem.split("--")
+    runs = sorted(path.parents[1].glob(f"runs/{task}--{row}--validation--seed*.json"))
+    records = [read_record(run) for run in runs if (path.parent / run.name).exists()]
+    heads = [heads_of(run, read_record(run)) for run in runs if (path.parent / run.name).exists()]
+    assert heads and markdown(records[0], [r.seed for r in records], heads) == path.read_text()
