@@ -142,3 +142,25 @@ def test_decoders_show_the_speed_of_generation(tmp_path):
     text = (store.folder / "table.md").read_text()
     assert "prefill speed-up" in text and "1.20×" in text and "decode speed-up" in text and "1.70×" in text
     assert "reading 128 tokens, and writing 32 after them with a cache" in text
+
+
+def test_a_suite_whose_dense_models_lie_among_its_own_records_has_costs(tmp_path):
+    store = Store(tmp_path, "search", "quick")
+    cells = plan("search", "quick", ["dense", "CoFi-s95"], seeds=[0], split="dev")
+    for cell in cells:
+        store.write(cell, make_record(cell, seconds=5 if cell.is_dense else 20))
+    assert all(cell.teacher.suite == "glue" for cell in cells)
+    rows = {row.row: row for row in tables.build(store, cells)["rotten_tomatoes"]}
+    assert rows["CoFi-s95"].cost(rows["CoFi-s95"].dense).mean == 4
+
+
+def test_seconds_of_processors_with_other_units_are_not_compared(tmp_path):
+    store = Store(tmp_path, "search", "quick")
+    cells = plan("search", "quick", ["dense", "CoFi-s95"], seeds=[0], split="dev")
+    for cell in cells:
+        record = make_record(cell)
+        hardware = record.provenance.hardware | {"capability": "AVX2" if cell.is_dense else "AVX512"}
+        provenance = record.provenance.model_copy(update={"hardware": hardware})
+        store.write(cell, record.model_copy(update={"provenance": provenance}))
+    rows = {row.row: row for row in tables.build(store, cells)["rotten_tomatoes"]}
+    assert rows["CoFi-s95"].cost(rows["CoFi-s95"].dense) is None
