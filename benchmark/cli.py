@@ -293,6 +293,30 @@ def tables(
 
 
 @app.command()
+def compare(
+    suite: Suite,
+    against: Annotated[
+        str, typer.Option("--against", help="a row, or a method: then each row is compared with it at its own size")
+    ],
+    preset: PresetName = "quick",
+    methods: Methods = None,
+    tasks: Tasks = None,
+    results: Results = Path("results"),
+    split: Split = "validation",
+) -> None:
+    """Compare rows that have records with another row: differences with intervals, and p corrected for all of them."""
+    from benchmark.commands.options import selected
+    from benchmark.grid.suites import get_preset
+    from benchmark.records.store import Store
+    from benchmark.reports import compare as report
+
+    store = Store(results, suite, get_preset(preset, suite).name)
+    path = report.write(store, selected("methods", methods), against, selected("tasks", tasks), split)
+    echo(path.read_text(encoding="utf-8"))
+    echo(f"written: {path}")
+
+
+@app.command()
 def paper(
     name: Annotated[str, typer.Argument(help="paper whose tables and figures to write: infor-coef, vtrans")],
     preset: PresetName = "quick",

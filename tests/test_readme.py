@@ -177,6 +177,29 @@ def test_what_the_findings_say_of_pruned_units_is_what_the_table_has():
         assert tuple(said[2:]) == known.get(("mrpc", row), ("–", "–")), row
 
 
+def test_what_the_findings_say_of_magnitude_units_is_what_the_comparison_has():
+    table = (ROOT / "results" / "medium" / "glue" / "against-magnitude.md").read_text()
+    text = " ".join((ROOT / "docs" / "findings.md").read_text().split())
+    said = re.search(r"by ([-\d.]+ \[.+?\]) at 80 %, ([-\d.]+ \[.+?\]) at 90 %, and ([-\d.]+ \[.+?\]) at 95 %", text)
+    assert said
+    for size, words in zip((80, 90, 95), said.groups(), strict=True):
+        (line,) = [line for line in table.splitlines() if re.match(rf"\| mrpc +\| VTrans-s{size} ", line)]
+        assert words in line.split("|")[7].replace("+", "")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results").rglob("against-*.md")), ids=lambda path: path.stem)
+def test_committed_comparisons_are_what_the_records_give(path, tmp_path):
+    from benchmark.records.store import Store
+    from benchmark.reports import compare, tables
+    from benchmark.statistics.comparison import loader
+
+    store = Store(path.parents[2], path.parent.name, path.parents[1].name)
+    found = tables.build(store, tables.recorded_cells(store, store.suite, store.preset))
+    against = path.stem.removeprefix("against-")
+    lines = compare.lines(found, [], against, loader(store.root))
+    assert compare.markdown(store.suite, store.preset, against, lines) == path.read_text()
+
+
 @pytest.mark.parametrize("path", PROBES, ids=lambda path: path.stem)
 def test_committed_probes_are_what_the_shares_give(path):
     from benchmark.records.store import read_record

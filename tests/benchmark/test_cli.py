@@ -40,6 +40,7 @@ BAD = {
     "sparsity": (["plan", "glue", "--methods", "VTrans-s120"], "outside (0, 1)"),
     "folder": (["run", "glue", "--preset", "small", "--tasks", "mrpc", "--data-dir", "nowhere"], "mrpc/train.jsonl"),
     "no records": (["tables", "glue"], "run the suite first"),
+    "compared row": (["compare", "glue", "--against", "random"], "run the suite first"),
     "empty methods": (["run", "glue", "--methods", ""], "--methods names nothing"),
     "empty seeds": (["plan", "glue", "--seeds", " ,"], "--seeds names nothing"),
 }
@@ -103,6 +104,16 @@ def test_a_damaged_record_is_named_and_the_others_are_shown(cli_call, tmp_path, 
     code, out, _ = cli_call("tables", "glue")
     assert code == 0 and "| random-s80" in out and "99.0" not in out
     assert "is no JSON" in caplog.text and f"{cells[1].key}.json was changed" in caplog.text
+
+
+def test_compare_writes_differences_to_a_method_of_the_same_size(cli_call, tmp_path):
+    store = Store(tmp_path / "results", "glue", "quick")
+    for cell in plan("glue", "quick"):
+        store.write(cell, make_record(cell, 90 if cell.row == "VTrans-s80" else 80))
+    code, out, _ = cli_call("compare", "glue", "--against", "random", "--methods", "VTrans,CoFi")
+    assert code == 0 and "against-random.md" in out
+    lines = [line for line in out.splitlines() if "random-s80" in line]
+    assert len(lines) == 2 and "+10.0" in lines[1] and "+0.0" in lines[0]
 
 
 def test_run_of_a_finished_grid_trains_nothing(cli_call, tmp_path):
