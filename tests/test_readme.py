@@ -188,7 +188,7 @@ def test_what_the_findings_say_of_magnitude_units_is_what_the_comparison_has():
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results").rglob("against-*.md")), ids=lambda path: path.stem)
-def test_committed_comparisons_are_what_the_records_give(path, tmp_path):
+def test_committed_comparisons_are_what_the_records_give(path):
     from benchmark.records.store import Store
     from benchmark.reports import compare, tables
     from benchmark.statistics.comparison import loader

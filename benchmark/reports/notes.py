@@ -29,7 +29,8 @@ def notes(task: str, records: Sequence[Record], teachers: Sequence[Record] = ())
     if any(tuning):
         parts.append(f"dense fine-tuning {SeedStats(tuple(tuning)).text(0, ' s', spread=True)}")
     text = "; ".join(parts) + "."
-    return text + (f" Note: {first.data.caveat}." if first.data.caveat else "")
+    about = "Note" if first.data.split == "validation" else "Note on the task, whose reported rows these are not"
+    return text + (f" {about}: {first.data.caveat}." if first.data.caveat else "")
 
 
 def _seeds(records: Sequence[Record]) -> str:

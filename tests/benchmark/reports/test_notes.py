@@ -45,6 +45,17 @@ def test_times_are_said_to_be_of_another_machine(records, said):
     assert notes("sst2", records).endswith(said)
 
 
+def test_what_is_said_of_reported_rows_is_not_said_of_held_out_ones():
+    record = made("dense", 0)
+    assert record.data
+    for split, said in (
+        ("validation", " Note: of two parts."),
+        ("dev", "whose reported rows these are not: of two parts."),
+    ):
+        data = record.data.model_copy(update={"split": split, "caveat": "of two parts"})
+        assert notes("sst2", [record.model_copy(update={"data": data})]).endswith(said)
+
+
 def test_times_of_some_seeds_are_said_to_be_of_those():
     untimed = made("dense", 1)
     untimed = untimed.model_copy(update={"outcome": untimed.outcome.model_copy(update={"latency": []})})
