@@ -16,6 +16,7 @@ GUIDE = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md
 AXES = sorted((ROOT / "results").glob("**/axis-*.md"))
 SIZES = ("60 %", "95 %")
 PROBES = sorted((ROOT / "results").glob("**/probe/*--*.md"))
+FINDINGS = {"SST-2": "sst2", "MRPC": "mrpc"}  # tasks, in the order of docs/findings.md
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/table.md"))
 
 
@@ -162,19 +163,25 @@ def test_what_the_findings_say_of_the_axes_is_what_their_tables_have():
 def test_what_the_findings_say_of_pruned_units_is_what_the_table_has():
     table = (ROOT / "results" / "medium" / "glue" / "table.md").read_text()
     known = {}
-    for task in ("sst2", "mrpc"):
+    for task in FINDINGS.values():
         section = table.split(f"## {task}: differences")[1].split("\n#")[0]
         for line in section.splitlines():
             cells = [cell.strip() for cell in line.strip("|").split("|")]
             known[task, cells[0].rstrip("†‡ ")] = (cells[2], cells[4]) if len(cells) > 4 else ()
     text = (ROOT / "docs" / "findings.md").read_text()
-    section = text.split("## Pruned units on SST-2 and MRPC")[1].split("\n## ")[0]
+    section = text.split("## Pruned units on ")[1].split("\n## ")[0]
     rows = re.findall(r"^\| ([\w-]+) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
-    rows = [row for row in rows if row[0] != "row"]
-    assert len(rows) >= 14
+    heads = [[FINDINGS[each.split()[0]] for each in row[1::2]] for row in rows if row[0] == "row"]
+    assert [task for pair in heads for task in pair] == list(FINDINGS.values())
+    tasks, seen = iter(heads), 0
     for row, *said in rows:
-        assert tuple(said[:2]) == known.get(("sst2", row), ("–", "–")), row
-        assert tuple(said[2:]) == known.get(("mrpc", row), ("–", "–")), row
+        if row == "row":
+            pair = next(tasks)
+            continue
+        for task, words in zip(pair, (said[:2], said[2:]), strict=True):
+            assert tuple(words) == known.get((task, row), ("–", "–")), (task, row)
+            seen += 1
+    assert seen >= 14 * len(FINDINGS)
 
 
 def test_what_the_findings_say_of_magnitude_units_is_what_the_comparison_has():
