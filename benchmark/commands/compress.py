@@ -174,6 +174,7 @@ def _compress(
     small = method.compress(state)
     measured = measure(method.target(), teacher, small, context, state, peak)
     outcome, scores = measured.outcome, compared(teacher, measured, context)
+    outcome.report["max_length"] = request.scale.max_length  # which later commands cut texts at, too
     result = work / "result"
     save_pruned(small, result, facts(method.name, context, outcome))
     context.tokenizer.save_pretrained(result)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmark.commands.user_model import check_finetuned, find_model
+from benchmark.commands.user_model import check_finetuned, cut_at, find_model
 from benchmark.common.checkpoints import check_positions, load_tokenizer
 from benchmark.common.files import check_writable, write_atomically
 from benchmark.grid.suites import get_preset, suite_of
@@ -37,6 +37,21 @@ class DeployedRequest:
     length: int = 0
 
 
+def shared_length(request: DeployedRequest, sources: Sequence[Path]) -> int:
+    """Tokens that texts are cut at for all models, which are timed on the same ones.
+
+    Raises:
+        SuiteError: `compress` cut them differently for two of the models.
+    """
+    usual = get_preset(request.preset, suite_of(request.task)).max_length
+    found = sorted({length for source in sources if (length := cut_at(source, request.length, 0))})
+    if len(found) > 1:
+        raise SuiteError(
+            f"texts were cut at {' and '.join(map(str, found))} tokens for these models", "give --max-length"
+        )
+    return found[0] if found else usual
+
+
 def measure_deployed(request: DeployedRequest) -> list[Path]:
     """Time and evaluate all forms of all models; write `OUT.json` and `OUT.md`.
 
@@ -52,8 +67,8 @@ def measure_deployed(request: DeployedRequest) -> list[Path]:
     names = names_of(request.models)
     check_writable(request.out.parent)
     task = request.task
-    kind, length = kind_of(task), request.length or get_preset(request.preset, suite_of(task)).max_length
     sources = [find_model(model, pruned=True) for model in request.models]
+    kind, length = kind_of(task), shared_length(request, sources)
     data = kind.load(task, request.data_dir, "validation")
     rows, every, examples = list[dict[str, Any]](), dict[str, "nn.Module"](), None
     with TemporaryDirectory(prefix="vtrans-deployed-") as folder:

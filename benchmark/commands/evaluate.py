@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from benchmark.commands.user_model import check_model_class, find_model, is_finetuned, is_pruned_folder
+from benchmark.commands.user_model import check_model_class, cut_at, find_model, is_finetuned, is_pruned_folder
 from benchmark.common.checkpoints import check_positions, load_tokenizer
 from benchmark.common.device import autocast, device
 from benchmark.grid.suites import get_preset, suite_of
@@ -46,7 +46,7 @@ def evaluate_model(request: EvaluateRequest) -> dict[str, float]:
     check_precision(request.precision or "auto", device())
     task, preset = request.task, get_preset(request.preset, suite_of(request.task))
     source = find_model(request.model, pruned=True)
-    length = request.length or preset.max_length
+    length = cut_at(source, request.length, preset.max_length)
     check_positions(source, length)
     tokenizer, kind = load_tokenizer(source), kind_of(task)
     check_room(length, task, tokenizer)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
-from benchmark.commands.user_model import check_finetuned, check_out, find_model
+from benchmark.commands.user_model import check_finetuned, check_out, cut_at, find_model
 from benchmark.common.checkpoints import check_positions, load_tokenizer
 from benchmark.grid.suites import get_preset, suite_of
 from benchmark.tasks.kind import kind_of
@@ -90,7 +90,8 @@ def parameters(model: "nn.Module") -> float:
 
 def read_rows(task: Task, request: ExportRequest, source: Path, model: "nn.Module", tokenizer: Any) -> Rows:
     """The task's rows, encoded for the model."""
-    kind, length = kind_of(task), request.length or get_preset(request.preset, suite_of(task)).max_length
+    kind, usual = kind_of(task), get_preset(request.preset, suite_of(task)).max_length
+    length = cut_at(source, request.length, usual)
     check_finetuned(source, task, model)
     check_positions(source, length)
     data = kind.load(task, request.data_dir, "validation")

@@ -77,7 +77,14 @@ OwnEvaluation = Annotated[
 TextColumns = Annotated[str, typer.Option("--text", help="column of the text, or of two: a,b or question,context")]
 LabelColumn = Annotated[str, typer.Option("--label", help="column of the class, the score or the answers")]
 MetricName = Annotated[str, typer.Option("--metric", help="metric to report first; by default by the kind of labels")]
-Length = Annotated[int, typer.Option("--max-length", min=0, help="tokens that sequences are cut to; 0: the preset's")]
+Length = Annotated[
+    int,
+    typer.Option(
+        "--max-length",
+        min=0,
+        help="tokens that sequences are cut to; 0: the preset's, or where `compress` cut them for this model",
+    ),
+]
 
 
 def task_for(

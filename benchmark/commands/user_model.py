@@ -76,6 +76,17 @@ def check_family(config: Path) -> None:
         raise no_anatomy(kind)
 
 
+def cut_at(source: Path, asked: int, usual: int) -> int:
+    """Tokens that a model's texts are cut at: as asked, else as `compress` cut them for it, else as usual."""
+    if asked:
+        return asked
+    try:
+        found = json.loads((source / "report.json").read_text(encoding="utf-8"))["report"]["max_length"]
+    except (OSError, ValueError, KeyError, TypeError):  # not of `compress`, or of one that did not say it
+        return usual
+    return found if isinstance(found, int) and found > 0 else usual
+
+
 def check_model_class(model: "nn.Module", task: Task) -> None:
     """Raise `SuiteError` where a model has no anatomy, decodes where it should not, or does not where it should."""
     from vtrans.anatomy import anatomy_of

@@ -10,6 +10,7 @@ from command import call
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import vtrans
+from benchmark.commands.user_model import cut_at
 from vtrans.errors import RunCancelled, SuiteError
 from vtrans.settings import Schedules
 from vtrans.tokens import token_pruning_encoder
@@ -87,6 +88,7 @@ def test_a_model_without_a_head_and_rows_to_hold_out(tiny_preset, model_dir, fil
     assert text.index("macro_f1") < text.index("accuracy")
     small = AutoModelForSequenceClassification.from_pretrained(tmp_path / "small")
     assert token_pruning_encoder(small) is not None and sorted(small.config.label2id) == sorted(NAMES)
+    assert cut_at(tmp_path / "small", 0, 64) == 6
 
 
 def test_sigterm_in_the_evaluation_ends_in_one_line(tiny_preset, finetuned, files, tmp_path, monkeypatch, capsys):

@@ -1,13 +1,16 @@
 """`deployed`: every form of every model in a record, and a table that says what the record says."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from command import call
 from tiny import random_decision
 from transformers import BertForSequenceClassification
 
-from benchmark.commands.deployed import table
+from benchmark.commands.deployed import DeployedRequest, shared_length, table
+from benchmark.tasks.registry import get_task
+from vtrans.errors import SuiteError
 from vtrans.pruning.surgery import materialise
 from vtrans.saving.pruned import save_pruned
 
@@ -37,3 +40,17 @@ def test_all_forms_are_timed_and_evaluated(tiny_preset, data_dir, model_dir, tmp
     assert text.count("| pruned ") == 5 and "n = 20" in text
     code, _, err = call(monkeypatch, capsys, "deployed", str(pruned), str(pruned), *base, "--out", str(out))
     assert code == 2 and "two of the models are called pruned" in err
+
+
+def test_models_are_timed_at_the_length_that_they_were_compressed_at(tmp_path):
+    folders = [tmp_path / name for name in ("dense", "one", "other")]
+    for folder, length in zip(folders, (None, 40, 80), strict=True):
+        folder.mkdir()
+        if length:
+            (folder / "report.json").write_text(json.dumps({"report": {"max_length": length}}))
+    asked = DeployedRequest((), get_task("rotten_tomatoes"), tmp_path / "out")
+    assert shared_length(asked, folders[:1]) == 64  # the preset's
+    assert shared_length(asked, folders[:2]) == 40
+    assert shared_length(replace(asked, length=16), folders) == 16
+    with pytest.raises(SuiteError, match="cut at 40 and 80 tokens"):
+        shared_length(asked, folders)

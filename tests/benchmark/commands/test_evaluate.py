@@ -9,6 +9,7 @@ from command import call
 from tiny import tiny_llama
 
 from benchmark.commands.evaluate import EvaluateRequest, evaluate_model
+from benchmark.commands.user_model import cut_at
 from benchmark.models.pretrain import train_tokenizer
 from benchmark.tasks.language_modeling.perplexity import metrics_of, window_nll
 from benchmark.tasks.registry import get_task
@@ -49,6 +50,13 @@ def test_a_compressed_model_has_the_metrics_of_its_report(
     assert code == 2 and "give --max-length 5 at least" in err
     code, _, err = call(monkeypatch, capsys, "evaluate", *base, "--model", str(model_dir))
     assert code == 2 and "has no head for sst2; `compress` fine-tunes it" in err
+
+
+def test_texts_are_cut_as_they_were_for_the_model(tmp_path):
+    assert cut_at(tmp_path, 0, 64) == 64
+    for content, found in (({"report": {"max_length": 256}}, 256), ({"report": {}}, 64), ([], 64), ({"report": 1}, 64)):
+        (tmp_path / "report.json").write_text(json.dumps(content))
+        assert cut_at(tmp_path, 0, 64) == found and cut_at(tmp_path, 32, 64) == 32
 
 
 def test_a_stride_gives_each_token_more_context(language):
