@@ -16,7 +16,7 @@ GUIDE = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md
 AXES = sorted((ROOT / "results").glob("**/axis-*.md"))
 SIZES = ("60 %", "95 %")
 PROBES = sorted((ROOT / "results").glob("**/probe/*--*.md"))
-FINDINGS = {"SST-2": "sst2", "MRPC": "mrpc"}  # tasks, in the order of docs/findings.md
+FINDINGS = {"SST-2": "sst2", "MRPC": "mrpc", "CoLA": "cola", "STS-B": "stsb"}  # tasks, in the order of docs/findings.md
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/table.md"))
 
 
