@@ -46,6 +46,8 @@ def test_scores_are_of_the_seeds_that_both_have(store):
     (line,) = found_by(store, ["CoFi-s80"], "VTrans")
     assert [each.value for each in line.scores] == [83, 86]
     assert line.difference.value == -3 and line.difference.seeds == 1 and line.p is None
+    (turned,) = found_by(store, ["VTrans-s80"], "CoFi")
+    assert [each.value for each in turned.scores] == [86, 83]
 
 
 def test_p_is_corrected_for_the_lines_that_are_asked_for(store):
