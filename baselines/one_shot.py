@@ -113,7 +113,7 @@ def check_reached(budget: Budget, real: float, tolerance: float = 0.01) -> None:
 
     if abs(real - budget.sparsity) > tolerance:
         raise SuiteError(
-            f"sparsity {budget.sparsity} of {budget.denominator} {budget.quantity} is out of reach "
+            f"sparsity {budget.sparsity} of {budget.counted} is out of reach "
             f"with heads and FFN units alone (closest {real:.3f})",
             "ask for another sparsity or use a method that prunes hidden units",
         )

@@ -352,7 +352,7 @@ def test_latency_is_priced_at_the_lengths_of_the_preset(compress_call, model_dir
     config = BertConfig.from_pretrained(model_dir, max_position_embeddings=20)  # the preset's length is 16
     BertModel(config).save_pretrained(model_dir)
     code, _, err = compress_call("--quantity", "latency", "--sparsity", "0.99")
-    assert code == 1 and "sparsity 0.99 of latency is out of reach: without any layer" in err, err
+    assert code == 1 and "sparsity 0.99 of latency is out of reach" in err, err  # by how much is up to the clock
 
 
 BROKEN = {
