@@ -29,6 +29,8 @@ class Interval:
         seeds: that it is a mean of.
         examples: that were drawn; 0 where only seeds were.
         p: two-sided, of the number being 0 or another that was named; None where none was, or there is no interval.
+        deviation: standard error of `value`; None where none is known.
+        freedom: degrees of freedom of the deviation.
     """
 
     value: float
@@ -37,6 +39,8 @@ class Interval:
     seeds: int
     examples: int
     p: float | None
+    deviation: float | None = None
+    freedom: float = float("inf")
 
     @property
     def known(self) -> bool:
@@ -76,6 +80,9 @@ def bootstrap(
     """
     values = _against(ours, theirs, np.ones((1, examples)), ratio)[0]
     drawn = _against(ours, theirs, _counts(draw, examples), ratio)
+    if not np.isfinite(drawn).all():  # a ratio whose divisor is 0 in a resample
+        value = float(values.mean())
+        return Interval(value, value, value, seeds, examples, None)
     variance, freedom = _spread(values, drawn)
     return _student(float(values.mean()), variance, freedom, null, seeds, examples)
 
@@ -99,21 +106,39 @@ def _spread(values: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
 
 
 def _student(value: float, variance: float, freedom: float, null: float, seeds: int, examples: int) -> Interval:
-    """Student's interval; where nothing varies, none that has a width, and certainty either way."""
+    """Student's interval; none where nothing varies, as between two classifiers that always give the same class."""
     from scipy import stats
 
     if variance <= 0:
-        return Interval(value, value, value, seeds, examples, float(value == null))
+        return Interval(value, value, value, seeds, examples, None, 0.0)
     deviation = variance**0.5
     reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * deviation
     p = float(2 * stats.t.sf(abs(value - null) / deviation, freedom))
-    return Interval(value, value - reach, value + reach, seeds, examples, p)
+    return Interval(value, value - reach, value + reach, seeds, examples, p, deviation, freedom)
+
+
+def mean_of(found: Sequence[Interval], null: float = 0.0) -> Interval:
+    """The mean of numbers of different tasks, which vary independently; without an interval where one of them has none.
+
+    Args:
+        found: one of each task, at least one.
+        null: what `p` is of.
+    """
+    value, seeds = float(np.mean([each.value for each in found])), min(each.seeds for each in found)
+    examples = sum(each.examples for each in found)
+    known = [(each.deviation**2 / len(found) ** 2, each.freedom) for each in found if each.deviation is not None]
+    if len(known) < len(found):
+        return Interval(value, value, value, seeds, examples, None)
+    variance = sum(part for part, _ in known)
+    spread = sum(part**2 / freedom for part, freedom in known)
+    return _student(value, variance, variance**2 / spread if spread else float("inf"), null, seeds, examples)
 
 
 def _against(ours: Statistic, theirs: Statistic | None, weights: np.ndarray, ratio: bool) -> np.ndarray:
     if theirs is None:
         return ours(weights)
-    return ours(weights) / theirs(weights) if ratio else ours(weights) - theirs(weights)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a divisor of 0 leaves the ratio without an interval
+        return ours(weights) / theirs(weights) if ratio else ours(weights) - theirs(weights)
 
 
 @lru_cache(maxsize=16)
@@ -130,7 +155,7 @@ def over_seeds(values: Sequence[float], null: float = 0.0) -> Interval:
     array = np.asarray(values, dtype=float)
     value, seeds = float(array.mean()), len(array)
     if seeds < 2 or float(np.ptp(array)) < SAME * max(1.0, abs(value)):
-        return Interval(value, value, value, seeds, 0, None)
+        return Interval(value, value, value, seeds, 0, None, None if seeds < 2 else 0.0)
     return _student(value, float(array.var(ddof=1)) / seeds, seeds - 1.0, null, seeds, 0)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmark.grid.cells import check_row_fits
 from benchmark.grid.rows import parse_row
 from benchmark.grid.suites import get_suite
-from benchmark.reports.claims.quantities import HEADS, METRIC, NAMES
+from benchmark.reports.claims.quantities import HEADS, METRIC, NAMES, QUANTITIES
 from benchmark.tasks.registry import get_task
 from vtrans.errors import SuiteError, did_you_mean
 
@@ -28,8 +28,10 @@ class Condition(_Strict):
         row: row that it is of.
         against: row that it is compared with; empty for the number itself, or for the same row on another task.
         against_task: task on which it is compared; empty for the same one.
+        against_quantity: number of that row, where it is not the same one; not a metric.
         relation: of the two: `difference`, or `ratio`.
-        tasks: each is a comparison of its own.
+        tasks: that it is of.
+        over: whether each task is a comparison of its own, or their mean is one.
         at_least, at_most: the bound; one of them.
         suite: of the row.
         against_suite: of the row that it is compared with; empty for the same one.
@@ -40,7 +42,9 @@ class Condition(_Strict):
     row: str
     against: str = ""
     against_task: str = ""
+    against_quantity: str = ""
     relation: Literal["difference", "ratio"] = "difference"
+    over: Literal["each", "mean"] = "each"
     tasks: tuple[str, ...] = Field(min_length=1)
     at_least: float | None = Field(default=None, allow_inf_nan=False)
     at_most: float | None = Field(default=None, allow_inf_nan=False)
@@ -68,10 +72,13 @@ class Condition(_Strict):
     def _one_bound(self) -> "Condition":
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError("a condition gives at_least or at_most")
-        if not self.compared and (self.relation == "ratio" or self.against_suite):
-            raise ValueError("relation and against_suite ask for against or against_task")
-        if self.against_task in self.tasks and self.against in ("", self.row) and not self.against_suite:
+        if not self.compared and (self.relation == "ratio" or self.against_suite or self.against_quantity):
+            raise ValueError("relation, against_suite and against_quantity ask for against or against_task")
+        same = self.against in ("", self.row) and self.against_suite in ("", self.suite) and not self.against_quantity
+        if self.compared and same and (not self.against_task or self.against_task in self.tasks):
             raise ValueError("a row is compared with itself")
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError("a task is named twice")
         return self
 
     def text(self) -> str:
@@ -79,6 +86,7 @@ class Condition(_Strict):
         sign = {"difference": "−", "ratio": "÷"}[self.relation]
         other = " on ".join(filter(None, (self.against or "the same", self.against_task)))
         other += f" of {self.against_suite}" if self.against_suite else ""
+        other += f" ({self.against_quantity})" if self.against_quantity else ""
         of = f"{self.row} {sign} {other}" if self.compared else self.row
         return f"{self.quantity} of {of} {'≥' if self.upward else '≤'} {self.bound:g}"
 
@@ -100,13 +108,19 @@ class Claim(_Strict):
         conditions: all of them have to hold.
     """
 
-    id: str
+    id: str = Field(min_length=1)
     paper: str
     where: str
     statement: str
     differs: str
     preset: str = "small"
     conditions: tuple[Condition, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Claim":
+        if len(set(self.conditions)) < len(self.conditions):
+            raise ValueError("a condition is there twice")
+        return self
 
 
 class _File(_Strict):
@@ -151,10 +165,13 @@ def _read(path: Path) -> list[Claim]:
 
 
 def _check(claim: Claim, condition: Condition) -> None:
-    if condition.quantity not in NAMES:
-        raise did_you_mean("quantity", condition.quantity, list(NAMES))
-    if condition.quantity in HEADS and condition.compared:
-        raise SuiteError(f"{condition.quantity!r} is of one row", "leave out `against`")
+    for name in (condition.quantity, condition.against_quantity or condition.quantity):
+        if name not in NAMES:
+            raise did_you_mean("quantity", name, list(NAMES))
+    if condition.against_quantity and not {condition.quantity, condition.against_quantity} <= set(QUANTITIES):
+        raise SuiteError("`against_quantity` is for numbers of records", "ask for others than scores, heads and plans")
+    if condition.quantity in HEADS and (condition.compared or condition.over == "mean"):
+        raise SuiteError(f"{condition.quantity!r} is of one row and each task", "leave out `against` and `over`")
     if condition.quantity == METRIC and condition.against_task:
         raise SuiteError("scores of two tasks are not compared", "leave out `against_task`, or ask another quantity")
     preset, other = condition.preset or claim.preset, condition.against_suite or condition.suite

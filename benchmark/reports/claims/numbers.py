@@ -13,7 +13,7 @@ from benchmark.reports.claims.declared import Condition
 from benchmark.reports.claims.quantities import HEADS, METRIC, PLANNED, QUANTITIES
 from benchmark.reports.differences import metric_of
 from benchmark.statistics.comparison import Load, difference, score
-from benchmark.statistics.intervals import Interval, over_runs
+from benchmark.statistics.intervals import Interval, over_runs, over_seeds
 from vtrans.errors import SuiteError
 
 log = logging.getLogger(__name__)
@@ -37,14 +37,16 @@ def number(
     if condition.quantity in HEADS:
         runs = [heads for cell, record in ours.items() if (heads := _probed(cell, record, root))]
         return association(runs, HEADS[condition.quantity], null=condition.bound)
-    left, right = (_of_seeds(condition.quantity, each.values()) for each in (ours, theirs))
-    return _exact(condition, left, right)
+    left = _of_seeds(condition.quantity, ours.values())
+    values = _paired(condition, left, _of_seeds(condition.against_quantity or condition.quantity, theirs.values()))
+    return over_seeds(values, condition.bound) if values else None
 
 
 def planned(condition: Condition, ours: Sequence[Cell], theirs: Sequence[Cell]) -> Interval | None:
     """The same of what follows from schedules and shapes alone."""
     left, right = ({cell.seed: PLANNED[condition.quantity](cell) for cell in each} for each in (ours, theirs))
-    return _exact(condition, left, right)
+    values = _paired(condition, left, right)
+    return over_runs(values) if values else None
 
 
 def _score(
@@ -56,14 +58,13 @@ def _score(
     return difference(metric, ours, theirs, load, condition.bound, condition.relation == "ratio")
 
 
-def _exact(condition: Condition, ours: dict[int, float], theirs: dict[int, float]) -> Interval | None:
-    """The mean over seeds, or that of ours against theirs; None without a seed, or one in common."""
-    values = list(ours.values())
-    if condition.compared:
-        pairs = [(ours[seed], theirs[seed]) for seed in ours.keys() & theirs.keys()]
-        ratio = condition.relation == "ratio"
-        values = [a / b if ratio else a - b for a, b in pairs if b or not ratio]
-    return over_runs(values) if values else None
+def _paired(condition: Condition, ours: dict[int, float], theirs: dict[int, float]) -> list[float]:
+    """The number of each seed, or ours against theirs of each that both have; a divisor of 0 is left out."""
+    if not condition.compared:
+        return list(ours.values())
+    pairs = [(ours[seed], theirs[seed]) for seed in ours.keys() & theirs.keys()]
+    ratio = condition.relation == "ratio"
+    return [a / b if ratio else a - b for a, b in pairs if b or not ratio]
 
 
 def _of_seeds(quantity: str, records: Iterable[Record]) -> dict[int, float]:

@@ -14,15 +14,16 @@ from benchmark.reports.rows import MISSING
 
 ABOUT = (
     "What the records of this folder say of what papers say. A comparison of scores has an interval over seeds and "
-    "examples where predictions are kept, else over seeds alone; a correlation of heads has one over seeds and heads. "
-    "Its two-sided p, for the null hypothesis that it equals the bound, is corrected for all comparisons on this page "
-    "that have one (Benjamini and Hochberg): "
-    f"below {LEVEL:g} the side of the bound decides, else the comparison is inconclusive. A score of one seed "
-    "without predictions decides nothing. Counts, FLOPs and times are given with their range over seeds, and decide "
-    "where all seeds lie on one side; one seed is enough. *By plan* is no verdict on a method: the number follows "
-    "from schedules and shapes, and nothing was trained. A condition of several tasks is judged on those that were "
-    "run. One failed comparison contradicts a claim; an inconclusive one leaves it open. No verdict is one on the "
-    "paper's own models: see what differs."
+    "examples where predictions are kept, else over seeds alone; a correlation of heads has one over seeds and heads, "
+    "any other number over seeds. Its two-sided p, for the null hypothesis that it equals the bound, is corrected for "
+    "all comparisons on this page that have one (Benjamini and Hochberg), those of scores and heads among themselves, "
+    "those of counts and times among themselves: "
+    f"below {LEVEL:g} the side of the bound decides, else the comparison is inconclusive. One seed decides nothing, "
+    "whatever its interval over examples. A number that is the same in all seeds has no p: its side decides. *Holds by "
+    "plan* and *fails by plan* are no verdicts on a method: the number follows from schedules and shapes, and nothing "
+    "was trained. A condition of several tasks, or of their mean, is judged on those that were run. One failed "
+    "comparison contradicts a claim; an inconclusive one leaves it open. No verdict is one on the paper's own models: "
+    "see what differs."
 )
 
 
@@ -56,13 +57,13 @@ def markdown(judged: Sequence[Judged]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text inside a table, where a bar would begin another cell."""
-    return text.replace("|", "\\|")
+    """Text inside a table, where a bar would begin another cell, and a line break another row."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _section(judged: Judged) -> str:
     claim = judged.claim
-    heads = ["comparison", "preset", "task", "found [95 %, or range]", "n", "p, corrected", "verdict"]
+    heads = ["comparison", "preset", "task", "found [95 %]", "n", "p, corrected", "verdict"]
     rows = [_row(each) for each in judged.comparisons]
     parts = [
         f"## {claim.id}: {judged.verdict}",

@@ -14,21 +14,21 @@ from benchmark.reports.attention.heads import kept_heads
 from benchmark.reports.claims.commands import commands
 from benchmark.reports.claims.declared import Claim, Condition
 from benchmark.reports.claims.numbers import number, planned
-from benchmark.reports.claims.quantities import HEADS, PLANNED, WITH_P
+from benchmark.reports.claims.quantities import HEADS, PLANNED, QUANTITIES
 from benchmark.statistics.comparison import Load, loader
-from benchmark.statistics.intervals import Interval, adjusted
+from benchmark.statistics.intervals import Interval, adjusted, mean_of
 from vtrans.errors import SuiteError
 
-Verdict = Literal["supported", "contradicted", "inconclusive", "by plan", "not run"]
+Verdict = Literal["supported", "contradicted", "inconclusive", "holds by plan", "fails by plan", "not run"]
 LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A condition on one task.
+    """A condition on one task, or on the mean of several.
 
     Attributes:
-        condition, task, preset: what is compared.
+        condition, task, preset: what is compared; of a mean all tasks that it is of.
         found: the number, its `p` of being the bound; None where a row has no record.
         missing: cells that it lacks.
         records: files of its row.
@@ -45,16 +45,20 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """By the corrected p and the side of the bound, or of what is exact in each run by the side of all runs."""
+        """By the corrected p and the side of the bound; a number that is the same in all seeds by its side alone."""
         if self.found is None:
             return "not run"
+        holds = self.condition.holds(self.found.value)
         if self.condition.quantity in PLANNED:
-            return "by plan"
-        if self.condition.quantity not in WITH_P:
-            sides = {self.condition.holds(value) for value in (self.found.low, self.found.high)}
-        else:  # one of a single seed without predictions has no p
-            sides = {self.condition.holds(self.found.value)} if self.p is not None and self.p < LEVEL else {True, False}
-        return "inconclusive" if len(sides) > 1 else "supported" if sides.pop() else "contradicted"
+            return "holds by plan" if holds else "fails by plan"
+        return ("supported" if holds else "contradicted") if self._decided(self.found) else "inconclusive"
+
+    def _decided(self, found: Interval) -> bool:
+        """One seed decides nothing: how seeds vary is not known."""
+        if found.seeds < 2:
+            return False
+        same = found.deviation == 0 and self.condition.quantity in QUANTITIES
+        return same if self.p is None else self.p < LEVEL
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Judged:
     def verdict(self) -> Verdict:
         """All of its comparisons that were run have to hold; one that fails contradicts it.
 
-        A claim that asks for a schedule's arithmetic alone is neither: its verdict is *by plan*.
+        A claim that asks for a schedule's arithmetic alone is neither: it holds or fails by plan.
         """
         found = [each.verdict for each in self.comparisons]
         of_conditions = [
@@ -78,7 +82,11 @@ class Judged:
             return "contradicted"
         if any(each == {"not run"} for each in of_conditions):
             return "not run"
-        return "inconclusive" if "inconclusive" in found else "by plan" if set(found) == {"by plan"} else "supported"
+        if "fails by plan" in found:
+            return "fails by plan"
+        if "inconclusive" in found:
+            return "inconclusive"
+        return "holds by plan" if set(found) == {"holds by plan"} else "supported"
 
     @property
     def missing(self) -> list[Cell]:
@@ -95,9 +103,9 @@ def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]
     load, known = loader(root), dict[Cell, Record | None]()
     found = [
         [
-            _compare(condition, task, _preset(claim, condition, preset), root, load, known)
+            found
             for condition in claim.conditions
-            for task in condition.tasks
+            for found in _comparisons(condition, _preset(claim, condition, preset), root, load, known)
         ]
         for claim in claims
     ]
@@ -105,11 +113,21 @@ def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]
     measured = [each for each in flat if each.condition.quantity not in PLANNED]
     if measured and not any(each.found for each in measured):
         raise SuiteError(f"no claim's rows have records under {root}", _first_command(measured, preset))
-    corrected = iter(adjusted([each.found.p if each.found else None for each in flat]))
+    corrected = iter(_corrected(flat))
     return [
         Judged(claim, tuple(replace(each, p=next(corrected)) for each in comparisons))
         for claim, comparisons in zip(claims, found, strict=True)
     ]
+
+
+def _corrected(flat: Sequence[Comparison]) -> list[float | None]:
+    """p values, those of scores and heads apart from those of counts, whose sure wins would lend the former theirs."""
+    raw = [each.found.p if each.found and each.found.seeds > 1 else None for each in flat]
+    counted = [each.condition.quantity in QUANTITIES for each in flat]
+    families = [
+        adjusted([p if each == kind else None for p, each in zip(raw, counted, strict=True)]) for kind in (0, 1)
+    ]
+    return [families[kind][i] for i, kind in enumerate(counted)]
 
 
 def _preset(claim: Claim, condition: Condition, asked: str) -> str:
@@ -125,6 +143,26 @@ def _first_command(found: Sequence[Comparison], preset: str) -> str:
     if measured := [each for each in found if each.records]:
         return f"measure what {measured[0].condition.text()} asks for, with `vtrans-bench time` or `probe`"
     return f"name another --preset: no claim is on a task of {preset}"
+
+
+def _comparisons(
+    condition: Condition, preset: str, root: Path, load: Load, known: dict[Cell, Record | None]
+) -> list[Comparison]:
+    each = [_compare(condition, task, preset, root, load, known) for task in condition.tasks]
+    return each if condition.over == "each" else [_mean(each)]
+
+
+def _mean(each: Sequence[Comparison]) -> Comparison:
+    """One of all tasks that were run, of which the mean is taken."""
+    of = [one for one in each if one.found] or list(each)
+    found = [one.found for one in of if one.found]
+    return replace(
+        each[0],
+        task="mean of " + ", ".join(one.task for one in of),
+        found=mean_of(found, each[0].condition.bound) if found else None,
+        missing=tuple(cell for one in each for cell in one.missing),
+        records=tuple(path for one in each for path in one.records),
+    )
 
 
 def _compare(

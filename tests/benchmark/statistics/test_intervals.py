@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.statistics.intervals import adjusted, bootstrap, over_seeds
+from benchmark.statistics.intervals import adjusted, bootstrap, mean_of, over_seeds
 from benchmark.statistics.ranks import mean_ranks, probability_of_improvement
 
 
@@ -33,6 +33,29 @@ def test_differing_seeds_widen_the_interval():
     assert (apart.high - apart.low) / 2 == pytest.approx(5.8 * 4.3, rel=0.2)
 
 
+def test_a_mean_of_tasks_adds_their_variances():
+    each = [over_seeds([80.0, 82.0, 84.0], 80.0), over_seeds([60.0, 61.0, 62.0], 80.0)]
+    mean = mean_of(each, 70.0)
+    assert mean.value == 71.5 and mean.seeds == 3
+    assert mean.deviation == pytest.approx((4 / 3 + 1 / 3) ** 0.5 / 2)
+    assert 2 < mean.freedom < 4 and mean.low < 70 < mean.high and mean.p > 0.05  # Welch and Satterthwaite's
+    assert mean_of(each[:1], 80.0) == each[0]
+    assert not mean_of([each[0], over_seeds([60.0])]).known
+
+
+def test_a_divisor_that_may_be_0_gives_no_interval():
+    """Matthews' correlation of a weak model is 0 in some resamples."""
+
+    def often_0(weights):
+        return (weights[:, :3].sum(1) % 3)[:, None].repeat(3, axis=1) * 1.0
+
+    def one(weights):
+        return np.ones((len(weights), 3))
+
+    found = bootstrap(one, lambda weights: often_0(weights) + (len(weights) == 1), 3, 90, ratio=True)
+    assert found.p is None and not found.known and adjusted([found.p, 0.01]) == [None, 0.01]
+
+
 def test_a_paired_difference_is_narrower_than_two_intervals():
     generator = np.random.default_rng(0)
     common = generator.random((1, 800))
@@ -44,7 +67,8 @@ def test_a_paired_difference_is_narrower_than_two_intervals():
     paired, alone = bootstrap(of(ours), of(theirs), 1, 800), bootstrap(of(ours), None, 1, 800)
     assert paired.high - paired.low < 0.6 * (alone.high - alone.low)
     assert paired.excludes_zero
-    assert bootstrap(of(ours), of(ours), 1, 800).p == 1.0
+    same = bootstrap(of(ours), of(ours), 3, 800)
+    assert same.p is None and not same.known  # no evidence, however many examples
 
 
 def test_one_seed_has_no_interval_over_seeds():
