@@ -7,7 +7,7 @@ from vtrans.errors import SuiteError
 from vtrans.methods.base import Method, Stage
 from vtrans.methods.family import SHARE, SIZES, member_stages, refuse_latency, shortened
 from vtrans.methods.stages import Materialise, Prune, Recover
-from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule, Setting
+from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule, Setting, check_sites
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,6 +89,9 @@ class CoFi(Method):
     sites: tuple[str, ...] = SITES
     fidelity: Fidelity = "corrected"
 
+    def __post_init__(self) -> None:
+        check_sites(self.sites)
+
     @classmethod
     def build(cls, setting: Setting) -> Self:
         """As published; where stages take a few hundred steps, with gates that move fast enough to get anywhere."""
@@ -129,6 +132,7 @@ class CoFiFamily(CoFi):
     family: ClassVar[tuple[float, ...]] = SIZES
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         refuse_latency(self.budget)
         if self.fidelity == "official":
             raise SuiteError(

@@ -7,7 +7,7 @@ from baselines.parts.student_losses import StudentLosses
 from baselines.parts.students import DistilStudent, KeepLayers
 from vtrans.methods.base import Method, Stage
 from vtrans.methods.stages import Materialise
-from vtrans.settings import Schedule, Setting
+from vtrans.settings import Schedule, Setting, check_range
 
 DISTILBERT = StudentLosses(prediction=5.0, task=2.0, cosine=1.0, temperature=2.0)  # of its training script
 
@@ -23,6 +23,9 @@ class DistilBert(Method):
     train: Schedule
     every: int = 2
     losses: StudentLosses = DISTILBERT
+
+    def __post_init__(self) -> None:
+        check_range(self, "every", 1)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

@@ -7,7 +7,7 @@ from baselines.one_shot import check_reached
 from vtrans.forecast import FROZEN, Forecast
 from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Materialise, Recover
-from vtrans.settings import Budget, Distillation, Schedule, Setting
+from vtrans.settings import Budget, Distillation, Schedule, Setting, check_range
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +33,9 @@ class SearchMasks(Stage):
     budget: Budget
     samples: int = 2048
     rearrange: bool = True
+
+    def __post_init__(self) -> None:
+        check_range(self, "samples", 1)
 
     def run(self, state: CompressionState) -> None:
         """Set `state.decision`."""
@@ -72,6 +75,9 @@ class TuneMasks(Stage):
     """
 
     samples: int = 512
+
+    def __post_init__(self) -> None:
+        check_range(self, "samples", 1)
 
     def run(self, state: CompressionState) -> None:
         """Give `state.decision` its scales."""

@@ -7,7 +7,7 @@ from baselines.parts.token_losses import TokenLosses
 from baselines.parts.token_training import LearnTokens
 from vtrans.methods.base import Method, Stage
 from vtrans.selectors import BIAS, PREDICTOR
-from vtrans.settings import NOT_IN_KEY, Schedule, Setting
+from vtrans.settings import NOT_IN_KEY, Schedule, Setting, check_range
 
 ENTROPY = {"mrpc": 5e-4, "qnli": 4e-4, "sst2": 5e-4}  # the paper's table 5 has two values for each; others 4e-4
 
@@ -38,6 +38,10 @@ class InforCoef(Method):
     temperature: float = 1.0
     stochastic: bool = False
     bias: float = field(default=BIAS, metadata={NOT_IN_KEY: BIAS})
+
+    def __post_init__(self) -> None:
+        check_range(self, "rate", 0)
+        check_range(self, "temperature", 0, open_low=True)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

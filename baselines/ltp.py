@@ -7,7 +7,7 @@ from vtrans.forecast import Forecast
 from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Finetune
 from vtrans.selectors import THRESHOLD
-from vtrans.settings import Schedule, Setting
+from vtrans.settings import Schedule, Setting, check_range
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ class LTP(Method):
     penalty: float = 0.1
     rate: float = 2e-5
     temperature: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_range(self, "penalty", 0)
+        check_range(self, "rate", 0)
+        check_range(self, "temperature", 0, open_low=True)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

@@ -7,7 +7,7 @@ from vtrans.forecast import Forecast
 from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Finetune
 from vtrans.selectors import RETENTION
-from vtrans.settings import Schedule, Setting
+from vtrans.settings import Schedule, Setting, check_range
 
 # Of its README, by task: lambda, rate of the retention weights, rate of the model, batch.
 PUBLISHED = {
@@ -83,6 +83,11 @@ class PowerBert(Method):
     length: int
     penalty: float = 2e-4
     rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        check_range(self, "length", 1)
+        check_range(self, "penalty", 0)
+        check_range(self, "rate", 0)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

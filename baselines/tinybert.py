@@ -7,7 +7,7 @@ from baselines.parts.student_losses import StudentLosses
 from baselines.parts.students import DistilStudent, KeepLayers
 from vtrans.methods.base import Method, Stage
 from vtrans.methods.stages import Materialise
-from vtrans.settings import Schedule, Setting
+from vtrans.settings import Schedule, Setting, check_range
 
 TINYBERT_LAYERS = StudentLosses(hidden=1.0, attention=1.0)  # first stage of the task distillation, equation 11
 
@@ -34,6 +34,11 @@ class TinyBert(Method):
     every: int = 3
     hidden: float = 312 / 768
     ffn: float = 1200 / 3072
+
+    def __post_init__(self) -> None:
+        check_range(self, "every", 1)
+        check_range(self, "hidden", 0, 1, open_low=True)
+        check_range(self, "ffn", 0, 1, open_low=True)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

@@ -8,7 +8,7 @@ from baselines.one_shot import check_reached
 from vtrans.forecast import Forecast
 from vtrans.methods.base import CompressionState, Method, Stage
 from vtrans.methods.stages import Materialise, Recover
-from vtrans.settings import Budget, Distillation, Schedule, Setting
+from vtrans.settings import Budget, Distillation, Schedule, Setting, check_range
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +34,9 @@ class ScoreGroups(Stage):
     importance: Literal["taylor", "magnitude"]
     hidden: bool = True
     samples: int = 2048
+
+    def __post_init__(self) -> None:
+        check_range(self, "samples", 1)
 
     def run(self, state: CompressionState) -> None:
         """Set `state.decision`."""

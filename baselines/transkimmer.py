@@ -7,7 +7,7 @@ from baselines.parts.token_losses import Fidelity, TokenLosses
 from baselines.parts.token_training import LearnTokens
 from vtrans.methods.base import Method, Stage
 from vtrans.selectors import PREDICTOR
-from vtrans.settings import Schedule, Setting
+from vtrans.settings import Schedule, Setting, check_range
 
 FIVE = ("mrpc", "wnli")  # tasks trained for five epochs, the others for three
 
@@ -39,6 +39,11 @@ class Transkimmer(Method):
     temperature: float = 1.0
     fidelity: Fidelity = "corrected"
     stochastic: bool = False
+
+    def __post_init__(self) -> None:
+        check_range(self, "rate", 0)
+        check_range(self, "skim", 0)
+        check_range(self, "temperature", 0, open_low=True)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

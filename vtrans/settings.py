@@ -3,6 +3,7 @@
 They are part of a run's key, so a field that cannot change a result does not belong here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -111,6 +112,15 @@ class Distillation:
         for name in ("prediction", "layer", "task"):
             check_range(self, name, 0)
         check_range(self, "temperature", 0, open_low=True)
+        if any(layer < 1 for layer in self.layers):
+            raise SuiteError(f"layers of Distillation are {self.layers}", "count teacher layers from 1")
+
+
+def check_sites(sites: Sequence[str]) -> None:
+    """Raise `SuiteError` where gates are asked for where there are none, or nowhere."""
+    unknown = set(sites) - set(SITES)
+    if unknown or not sites:
+        raise SuiteError(f"unknown gate sites {sorted(unknown)}", f"choose from {', '.join(SITES)}")
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,7 @@ class Budget:
         return self.quantity if self.quantity.startswith("latency") else f"{self.denominator} {self.quantity}"
 
     def __post_init__(self) -> None:
+        check_range(self, "length", 1)
         if not 0 < self.sparsity < 1:
             raise SuiteError(f"sparsity {self.sparsity} is outside (0, 1)", "give the share to remove, 0.6 for 60 %")
         if self.quantity not in QUANTITIES:

@@ -120,6 +120,7 @@ def validate(results: Results = Path("results")) -> None:
     """Check every record under the results folder, and what was measured of it later, against schemas and digests."""
     from benchmark.records.attention import read_attention
     from benchmark.records.store import read_record
+    from benchmark.records.timings import read_timing
 
     paths = sorted(results.glob("**/runs/*.json"))
     if not paths:
@@ -131,6 +132,12 @@ def validate(results: Results = Path("results")) -> None:
             read_record(path)
         except SuiteError as error:
             problems.append(str(error))
+    measured = sorted(results.glob("**/timings/*.json"))
+    for path in measured:
+        try:
+            read_timing(path.parents[1] / "runs" / path.name, path.stem.rpartition("--")[2])
+        except SuiteError as error:
+            problems.append(str(error))
     probed = sorted(results.glob("**/probe/*.json"))
     for path in probed:
         try:
@@ -140,6 +147,6 @@ def validate(results: Results = Path("results")) -> None:
     for problem in problems:
         echo(problem)
     if problems:
-        known = len(paths) + len(aside) + len(probed)
+        known = len(paths) + len(aside) + len(measured) + len(probed)
         raise SuiteError(f"{len(problems)} of {known} records are not valid", "see the lines above")
     echo(f"{len(paths)} records are valid")

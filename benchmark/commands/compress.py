@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from benchmark.commands.evaluate import check_room
-from benchmark.commands.user_model import check_model_class, check_out, find_model, is_finetuned, layers_of, publish
+from benchmark.commands.user_model import (
+    check_model_class,
+    check_out,
+    find_model,
+    is_finetuned,
+    layers_of,
+    publish,
+    sole_writer,
+)
 from benchmark.common.digests import key_of
 from benchmark.grid.cells import check_row_fits
 from benchmark.grid.methods import METHODS
@@ -126,7 +134,8 @@ def compress_model(
     Before it trains, `tell` is given what it will take, and what there is to be said of the data.
 
     Checkpoints lie in `OUT/work/KEY` until the end, under a key of everything that the result depends on:
-    the same command goes on after a crash, another one starts anew. Nothing else in OUT is touched.
+    the same command goes on after a crash, another one starts anew. OUT holds nothing else at the start, and no other
+    process writes to it.
 
     Raises:
         SuiteError: bad input, found before anything is trained.
@@ -138,7 +147,13 @@ def compress_model(
     method = request.build(layers_of(source))
     check_packages(method)
     check_out(request.out, source)
+    with sole_writer(request.out):
+        return _compress_alone(request, source, method, report, tell)
 
+
+def _compress_alone(
+    request: CompressRequest, source: Path, method: Method, report: "Report | None", tell: Callable[[str], None]
+) -> str:
     from benchmark.runs.runner import explain
     from benchmark.runs.task_context import TaskContext
 
@@ -184,10 +199,8 @@ def _compress(
 
 
 def discard(work: Path) -> None:
-    """Remove the work folder of one request, and the folder of all if it was the last."""
+    """Remove the work folder of one request."""
     shutil.rmtree(work)
-    if not any(work.parent.iterdir()):
-        work.parent.rmdir()
 
 
 def request_key(request: CompressRequest, method: Method, context: "TaskContext") -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmark.commands.user_model import check_finetuned, cut_at, find_model
+from benchmark.commands.user_model import check_finetuned, check_head, cut_at, find_model
 from benchmark.common.checkpoints import check_positions, load_tokenizer
 from benchmark.common.files import check_writable, write_atomically
 from benchmark.grid.suites import get_preset, suite_of
@@ -66,8 +66,12 @@ def measure_deployed(request: DeployedRequest) -> list[Path]:
     check_format("onnx")
     names = names_of(request.models)
     check_writable(request.out.parent)
+    if taken := next((path for path in outputs(request.out) if path.is_dir()), None):
+        raise SuiteError(f"{taken} is a folder", "name another --out")
     task = request.task
     sources = [find_model(model, pruned=True) for model in request.models]
+    for source in sources:
+        check_head(source, task)
     kind, length = kind_of(task), shared_length(request, sources)
     data = kind.load(task, request.data_dir, "validation")
     rows, every, examples = list[dict[str, Any]](), dict[str, "nn.Module"](), None
@@ -87,6 +91,11 @@ def measure_deployed(request: DeployedRequest) -> list[Path]:
         row["latency"] = [found[f"{row['model']}/{row['form']}"] for found in times]
     rows.sort(key=lambda row: (names.index(row["model"]), FORMS.index(row["form"])))
     return write(request, rows, len(examples))
+
+
+def outputs(out: Path) -> list[Path]:
+    """The files of a record and its table."""
+    return [out.with_name(out.name + suffix) for suffix in (".json", ".md")]
 
 
 def names_of(models: Sequence[str]) -> list[str]:
@@ -116,7 +125,7 @@ def write(request: DeployedRequest, rows: list[dict[str, Any]], count: int) -> l
 
     source = provenance(now())
     found = {"task": request.task.name, "rows": rows, "n": count, "provenance": source.model_dump(mode="json")}
-    paths = [request.out.with_suffix(suffix) for suffix in (".json", ".md")]
+    paths = outputs(request.out)
     write_atomically(paths[0], json.dumps(found, indent=1) + "\n")
     write_atomically(paths[1], table(found))
     return paths

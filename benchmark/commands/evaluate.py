@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from benchmark.commands.user_model import check_model_class, cut_at, find_model, is_finetuned, is_pruned_folder
+from benchmark.commands.user_model import check_head, check_model_class, cut_at, find_model, is_pruned_folder
 from benchmark.common.checkpoints import check_positions, load_tokenizer
 from benchmark.common.device import autocast, device
 from benchmark.grid.suites import get_preset, suite_of
@@ -56,7 +56,9 @@ def evaluate_model(request: EvaluateRequest) -> dict[str, float]:
             f"zero-shot tasks need a causal language model, and {task.name} is for others", "leave out --zero-shot"
         )
     model = load(source, task).to(device())
-    data = kind.load(task, request.data_dir, "validation")
+    # With zero-shot tasks the folder is theirs, and of the other rows only where these may come from one.
+    folder = request.data_dir if task.source.takes_folder or not items else None
+    data = kind.load(task, folder, "validation")
     examples = strided(kind.encode_for(source, task, data.evaluation, tokenizer, length), request.stride, task)
     with autocast(cast("Precision", request.precision or preset.evaluation_precision)):
         metrics = kind.evaluate(task, model, examples).metrics
@@ -75,8 +77,7 @@ def load(source: Path, task: Task) -> "nn.Module":
 
     pruned = is_pruned_folder(source)
     model: Any = load_pruned(source) if pruned else None
-    if not is_finetuned(source, task, type(model).__name__ if pruned else ""):
-        raise SuiteError(f"{source} has no head for {task.name}", "`compress` fine-tunes it, or name its own task")
+    check_head(source, task, type(model).__name__ if pruned else "")
     model = model if pruned else kind_of(task).pretrained(source, task, 0)
     check_model_class(model, task)
     kind_of(task).check_head(task, model.config)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.commands.user_model import check_finetuned, check_out, cut_at, find_model
 from benchmark.common.checkpoints import check_positions, load_tokenizer
+from benchmark.common.files import check_writable
 from benchmark.grid.suites import get_preset, suite_of
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.metrics import digits
@@ -65,7 +66,7 @@ def export_model(request: ExportRequest) -> list[str]:
     if request.int8 and request.format == "openvino" and not request.task:
         raise SuiteError("int8 for OpenVINO takes its ranges on rows of a task", "name one with --task, or --data")
     source = find_model(request.model, pruned=True)
-    check_out(request.out, source)
+    check_export_out(request, source)
     tokenizer, model = load_tokenizer(source), load_pruned(source)
     rows = read_rows(request.task, request, source, model, tokenizer) if request.task else None
     with TemporaryDirectory(prefix="vtrans-export-") as part:
@@ -81,6 +82,19 @@ def export_model(request: ExportRequest) -> list[str]:
     size = sum(each.stat().st_size for each in path.parent.glob(f"{path.stem}.*")) / 1e6
     lines.insert(0, f"{path}: {size:.1f} MB; PyTorch's weights {parameters(model):.1f} MB")
     return lines + (scores(request, {"PyTorch": model, request.format: graph}, rows) if rows else [])
+
+
+def check_export_out(request: ExportRequest, source: Path) -> None:
+    """Raise `SuiteError` where a folder holds what would be written over; graphs of two formats may share one."""
+    from vtrans.deploy.export import FILES
+
+    graphs = [name for name in FILES.values() if (request.out / name).exists()]
+    if FILES[request.format] in graphs:
+        raise SuiteError(f"{request.out} holds {FILES[request.format]} already", "name another --out, or remove it")
+    if graphs:
+        check_writable(request.out)
+    else:
+        check_out(request.out, source)
 
 
 def parameters(model: "nn.Module") -> float:

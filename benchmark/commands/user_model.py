@@ -1,8 +1,10 @@
 """A model of the user's own: found, checked, and its successor put into place."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.common.files import check_writable
 from benchmark.common.hub import refuse_offline
@@ -10,9 +12,13 @@ from benchmark.models.registry import MODELS, locate
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import TASKS, Task
 from vtrans.errors import SuiteError
+from vtrans.locks import locked
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+DEPTHS = ("num_hidden_layers", "n_layer", "n_layers")  # what configs of families call their number of layers
 
 
 def find_model(name: str, pruned: bool = False) -> Path:
@@ -70,10 +76,21 @@ def check_family(config: Path) -> None:
         kind, classes = content["model_type"], content.get("architectures") or []
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise SuiteError(f"{config} names no model_type", "save the model again with save_pretrained") from None
-    if not isinstance(classes, list):
-        raise SuiteError(f"architectures in {config} are no list", "save the model again with save_pretrained")
+    if not isinstance(classes, list) or not all(isinstance(each, str) for each in classes):
+        raise SuiteError(f"architectures in {config} are no list of names", "save the model again with save_pretrained")
     if str(kind).removesuffix(MODEL_TYPE_SUFFIX) not in families():
         raise no_anatomy(kind)
+    _check_fields(config, content)
+
+
+def _check_fields(config: Path, content: dict[str, Any]) -> None:
+    """Raise `SuiteError` where classes are not numbered names, or layers no number."""
+    names, count = content.get("id2label", {}), content.get("num_labels", 2)
+    numbered = isinstance(names, dict) and all(str(key).isdecimal() for key in names)
+    if not numbered or type(count) is not int:
+        raise SuiteError(f"the classes in {config} are no numbered names", "save the model again with save_pretrained")
+    if not all(isinstance(content.get(name) or 0, int) for name in DEPTHS):
+        raise SuiteError(f"the layers in {config} are no number", "save the model again with save_pretrained")
 
 
 def cut_at(source: Path, asked: int, usual: int) -> int:
@@ -84,7 +101,7 @@ def cut_at(source: Path, asked: int, usual: int) -> int:
         found = json.loads((source / "report.json").read_text(encoding="utf-8"))["report"]["max_length"]
     except (OSError, ValueError, KeyError, TypeError):  # not of `compress`, or of one that did not say it
         return usual
-    return found if isinstance(found, int) and found > 0 else usual
+    return found if type(found) is int and found > 0 else usual
 
 
 def check_model_class(model: "nn.Module", task: Task) -> None:
@@ -101,11 +118,39 @@ def check_model_class(model: "nn.Module", task: Task) -> None:
 
 
 def check_out(out: Path, source: Path) -> None:
-    """Raise `SuiteError` where writing to `out` is impossible or would destroy a model."""
+    """Raise `SuiteError` where writing to `out` is impossible or would destroy what is there.
+
+    Only a result that a crash left half in place may lie there, beside the `work` that it comes from.
+    """
     if any(out.glob("model*.safetensors")):
         which = "is the model's own folder" if out.resolve() == source.resolve() else "holds a model already"
         raise SuiteError(f"{out} {which}", "name another --out")
+    found = sorted(path.name for path in out.iterdir() if path.name != "work") if out.is_dir() else []
+    if found and not any(out.glob("work/*/result")):
+        raise SuiteError(f"{out} holds {found[0]} already", "name a folder that is empty, or not there yet, with --out")
+    if (out / "work").exists() and not (out / "work").is_dir():
+        raise SuiteError(f"{out} holds a file called work", "name another --out")
     check_writable(out)
+
+
+@contextmanager
+def sole_writer(out: Path) -> Iterator[None]:
+    """Hold `out` against other processes that would write a model there; raise `SuiteError` where one does."""
+    with locked(out / "work", wait=False) as free:
+        if not free:
+            raise SuiteError(f"another process writes to {out}", "wait for it to end, or name another --out")
+        try:
+            yield
+        finally:
+            _tidy(out)
+
+
+def _tidy(out: Path) -> None:
+    """Remove the lock, and the folders that hold nothing without it."""
+    (out / "work" / "lock").unlink()
+    for folder in (out / "work", out):
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def is_finetuned(source: Path, task: Task, kind: str = "") -> bool:
@@ -116,10 +161,15 @@ def is_finetuned(source: Path, task: Task, kind: str = "") -> bool:
     return kind_of(task).has_head(names, outputs, task)
 
 
+def check_head(source: Path, task: Task, kind: str = "") -> None:
+    """Raise `SuiteError` where the model in a folder, of the class `kind` or those of its config, has no such head."""
+    if not is_finetuned(source, task, kind):
+        raise SuiteError(f"{source} has no head for {task.name}", "`compress` fine-tunes it, or name its own task")
+
+
 def check_finetuned(source: Path, task: Task, model: "nn.Module") -> None:
     """Raise `SuiteError` where a model of a folder has no head for a task, or one whose outputs mean something else."""
-    if not is_finetuned(source, task, type(model).__name__):
-        raise SuiteError(f"{source} has no head for {task.name}", "`compress` fine-tunes it, or name its own task")
+    check_head(source, task, type(model).__name__)
     check_model_class(model, task)
     kind_of(task).check_head(task, model.config)
 
@@ -137,4 +187,4 @@ def publish(result: Path, out: Path) -> None:
 def layers_of(source: Path) -> int:
     """Number of layers that a model's config names; 0 where it names none."""
     config = json.loads((source / "config.json").read_text())
-    return int(config.get("num_hidden_layers") or config.get("n_layer") or config.get("n_layers") or 0)
+    return next((int(config[name]) for name in DEPTHS if config.get(name)), 0)

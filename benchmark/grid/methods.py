@@ -95,6 +95,8 @@ def method_name(name: str) -> str:
         SuiteError: there is none.
     """
     known = {key.lower(): key for key in METHODS}
+    if name in JOINT:
+        raise SuiteError(f"{name} is the row {JOINT[name]}", "name one of its methods")
     if name.lower() not in known:
         raise did_you_mean("method", name, [*METHODS, *JOINT])
     return known[name.lower()]

@@ -211,6 +211,7 @@ def build(row: str, setting: Setting) -> Method:
     if parsed.precision:
         method = with_precision(method, cast("Precision", parsed.precision))
     for path, value in parsed.settings:
+        _check_free(parsed.method, path)
         method = with_leaf(method, path.split("."), value, parsed.method)
     return method if parsed.loss_scale == 1 else method.scaled(parsed.loss_scale)
 
@@ -236,9 +237,18 @@ def with_settings(row: str, wanted: dict[str, str], setting: Setting) -> str:
     base = with_settings(parsed.base, wanted, setting) if parsed.base else ""
     method = METHODS[parsed.method].build(sized_setting(row, setting))
     for path, text in own.items():
+        _check_free(parsed.method, path)
         method = with_leaf(method, path.split("."), text, parsed.method)
     spelt = tuple(sorted((path, leaf_text(method, path.split("."))) for path in own))
     return _respelt(parsed, base, spelt, parsed.precision)
+
+
+def _check_free(method: str, path: str) -> None:
+    """Raise `SuiteError` for what the name of a row says already: its size, and how one-shot methods score units."""
+    if path.endswith("budget.sparsity"):
+        raise SuiteError(f"the name of a row says its sparsity, not {method}.{path}", f"write {method}-s60 for 60 %")
+    if path in ("score", "score.importance"):
+        raise SuiteError(f"the method says how units are scored, not {method}.{path}", "name another method")
 
 
 def forced(row: str, precision: str) -> str:
@@ -259,6 +269,7 @@ def sized(row: str, sparsity: float) -> str:
     match = PART.fullmatch(static)
     if match is None:
         raise SuiteError(f"{row!r} is no name of a row", "write VTrans for example")
+    Budget(sparsity)  # for its error
     if not tokens and match["percent"] and float(match["percent"]) / 100 != sparsity:
         raise SuiteError(f"{static} is not of sparsity {sparsity:g}", "leave out --sparsity, or the suffix")
     scale, settings = (f"@{match['scale']}" if match["scale"] else ""), (f"[{match['set']}]" if match["set"] else "")
@@ -285,10 +296,13 @@ def parse_settings(items: Sequence[str]) -> dict[str, str]:
     Raises:
         SuiteError: a text is of another form.
     """
-    found = {}
+    found = dict[str, str]()
     for item in items:
         path, sign, value = item.partition("=")
         if not sign or "." not in path or not value:
             raise SuiteError(f"--set {item!r} sets nothing", "write --set CoFi.gates.rates.odds=0.1")
-        found[f"{method_name(path.partition('.')[0])}.{path.partition('.')[2]}"] = value
+        name = f"{method_name(path.partition('.')[0])}.{path.partition('.')[2]}"
+        if found.get(name, value) != value:
+            raise SuiteError(f"--set gives {name} as {found[name]} and as {value}", "leave out one of them")
+        found[name] = value
     return found

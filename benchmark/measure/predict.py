@@ -9,6 +9,7 @@ from torch import nn
 
 from vtrans import ranks
 from vtrans.data.examples import Examples, unlabelled
+from vtrans.errors import SuiteError
 from vtrans.heap import trim
 from vtrans.tokens import record_tokens
 
@@ -32,7 +33,11 @@ class Predicted:
 
 @torch.no_grad()
 def predict(model: nn.Module, examples: Examples) -> Predicted:
-    """Run a model in evaluation mode over all rows once, shortest first."""
+    """Run a model in evaluation mode over all rows once, shortest first.
+
+    Raises:
+        SuiteError: outputs are not finite, which every metric would take for a guess.
+    """
     model.eval()
     device = next(model.parameters()).device
     order = sorted(range(len(examples)), key=examples.lengths.__getitem__)
@@ -51,6 +56,8 @@ def predict(model: nn.Module, examples: Examples) -> Predicted:
 
         parts = ranks.map_over_ranks(range(0, len(order), BATCH), run)
     logits = [each for part, _ in parts for each in part]
+    if not all(each.isfinite().all() for each in logits):
+        raise SuiteError("outputs of the model are not finite", "look for nan in its weights; evaluate it in fp32")
     back = torch.tensor(order).argsort()
     kept = [lengths for _, lengths in parts if lengths is not None]
     return Predicted([logits[i] for i in back.tolist()], torch.cat(kept)[back].numpy() if kept else None)

@@ -32,15 +32,13 @@ def predictions_path(record: Path) -> Path:
 
 def check_predictions(record: Path, expected: Predictions) -> None:
     """Raise `SuiteError` where the predictions of a record are missing, or not those that it was written with."""
-    path = record.with_name(expected.file)
+    path, again = record.with_name(expected.file), "restore {}, or remove the record and run the cell again"
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
-        raise SuiteError(
-            f"predictions of {record.name} are missing", f"restore {path}, or run the cell again"
-        ) from None
+        raise SuiteError(f"predictions of {record.name} are missing", again.format(path)) from None
     if digest != expected.sha256:
-        raise SuiteError(f"predictions of {record.name} were changed", f"restore {path}, or run the cell again")
+        raise SuiteError(f"predictions of {record.name} were changed", again.format(path))
 
 
 def read_predictions(record: Path, expected: Predictions) -> "dict[str, np.ndarray]":

@@ -183,9 +183,14 @@ class Outcome(_Strict):
     @field_validator("latency")
     @classmethod
     def _two_timings(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        if len(value) not in (0, 2) or not all("batch" in each and len(each.get("speedup", ())) == 3 for each in value):
-            raise ValueError("two latencies, or none, have a batch and the quartiles of the speed-up")
-        return value
+        return check_latency(value)
+
+
+def check_latency(value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Raise `ValueError` where latencies are not two, or none, each with a batch and quartiles of the speed-up."""
+    if len(value) not in (0, 2) or not all("batch" in each and len(each.get("speedup", ())) == 3 for each in value):
+        raise ValueError("two latencies, or none, have a batch and the quartiles of the speed-up")
+    return value
 
 
 class Record(_Strict):

@@ -1,13 +1,16 @@
 """Speeds that were measured after a run, beside its record, on a machine that had nothing else to do."""
 
+import hashlib
+import json
 import logging
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from benchmark.common.files import write_atomically
 from benchmark.grid.cells import Cell
-from benchmark.records.schema import Record
+from benchmark.records.schema import Record, check_latency
 from benchmark.records.store import Store
 from vtrans.errors import SuiteError
 
@@ -24,6 +27,7 @@ class Timing(BaseModel):
         generation: as in an outcome's report, for models that decode.
         hardware: where.
         measured: when, UTC.
+        digest: sha256 of the rest; empty of those that were measured before there was one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,28 +38,49 @@ class Timing(BaseModel):
     generation: dict[str, Any] | None = None
     hardware: dict[str, Any]
     measured: str
+    digest: str = ""
+
+    @field_validator("latency")
+    @classmethod
+    def _two_timings(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return check_latency(value)
+
+    @field_validator("hardware")
+    @classmethod
+    def _named(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not value.get("gpu") and not {"processor", "threads", "cores"} <= value.keys():
+            raise ValueError("hardware has a GPU, or a processor with its threads and cores")
+        return value
+
+    def own_digest(self) -> str:
+        """sha256 of everything but the digest."""
+        content = self.model_dump(mode="json", exclude={"digest"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_timing(store: Store, cell: Cell, timing: Timing) -> None:
     """Write a timing; a later one stands in the place of an earlier one."""
-    write_atomically(_path(store, cell), timing.model_dump_json(indent=1) + "\n")
+    sealed = timing.model_copy(update={"digest": timing.own_digest()})
+    write_atomically(timing_path(store.path(cell)), sealed.model_dump_json(indent=1) + "\n")
 
 
-def read_timing(store: Store, cell: Cell) -> Timing | None:
-    """The timing of a cell; None where there is none.
+def read_timing(record: Path, key: str) -> Timing | None:
+    """The timing of the record at `record`, whose key is `key`; None where there is none.
 
     Raises:
-        SuiteError: it is damaged, or of another run.
+        SuiteError: it is damaged, changed, or of another run.
     """
-    path = _path(store, cell)
+    path, again = timing_path(record), "remove it, and time the record again"
     if not path.exists():
         return None
     try:
         found = Timing.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError):
-        raise SuiteError(f"{path} is no timing", "remove it, and time the record again") from None
-    if found.key != cell.key:
-        raise SuiteError(f"{path} is the timing of another run", "remove it, and time the record again")
+    except (ValidationError, OSError, UnicodeDecodeError):
+        raise SuiteError(f"{path} is no timing", again) from None
+    if found.key != key:
+        raise SuiteError(f"{path} is the timing of another run", again)
+    if found.digest and found.digest != found.own_digest():
+        raise SuiteError(f"{path} was changed after it was written", again)
     return found
 
 
@@ -67,7 +92,7 @@ def timed(store: Store, cell: Cell, record: Record) -> Record:
     if record.outcome is None:
         return record
     try:
-        found = read_timing(store.of(cell), cell)
+        found = read_timing(store.of(cell).path(cell), cell.key)
     except SuiteError as error:
         log.warning("left out: %s", error)
         return record
@@ -84,5 +109,6 @@ def machine(hardware: dict[str, Any]) -> str:
     return hardware.get("gpu") or f"{hardware['processor']}, {hardware['threads']} of {hardware['cores']} cores"
 
 
-def _path(store: Store, cell: Cell) -> Any:
-    return store.folder / "timings" / store.path(cell).name
+def timing_path(record: Path) -> Path:
+    """File of the timing of a record."""
+    return record.parents[1] / "timings" / record.name

@@ -25,7 +25,8 @@ def to_be_timed(cells: Sequence[Cell], store: Store, again: bool = False) -> lis
     for cell, record in store.complete(list(cells)).items():
         outcome = record.outcome
         if outcome and outcome.tokens is None and "widths" in outcome.report:
-            found += [cell] if again or not (outcome.latency or read_timing(store, cell)) else []
+            known = outcome.latency or read_timing(store.of(cell).path(cell), cell.key)
+            found += [cell] if again or not known else []
     return found
 
 

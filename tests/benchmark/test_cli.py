@@ -9,8 +9,11 @@ from made_records import make_record
 from benchmark.grid.cells import plan
 from benchmark.grid.presets.glue import QUICK_ROWS
 from benchmark.grid.suites import SUITES
+from benchmark.records.provenance import now
 from benchmark.records.store import Store
+from benchmark.records.timings import Timing, timing_path, write_timing
 from benchmark.tasks.registry import get_task
+from vtrans.locks import locked
 
 
 def test_list_names_everything(cli_call):
@@ -209,6 +212,18 @@ def test_compress_refuses_before_it_trains(cli_call, model_dir, data_dir, tmp_pa
         assert code == 2 and message in err, err
 
 
+def without(folder, name):
+    """Drop one tensor of a model folder."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {key: value for key, value in weights.items() if not key.endswith(name)},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
+
+
 def edit(path, **changes):
     """Change values of a JSON file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -234,9 +249,28 @@ def test_another_request_never_reuses_checkpoints(compress_call, tmp_path, monke
         assert compress_call(*more)[0] == 0
         file = tmp_path / "out" / "model.safetensors"
         weights.append(file.read_bytes())
-        file.unlink()
-        (tmp_path / "out" / "config.json").unlink()
+        for path in [path for path in (tmp_path / "out").iterdir() if path.is_file()]:
+            path.unlink()
     assert len(set(weights)) == 3
+
+
+def test_compress_writes_into_no_folder_that_holds_something(compress_call, tmp_path):
+    """Neither over a file of the user's, nor beside another process."""
+    for name in ("README.md", "tokenizer.json/x", "work"):
+        path = tmp_path / name.replace("/", "-") / name
+        path.parent.mkdir(parents=True)
+        path.write_text("precious")
+        code, _, err = compress_call(out=name.replace("/", "-"))
+        assert code == 2 and "name a" in err and path.read_text() == "precious", err
+    with locked(tmp_path / "out" / "work"):
+        code, _, err = compress_call()
+        assert code == 2 and f"another process writes to {tmp_path / 'out'}" in err
+    assert compress_call()[0] == 0 and not (tmp_path / "out" / "work").exists()
+
+
+def test_a_call_that_is_refused_leaves_no_folder(compress_call, tmp_path, data_dir):
+    (data_dir / "sst2" / "train.jsonl").write_text("{")
+    assert compress_call()[0] == 2 and not (tmp_path / "out").exists()
 
 
 def test_compress_leaves_no_work_and_overwrites_no_model(compress_call, tmp_path, model_dir):
@@ -274,6 +308,15 @@ def test_after_a_crash_while_the_result_is_written_the_same_command_goes_on(comp
         (lambda d: (d / "config.json").write_text("{"), "names no model_type"),
         (lambda d: (d / "config.json").write_text('{"model_type": "t5"}'), "the model family 't5' is not supported"),
         (lambda d: edit(d / "config.json", architectures=3), "architectures in "),
+        (lambda d: edit(d / "config.json", architectures=[5]), "architectures in "),
+        (lambda d: edit(d / "config.json", id2label=["a", "b"]), "are no numbered names"),
+        (lambda d: edit(d / "config.json", id2label={"a": "b"}), "are no numbered names"),
+        (lambda d: edit(d / "config.json", num_hidden_layers="two"), "layers in "),
+        (
+            lambda d: edit(d / "config.json", num_hidden_layers=5),
+            "lacks weights that its config claims (bert.encoder.layer.2.",
+        ),
+        (lambda d: without(d, "encoder.layer.1.output.dense.weight"), "lacks weights that its config claims"),
     ],
 )
 def test_unfit_model_folders(compress_call, model_dir, damage, message):
@@ -337,6 +380,19 @@ def test_the_estimate_of_memory_is_for_decoders(cli_call, model_dir, tmp_path):
         assert code == 2 and message in err and err.count("\n") == 1
 
 
+def test_validate_reads_timings(cli_call, tmp_path):
+    store, cell = Store(tmp_path / "results", "glue", "quick"), plan("glue", "quick", ["dense"])[0]
+    store.write(cell, make_record(cell))
+    latency = [{"batch": batch, "speedup": [1.0, 1.0, 1.0]} for batch in (1, 32)]
+    machine = {"processor": "chip", "cores": 2, "threads": 2}
+    write_timing(store, cell, Timing(key=cell.key, widths={}, latency=latency, hardware=machine, measured=now()))
+    assert cli_call("validate")[0] == 0
+    path = timing_path(store.path(cell))
+    path.write_text(path.read_text().replace("1.0", "900.0"))
+    code, out, err = cli_call("validate")
+    assert code == 2 and f"{path.name} was changed" in out and "1 of 2 records" in err
+
+
 def test_validate_reports_records_set_aside(cli_call, tiny_preset, tmp_path):
     runs = tmp_path / "results" / "tiny" / "glue" / "runs"
     runs.mkdir(parents=True)
@@ -353,6 +409,49 @@ def test_latency_is_priced_at_the_lengths_of_the_preset(compress_call, model_dir
     BertModel(config).save_pretrained(model_dir)
     code, _, err = compress_call("--quantity", "latency", "--sparsity", "0.99")
     assert code == 1 and "sparsity 0.99 of latency is out of reach" in err, err  # by how much is up to the clock
+
+
+BAD_SETTINGS = {
+    "named size": ("VTrans-s60", "VTrans.budget.sparsity=0.2", "says its sparsity"),
+    "score": ("random-s60", "random.score=magnitude", "says how units are scored"),
+    "sites": ("VTrans-s60", "VTrans.sites=foo", "unknown gate sites ['foo']"),
+    "layers": ("VTrans-s60", "VTrans.distillation.layers=0", "count teacher layers from 1"),
+    "length": ("VTrans-s60", "VTrans.budget.length=0", "length of Budget is 0"),
+    "fraction": ("Fast-VTrans-s60", "Fast-VTrans.fraction=2", "fraction of FastVTrans is 2"),
+    "faster fraction": ("Faster-VTrans-s60", "Faster-VTrans.fraction=-1", "fraction of FasterVTrans is -1"),
+    "CoFi's sites": ("CoFi-s60", "CoFi.sites=foo", "unknown gate sites"),
+    "every": ("DistilBERT-style", "DistilBERT-style.every=0", "every of DistilBert is 0"),
+    "share": ("TinyBERT-style", "TinyBERT-style.hidden=0", "hidden of TinyBert is 0"),
+    "ranks": ("PoWER-BERT", "PoWER-BERT.length=-4", "length of PowerBert is -4"),
+    "temperature": ("Transkimmer", "Transkimmer.temperature=0", "temperature of Transkimmer is 0"),
+    "rate": ("Infor-Coef-4x", "Infor-Coef.rate=-1", "rate of InforCoef is -1"),
+    "alias": ("Infor-Coef-4x", "Infor-Coef-4x.rate=1", "Infor-Coef-4x is the row CoFi-s60+Infor-Coef"),
+    "thresholds": ("LTP", "LTP.temperature=0", "temperature of LTP is 0"),
+    "samples": ("Fisher-s60", "Fisher.search.samples=0", "samples of SearchMasks is 0"),
+    "tuned samples": ("Fisher-s60", "Fisher.tune.samples=-5", "samples of TuneMasks is -5"),
+    "gradients": ("Torch-Pruning-Taylor-s60", "Torch-Pruning-Taylor.score.samples=0", "samples of ScoreGroups is 0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SETTINGS)
+def test_settings_that_cannot_work_are_refused_before_training(cli_call, name):
+    row, setting, message = BAD_SETTINGS[name]
+    code, _, err = cli_call("plan", "glue", "--preset", "small", "--methods", row, "--set", setting)
+    assert code == 2 and message in err and err.count("\n") == 1, err
+
+
+def test_one_setting_has_one_value(cli_call):
+    twice = ["--set", "random.recover.steps=3", "--set", "random.recover.steps={}"]
+    base = ["plan", "glue", "--methods", "random-s60", *twice[:3]]
+    assert cli_call(*base, twice[3].format(3))[0] == 0
+    code, _, err = cli_call(*base, twice[3].format(4))
+    assert code == 2 and "random.recover.steps as 3 and as 4" in err
+
+
+@pytest.mark.parametrize("sparsity", ["nan", "-0.1"])
+def test_a_share_outside_its_range_is_named(compress_call, sparsity):
+    code, _, err = compress_call("--sparsity", sparsity)
+    assert code == 2 and "is outside (0, 1)" in err, err
 
 
 BROKEN = {

@@ -124,6 +124,7 @@ class VTransFamily(VTrans):
     family: ClassVar[tuple[float, ...]] = SIZES
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         refuse_latency(self.budget)
 
     @classmethod

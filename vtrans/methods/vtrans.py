@@ -5,7 +5,17 @@ from typing import Literal, Self
 
 from vtrans.methods.base import Method, Stage
 from vtrans.methods.stages import Materialise, Prune, Recover, Subset, TuneScales, VariationalGates
-from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule, Setting
+from vtrans.settings import (
+    SITES,
+    Budget,
+    Constraint,
+    Distillation,
+    GateRates,
+    Schedule,
+    Setting,
+    check_range,
+    check_sites,
+)
 
 PLAIN_SCALES = ("small", "paper")  # `small` has tables that were made so; `paper` keeps to what is known of the paper
 
@@ -40,6 +50,9 @@ class VTrans(Method):
     constraint: Constraint = Constraint(size_exponent=0.5)
     sites: tuple[str, ...] = SITES
     noise: Literal["batch", "sample", "token"] = "sample"
+
+    def __post_init__(self) -> None:
+        check_sites(self.sites)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:
@@ -101,6 +114,10 @@ class FastVTrans(VTrans):
 
     fraction: float = 0.03
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(self, "fraction", 0, 1, open_low=True)
+
     @classmethod
     def build(cls, setting: Setting) -> Self:
         """On a subset."""
@@ -133,6 +150,11 @@ class FasterVTrans(VTrans):
 
     fraction: float = 0.03
     scale_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(self, "fraction", 0, 1, open_low=True)
+        check_range(self, "scale_rate", 0, 1)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

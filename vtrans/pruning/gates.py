@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from vtrans import ranks
 from vtrans.anatomy import Anatomy
-from vtrans.errors import SuiteError
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.masks import Masks
-from vtrans.settings import SITES
+from vtrans.settings import SITES, check_sites
 
 
 class Gate(nn.Module, ABC):
@@ -156,9 +155,7 @@ class GateSet(nn.Module):
 
     def __init__(self, anatomy: Anatomy, make: Callable[[str, int], Gate], sites: Sequence[str] = SITES) -> None:
         super().__init__()
-        unknown = set(sites) - set(SITES)
-        if unknown or not sites:
-            raise SuiteError(f"unknown gate sites {sorted(unknown)}", f"choose from {', '.join(SITES)}")
+        check_sites(sites)
         self.groups, self.push = _groups(anatomy), dict[str, float]()
         self.gates = nn.ModuleDict({site: make(site, sum(self.groups[site])) for site in SITES if site in sites})
 

@@ -101,9 +101,16 @@ class StageFiles:
                 raise RunFailed(f"cannot write {self.log}: {error.strerror}", "free some space") from None
 
     def trim_log(self, step: int) -> None:
-        """Drop lines from `step` on, and a half-written one: those steps are made again."""
+        """Drop lines from `step` on, which are made again, and damaged or half-written ones."""
         if self.log is None or not self.log.exists():
             return
-        whole = [line for line in self.log.read_text().splitlines() if line.endswith("}")]
-        kept = [line for line in whole if json.loads(line)["step"] < step]
-        self.log.write_text("".join(f"{line}\n" for line in kept))
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        self.log.write_text("".join(f"{line}\n" for line in lines if _step_of(line) < step))
+
+
+def _step_of(line: str) -> float:
+    """Step of a line of a log; infinity where it is none."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return float("inf")

@@ -93,9 +93,20 @@ def _json_lines(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, Any
     for number, line in enumerate(stream, 1):
         if line.strip():
             try:
-                yield f"{path}:{number}", dict(json.loads(line))
+                item = dict(json.loads(line))
             except (ValueError, TypeError):
                 raise SuiteError(f"{path}:{number} is not a JSON object", "write one object per line") from None
+            if "\\u" in line and not _encodes(item):
+                raise SuiteError(f"{path}:{number} has half of a character, a lone surrogate", "mend its escape")
+            yield f"{path}:{number}", item
+
+
+def _encodes(item: dict[str, Any]) -> bool:
+    """Whether all text of an object can be written."""
+    try:
+        return bool(json.dumps(item, ensure_ascii=False).encode("utf-8"))
+    except UnicodeEncodeError:
+        return False
 
 
 def _csv_lines(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, Any]]]:

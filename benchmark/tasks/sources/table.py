@@ -22,6 +22,8 @@ class Table(Source):
         named: where they come from, for people.
     """
 
+    takes_folder = False
+
     train: Sequence[Row]
     evaluation: Sequence[Row]
     named: str

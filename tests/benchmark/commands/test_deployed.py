@@ -26,20 +26,23 @@ def test_all_forms_are_timed_and_evaluated(tiny_preset, data_dir, model_dir, tmp
     for path in model_dir.glob("token*"):
         (pruned / path.name).write_bytes(path.read_bytes())
     base = ["--task", "sst2", "--preset", "tiny", "--data-dir", str(data_dir), "--no-compile"]
-    out = tmp_path / "out" / "sst2"
+    out = tmp_path / "out" / "sst2.v1"  # a version is no suffix
     code, text, err = call(monkeypatch, capsys, "deployed", str(model_dir), str(pruned), *base, "--out", str(out))
     assert code == 0, err
-    found = json.loads(out.with_suffix(".json").read_text())
+    found = json.loads(out.with_name("sst2.v1.json").read_text())
     rows = {(row["model"], row["form"]): row for row in found["rows"]}
     assert len(rows) == 10 and found["n"] == 20
     for name in (model_dir.name, "pruned"):
         exact = [rows[name, form]["metrics"] for form in ("PyTorch", "ONNX Runtime", "OpenVINO")]
         assert exact[0] == exact[1] == exact[2]
     assert rows[model_dir.name, "PyTorch"]["latency"][0]["speedup"] == [1, 1, 1]
-    assert out.with_suffix(".md").read_text() == table(found)
+    assert out.with_name("sst2.v1.md").read_text() == table(found)
     assert text.count("| pruned ") == 5 and "n = 20" in text
     code, _, err = call(monkeypatch, capsys, "deployed", str(pruned), str(pruned), *base, "--out", str(out))
     assert code == 2 and "two of the models are called pruned" in err
+    (tmp_path / "taken.json").mkdir()
+    code, _, err = call(monkeypatch, capsys, "deployed", str(pruned), *base, "--out", str(tmp_path / "taken"))
+    assert code == 2 and "taken.json is a folder" in err
 
 
 def test_models_are_timed_at_the_length_that_they_were_compressed_at(tmp_path):

@@ -52,9 +52,26 @@ def test_a_compressed_model_has_the_metrics_of_its_report(
     assert code == 2 and "has no head for sst2; `compress` fine-tunes it" in err
 
 
+def test_weights_that_are_no_numbers_have_no_score(tiny_preset, data_dir, model_dir):
+    from transformers import BertForSequenceClassification
+
+    task = get_task("sst2")
+    model = BertForSequenceClassification.from_pretrained(model_dir, id2label=dict(enumerate(task.labels)))
+    model.classifier.bias.data[:] = float("nan")
+    model.save_pretrained(model_dir)
+    with pytest.raises(SuiteError, match="outputs of the model are not finite"):
+        evaluate_model(EvaluateRequest(str(model_dir), task, preset="tiny", data_dir=data_dir))
+
+
 def test_texts_are_cut_as_they_were_for_the_model(tmp_path):
     assert cut_at(tmp_path, 0, 64) == 64
-    for content, found in (({"report": {"max_length": 256}}, 256), ({"report": {}}, 64), ([], 64), ({"report": 1}, 64)):
+    for content, found in (
+        ({"report": {"max_length": 256}}, 256),
+        ({"report": {}}, 64),
+        ({"report": {"max_length": True}}, 64),
+        ([], 64),
+        ({"report": 1}, 64),
+    ):
         (tmp_path / "report.json").write_text(json.dumps(content))
         assert cut_at(tmp_path, 0, 64) == found and cut_at(tmp_path, 32, 64) == 32
 

@@ -30,6 +30,12 @@ def test_a_pruned_model_is_exported_checked_and_evaluated(base, tmp_path, monkey
     assert lines["onnx"] == lines["PyTorch"]
     assert {"model.onnx", "tokenizer.json", "config.json"} <= {path.name for path in (tmp_path / "a").iterdir()}
     assert load_deployed(tmp_path / "a").outputs == ["logits"]
+    code, _, err = call(monkeypatch, capsys, "export", str(pruned), "--out", str(tmp_path / "a"))
+    assert code == 2 and "holds model.onnx already" in err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("precious")
+    code, _, err = call(monkeypatch, capsys, "export", str(pruned), "--out", str(tmp_path / "mine"))
+    assert code == 2 and "holds config.json already" in err
     more = ["--format", "openvino", "--int8", "--check", "--out", str(tmp_path / "b")]
     code, out, err = call(monkeypatch, capsys, "export", str(pruned), *more, *task)
     assert code == 0 and "openvino int8: accuracy" in out, err
@@ -37,6 +43,8 @@ def test_a_pruned_model_is_exported_checked_and_evaluated(base, tmp_path, monkey
         "openvino_model.xml",
         "openvino_model.bin",
     }
+    code, _, err = call(monkeypatch, capsys, "export", str(pruned), "--out", str(tmp_path / "b"))
+    assert code == 0 and (tmp_path / "b" / "model.onnx").exists(), err  # beside the graph of another format
     code, _, err = call(monkeypatch, capsys, "export", str(pruned), *more[:3], "--out", str(tmp_path / "c"))
     assert code == 2 and "name one with --task" in err and err.count("\n") == 1
     code, _, err = call(monkeypatch, capsys, "export", str(pruned), "--format", "tflite", "--out", str(tmp_path / "c"))

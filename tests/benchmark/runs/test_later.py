@@ -41,15 +41,28 @@ def test_a_record_without_latency_is_timed_once(tmp_path, tiny_preset, data_dir)
     assert after.count("–") < before.count("–")
     assert found.outcome.report == record.outcome.report  # a classifier generates nothing
     path = store.folder / "timings" / store.path(cells[1]).name
-    assert read_timing(store, cells[1]).widths == record.outcome.report["widths"]
+    assert read_timing(store.path(cells[1]), cells[1].key).widths == record.outcome.report["widths"]
     busy = record.model_copy(
         update={"outcome": record.outcome.model_copy(update={"latency": found.outcome.latency[:1]})}
     )
     assert timed(store, cells[1], busy) == found  # what was measured later stands in the place of a run's own
     assert time_records(cells[:1], store, data_dir, again=True) == 1
-    path.write_text("{}")
-    with pytest.raises(SuiteError, match="is no timing; remove it"):
-        read_timing(store, cells[1])
+    whole = path.read_text()
+    changes = (
+        ('"batch": 1,', '"batch": 2,', "was changed after it was written"),
+        (cells[1].key, cells[0].key, "of another run"),
+        ('"threads"', '"threds"', "is no timing"),
+        (whole, "{}", "is no timing; remove it"),
+    )
+    for old, new, message in changes:
+        assert old in whole
+        path.write_text(whole.replace(old, new))
+        with pytest.raises(SuiteError, match=message):
+            read_timing(store.path(cells[1]), cells[1].key)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SuiteError, match="is no timing"):
+        read_timing(store.path(cells[1]), cells[1].key)
     assert timed(store, cells[1], record) == record  # reports name it in a warning and show the rest
 
 

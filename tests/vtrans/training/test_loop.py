@@ -89,6 +89,8 @@ def test_log_has_every_term_and_no_step_twice(tmp_path):
     )
     with pytest.raises(RunCancelled):
         METHODS["VTrans"].compress(new_state(run_context))
+    with (tmp_path / "0-prune.jsonl").open("ab") as stream:  # what a crash may leave behind
+        stream.write(b'xx}\n\xff\xfe\n{"loss": 1}\n[1]\n{"step": 1')
     METHODS["VTrans"].compress(new_state(RunContext(tmp_path)))
     lines = [json.loads(line) for line in (tmp_path / "0-prune.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 10, 11]
