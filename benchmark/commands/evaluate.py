@@ -50,6 +50,8 @@ def evaluate_model(request: EvaluateRequest) -> dict[str, float]:
     check_positions(source, length)
     tokenizer, kind = load_tokenizer(source), kind_of(task)
     check_room(length, task, tokenizer)
+    if request.zero_shot_rows and not request.zero_shot:
+        raise SuiteError("--zero-shot-rows is for zero-shot tasks", "name them with --zero-shot")
     items = {name: load_items(name, request.data_dir, request.zero_shot_rows) for name in request.zero_shot}
     if items and not kind.decodes:
         raise SuiteError(

@@ -127,8 +127,15 @@ def _split_outside(text: str, sign: str) -> list[str]:
 
 
 def split_rows(text: str) -> list[str]:
-    """Names of rows between commas; those within brackets are part of a name."""
-    return [part.strip() for part in _split_outside(text, ",") if part.strip()]
+    """Names of rows between commas; those within brackets are part of a name.
+
+    Raises:
+        SuiteError: there is nothing between two commas.
+    """
+    found = [part.strip() for part in _split_outside(text, ",")]
+    if any(found) and not all(found):
+        raise SuiteError(f"{text!r} has nothing between two commas", "leave out a comma, or name what is missing")
+    return [part for part in found if part]
 
 
 def _with_alias(base: str, own: _Part) -> str:

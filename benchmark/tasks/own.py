@@ -146,6 +146,8 @@ def _kind(own: OwnData, rows: Sequence[Row], head: Head) -> str:
 def check_columns(own: OwnData, rows: Sequence[Row]) -> None:
     """Raise `SuiteError` where a column is missing from the first row."""
     columns = list(rows[0][1])
+    if own.label in own.texts or len(set(own.texts)) < len(own.texts):
+        raise SuiteError("one column is named twice with --text and --label", "name the columns that differ")
     wanted = [(name, "--text") for name in own.texts] + ([(own.label, "--label")] if own.label else [])
     for name, option in wanted:
         if name not in columns:
@@ -156,7 +158,10 @@ def check_columns(own: OwnData, rows: Sequence[Row]) -> None:
 
 def check_rows(own: OwnData, rows: Sequence[Row], kind: str) -> None:
     """Raise `SuiteError` where rows have no text, no label, or a label of another shape than their kind has."""
-    empty = [where for where, row in rows if not all(str(row.get(name) or "").strip() for name in own.texts)]
+    if bent := next((where for where, row in rows for n in own.texts if isinstance(row.get(n), list | dict)), ""):
+        raise SuiteError(f"{bent} has a list or an object in the place of a text", "write one text a column")
+    cells = [(where, [row.get(name) for name in own.texts]) for where, row in rows]
+    empty = [where for where, each in cells if any(cell is None or not str(cell).strip() for cell in each)]
     if empty:
         raise SuiteError(f"{len(empty)} rows have an empty text, {empty[0]} first", "fill them in, or leave them out")
     if kind == "question_answering":

@@ -40,6 +40,7 @@ BAD = {
     "preset": (["run", "glue", "--preset", "quik"], "did you mean 'quick'"),
     "suite": (["tables", "glu"], "did you mean 'glue'"),
     "seed": (["plan", "glue", "--seeds", "a"], "no whole number"),
+    "no seed": (["plan", "glue", "--seeds", "1,,2"], "nothing between two commas"),
     "sparsity": (["plan", "glue", "--methods", "VTrans-s120"], "outside (0, 1)"),
     "folder": (["run", "glue", "--preset", "small", "--tasks", "mrpc", "--data-dir", "nowhere"], "mrpc/train.jsonl"),
     "no records": (["tables", "glue"], "run the suite first"),

@@ -48,7 +48,7 @@ def join() -> None:
     """
     if "WORLD_SIZE" not in os.environ:
         raise SuiteError(
-            "no ranks are set", "give --ranks N, or start with torchrun --nproc-per-node N -m benchmark ..."
+            "no ranks are set", "give `run` --ranks N, or start with torchrun --nproc-per-node N -m benchmark ..."
         )
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))

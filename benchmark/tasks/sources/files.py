@@ -115,6 +115,9 @@ def _csv_lines(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, Any]
     reader = csv.DictReader(
         stream, delimiter="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
     )
+    names = reader.fieldnames or []
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise SuiteError(f"{path} has two columns called {twice!r}", "rename one")
     for item in reader:
         if None in item or None in item.values():
             raise SuiteError(f"{path}:{reader.line_num} has another number of columns than the header", "quote commas")

@@ -104,6 +104,7 @@ def test_bf16_is_near_fp32(language):
         ({"stride": 25}, "stride 25 is not from 1 to the window of 24 tokens"),
         ({"length": 1}, "sequences of 1 tokens hold no text; give --max-length 2 at least"),
         ({"length": 64}, "longer than the 48 positions"),
+        ({"zero_shot_rows": 5}, "--zero-shot-rows is for zero-shot tasks"),
         ({"zero_shot": ("piqa",)}, "no zero_shot/piqa.jsonl"),
         ({"task": get_task("sst2")}, "no head for sst2"),
         ({"model": "nowhere/at-all"}, "is no folder, and cannot be fetched: the Hugging Face hub is out of reach"),

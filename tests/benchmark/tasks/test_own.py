@@ -96,6 +96,8 @@ def test_evaluation_reads_all_rows(tmp_path):
     [
         (ROWS, {"label": "label"}, "has no column 'label'; name one with --label; its columns: text, y"),
         (ROWS, {"texts": ("body",)}, "has no column 'body'; name one with --text"),
+        (ROWS, {"texts": ("y",)}, "one column is named twice with --text and --label"),
+        (ROWS, {"texts": ("text", "text")}, "one column is named twice"),
         (ROWS, {"label": ""}, "named as the label; name it with --label"),
         ([(t, "new") for t, _ in ROWS[:9]] + ROWS, {}, "classes new; the model's are bad, dull, good"),
         ([("", "bad"), *ROWS, (" ", "bad")], {}, r"2 rows have an empty text, .*rows.csv:2 first"),

@@ -43,6 +43,7 @@ def test_csv_labels_are_numbers_texts_stay_as_they_are_and_lines_are_whole(tmp_p
     ("name", "content", "message"),
     [
         ("a.jsonl", b"[1]\n", "a.jsonl:1 is not a JSON object"),
+        ("a.csv", b"text,label,text\na,1,b\n", "has two columns called 'text'"),
         ("a.jsonl", b'{"text": "\\ud800 x", "label": 0}\n', "a.jsonl:1 has half of a character"),
         ("a.jsonl", b"\xff\n", "cannot be read"),
         ("a.parquet", b"", "of no known format"),
