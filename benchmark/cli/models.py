@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def compress(
     model: Annotated[str, typer.Option(help="folder of a transformers model, a name of `list models`, or a hub id")],
     method: Annotated[str, typer.Option(help="method, see `list methods`, or two: CoFi+Infor-Coef")],
-    out: Annotated[Path, typer.Option(help="folder to write the smaller model to")],
+    out: Annotated[Path, typer.Option(help="folder to write the smaller model to, empty or not there yet")],
     task: Annotated[str, typer.Option(help=TASK_HELP)] = "",
     data: OwnRows = None,
     evaluation: OwnEvaluation = None,
