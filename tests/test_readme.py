@@ -200,9 +200,9 @@ def test_committed_comparisons_are_what_the_records_give(path):
     from benchmark.reports import compare, tables
     from benchmark.statistics.comparison import loader
 
-    store = Store(path.parents[2], path.parent.name, path.parents[1].name)
-    found = tables.build(store, tables.recorded_cells(store, store.suite, store.preset))
-    against = path.stem.removeprefix("against-")
+    store, stem = Store(path.parents[2], path.parent.name, path.parents[1].name), path.stem.removeprefix("against-")
+    against, split = stem.removesuffix("-dev"), "dev" if stem.endswith("-dev") else "validation"
+    found = tables.build(store, tables.recorded_cells(store, store.suite, store.preset, split))
     lines = compare.lines(found, [], against, loader(store.root))
     assert compare.markdown(store.suite, store.preset, against, lines) == path.read_text()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from benchmark.commands.evaluate import check_room
 from benchmark.commands.user_model import (
+    check_half,
     check_model_class,
     check_out,
     find_model,
@@ -147,7 +148,7 @@ def compress_model(
     method = request.build(layers_of(source))
     check_packages(method)
     check_out(request.out, source)
-    with sole_writer(request.out):
+    with sole_writer(request.out, source):
         return _compress_alone(request, source, method, report, tell)
 
 
@@ -161,6 +162,7 @@ def _compress_alone(
     check_room(request.scale.max_length, request.task, context.tokenizer)
     context = replace(context, precision=request.scale.evaluation_precision)
     check_model_class(context.pretrained(request.seed), request.task)
+    check_half(request.out, request.out / "work" / request_key(request, method, context))
     tell(estimate(request, method, context))
     work = request.out / "work" / request_key(request, method, context)
     try:

@@ -1,8 +1,8 @@
 """A model of the user's own: found, checked, and its successor put into place."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+LOCK = "vtrans-bench.lock"
 DEPTHS = ("num_hidden_layers", "n_layer", "n_layers")  # what configs of families call their number of layers
 
 
@@ -120,36 +121,61 @@ def check_model_class(model: "nn.Module", task: Task) -> None:
 def check_out(out: Path, source: Path) -> None:
     """Raise `SuiteError` where writing to `out` is impossible or would destroy what is there.
 
-    Only a result that a crash left half in place may lie there, beside the `work` that it comes from.
+    A result that a crash left half in place may lie there, beside the work that it comes from: see `check_half`.
     """
     if any(out.glob("model*.safetensors")):
         which = "is the model's own folder" if out.resolve() == source.resolve() else "holds a model already"
-        raise SuiteError(f"{out} {which}", "name another --out")
-    found = sorted(path.name for path in out.iterdir() if path.name != "work") if out.is_dir() else []
-    if found and not any(out.glob("work/*/result")):
+        over = f"; {out / 'work'} is of a run that has ended, remove it" if (out / "work").is_dir() else ""
+        raise SuiteError(f"{out} {which}", f"name another --out{over}")
+    if out.exists() and not out.is_dir():
+        raise SuiteError(f"{out} is no folder", "name another --out")
+    if (found := _others(out)) and not any(out.glob("work/*/result")):
         raise SuiteError(f"{out} holds {found[0]} already", "name a folder that is empty, or not there yet, with --out")
     if (out / "work").exists() and not (out / "work").is_dir():
         raise SuiteError(f"{out} holds a file called work", "name another --out")
-    check_writable(out)
+    check_writable(out / "work")
+
+
+def check_half(out: Path, work: Path) -> None:
+    """Raise `SuiteError` where `out` holds half of a result, and `work` is not where it comes from."""
+    if (found := _others(out)) and not (work / "result").exists():
+        raise SuiteError(
+            f"{out} holds {found[0]}, of another command that was ended while it wrote",
+            "run that one again, or clear it",
+        )
+
+
+def _others(out: Path) -> list[str]:
+    """What a folder holds beside work, and beside what systems put into folders."""
+    names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    return [name for name in names if name not in ("work", "lost+found") and not name.startswith(".")]
 
 
 @contextmanager
-def sole_writer(out: Path) -> Iterator[None]:
-    """Hold `out` against other processes that would write a model there; raise `SuiteError` where one does."""
-    with locked(out / "work", wait=False) as free:
+def sole_writer(out: Path, source: Path) -> Iterator[None]:
+    """Hold `out` against other processes that would write a model there; folders that stay empty are removed again.
+
+    Raises:
+        SuiteError: another process holds it, or has just written a model there; it cannot be written.
+    """
+    work = out / "work"
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
+    with ExitStack() as held:
+        held.callback(_remove_empty, [work, *new])
+        try:
+            free = held.enter_context(locked(work, wait=False, name=LOCK))
+        except OSError as error:
+            raise SuiteError(f"cannot write to {work}: {error.strerror}", "name another --out") from None
         if not free:
             raise SuiteError(f"another process writes to {out}", "wait for it to end, or name another --out")
-        try:
-            yield
-        finally:
-            _tidy(out)
+        held.callback((work / LOCK).unlink, missing_ok=True)
+        check_out(out, source)
+        yield
 
 
-def _tidy(out: Path) -> None:
-    """Remove the lock, and the folders that hold nothing without it."""
-    (out / "work" / "lock").unlink()
-    for folder in (out / "work", out):
-        if not any(folder.iterdir()):
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
             folder.rmdir()
 
 

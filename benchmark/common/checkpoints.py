@@ -1,18 +1,15 @@
 """Models and tokenizers from folders, each damage named."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 from vtrans.errors import SuiteError
 
-BODY = re.compile(r"\.\d+\.|embed")  # weights that no model goes without: in a numbered layer, or an embedding
-
 
 def load_model(kind: Any, source: Path, **settings: Any) -> Any:
     """The model in folder `source` as transformers' auto class `kind` loads it, in fp32.
 
-    A head that its config does not claim is drawn anew.
+    A head that its config does not claim is drawn anew, a pooler with it.
 
     Raises:
         SuiteError: the weights are missing, in part or whole, damaged or of other shapes than the config says.
@@ -31,8 +28,9 @@ def load_model(kind: Any, source: Path, **settings: Any) -> Any:
     except Exception as error:  # the library raises OSError, ValueError, RuntimeError and safetensors' own
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SuiteError(f"{source} holds no model that fits its config ({first})", "save the model again") from None
-    whole = type(model).__name__ in claimed
-    if lacking := sorted(name for name in found["missing_keys"] if whole or BODY.search(name)):
+    whole, body = type(model).__name__ in claimed, f"{model.base_model_prefix}."
+    missing = (name for name in found["missing_keys"] if whole or name.startswith(body))
+    if lacking := sorted(name for name in missing if whole or ".pooler." not in name):
         raise SuiteError(f"{source} lacks weights that its config claims ({lacking[0]})", "save the model again")
     return model
 

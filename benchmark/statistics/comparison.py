@@ -61,8 +61,13 @@ def difference(
     found = [_statistic(metric, records, load) for records in pairs]
     if found[0] is None or found[1] is None or found[0][1] != found[1][1]:
         values = [(_value(a, metric), _value(b, metric)) for a, b in zip(*pairs, strict=True)]
-        return over_seeds([a / b if ratio else a - b for a, b in values], null)
+        return over_seeds([ratio_of(a, b) if ratio else a - b for a, b in values], null)
     return bootstrap(found[0][0], found[1][0], len(seeds), found[0][1], null, ratio)
+
+
+def ratio_of(ours: float, theirs: float) -> float:
+    """Their quotient; nan where the divisor is 0."""
+    return ours / theirs if theirs else float("nan")
 
 
 def _statistic(metric: str, records: Sequence[Record], load: Load) -> tuple[Statistic, int] | None:

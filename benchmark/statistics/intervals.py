@@ -155,7 +155,8 @@ def over_seeds(values: Sequence[float], null: float = 0.0) -> Interval:
     array = np.asarray(values, dtype=float)
     value, seeds = float(array.mean()), len(array)
     if seeds < 2 or float(np.ptp(array)) < SAME * max(1.0, abs(value)):
-        return Interval(value, value, value, seeds, 0, None, None if seeds < 2 else 0.0)
+        same = seeds > 1 and not array.min() < null < array.max()
+        return Interval(value, value, value, seeds, 0, None, 0.0 if same else None)
     return _student(value, float(array.var(ddof=1)) / seeds, seeds - 1.0, null, seeds, 0)
 
 

@@ -6,6 +6,7 @@ import re
 import pytest
 from made_records import make_record
 
+from benchmark.commands.user_model import LOCK
 from benchmark.grid.cells import plan
 from benchmark.grid.presets.glue import QUICK_ROWS
 from benchmark.grid.suites import SUITES
@@ -263,15 +264,41 @@ def test_compress_writes_into_no_folder_that_holds_something(compress_call, tmp_
         path.write_text("precious")
         code, _, err = compress_call(out=name.replace("/", "-"))
         assert code == 2 and "name a" in err and path.read_text() == "precious", err
-    with locked(tmp_path / "out" / "work"):
+    (tmp_path / "file").write_text("precious")
+    assert f"{tmp_path / 'file'} is no folder" in compress_call(out="file")[2]
+    (tmp_path / "nowhere").symlink_to(tmp_path / "absent")
+    code, _, err = compress_call(out="nowhere")
+    assert code == 2 and "cannot write to" in err and err.count("\n") == 1
+    with locked(tmp_path / "out" / "work", name=LOCK):
         code, _, err = compress_call()
         assert code == 2 and f"another process writes to {tmp_path / 'out'}" in err
+    (tmp_path / "out" / ".gitkeep").touch()
     assert compress_call()[0] == 0 and not (tmp_path / "out" / "work").exists()
 
 
-def test_a_call_that_is_refused_leaves_no_folder(compress_call, tmp_path, data_dir):
-    (data_dir / "sst2" / "train.jsonl").write_text("{")
-    assert compress_call()[0] == 2 and not (tmp_path / "out").exists()
+def test_a_model_that_came_meanwhile_is_not_written_over(compress_call, tmp_path, monkeypatch):
+    from benchmark.commands import compress
+
+    def late(out, source, there=compress.sole_writer):
+        out.mkdir()
+        (out / "model.safetensors").write_text("precious")
+        return there(out, source)
+
+    monkeypatch.setattr(compress, "sole_writer", late)
+    code, _, err = compress_call()
+    assert code == 2 and "holds a model already" in err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("out", [".", "link", "aa/bb/cc"])
+def test_a_call_that_is_refused_late_leaves_folders_as_they_were(compress_call, tmp_path, monkeypatch, out):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    before = sorted(tmp_path.rglob("*"))
+    code, _, err = compress_call("--max-length", "1", "--out", out)
+    assert code == 2 and "sequences of 1 tokens hold no text" in err and err.count("\n") == 1, err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_compress_leaves_no_work_and_overwrites_no_model(compress_call, tmp_path, model_dir):
@@ -299,6 +326,24 @@ def test_after_a_crash_while_the_result_is_written_the_same_command_goes_on(comp
     code, _, err = compress_call()
     assert code == 0, err
     assert (tmp_path / "out" / "report.json").exists()
+
+
+def test_after_a_crash_with_half_of_the_result_in_place_only_the_same_command_goes_on(
+    compress_call, tmp_path, monkeypatch
+):
+    def crash(result, out):
+        (result / "config.json").replace(out / "config.json")
+        raise OSError("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("benchmark.commands.compress.publish", crash)
+        assert compress_call()[0] == 1
+    code, _, err = compress_call("--seed", "1")
+    assert code == 2 and "holds config.json, of another command" in err
+    assert compress_call()[0] == 0
+    assert not (tmp_path / "out" / "work").exists() and (tmp_path / "out" / "model.safetensors").exists()
+    (tmp_path / "out" / "work" / "old").mkdir(parents=True)
+    assert f"{tmp_path / 'out' / 'work'} is of a run that has ended, remove it" in compress_call()[2]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ class Condition(_Strict):
             raise ValueError("a condition gives at_least or at_most")
         if not self.compared and (self.relation == "ratio" or self.against_suite or self.against_quantity):
             raise ValueError("relation, against_suite and against_quantity ask for against or against_task")
-        same = self.against in ("", self.row) and self.against_suite in ("", self.suite) and not self.against_quantity
+        same = self.against in ("", self.row) and self.against_suite in ("", self.suite)
+        same = same and self.against_quantity in ("", self.quantity)
         if self.compared and same and (not self.against_task or self.against_task in self.tasks):
             raise ValueError("a row is compared with itself")
         if len(set(self.tasks)) < len(self.tasks):

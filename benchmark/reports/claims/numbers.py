@@ -12,7 +12,7 @@ from benchmark.reports.attention.heads import Heads, association, heads_of
 from benchmark.reports.claims.declared import Condition
 from benchmark.reports.claims.quantities import HEADS, METRIC, PLANNED, QUANTITIES
 from benchmark.reports.differences import metric_of
-from benchmark.statistics.comparison import Load, difference, score
+from benchmark.statistics.comparison import Load, difference, ratio_of, score
 from benchmark.statistics.intervals import Interval, over_runs, over_seeds
 from vtrans.errors import SuiteError
 
@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 def number(
     condition: Condition, task: str, ours: dict[Cell, Record], theirs: dict[Cell, Record], root: Path, load: Load
 ) -> Interval | None:
-    """What a condition is of on one task; None where records lack it, two rows share no seed, or the divisor is 0.
+    """What a condition is of on one task; None where records lack it, or two rows share no seed.
+
+    nan where a divisor is 0.
 
     Args:
         condition: one of a claim.
@@ -32,14 +34,21 @@ def number(
         load: reads predictions.
     """
     if condition.quantity == METRIC:
-        found = _score(condition, task, list(ours.values()), list(theirs.values()), load)
-        return found if found and isfinite(found.value) else None
+        return _finite(_score(condition, task, list(ours.values()), list(theirs.values()), load))
     if condition.quantity in HEADS:
         runs = [heads for cell, record in ours.items() if (heads := _probed(cell, record, root))]
         return association(runs, HEADS[condition.quantity], null=condition.bound)
     left = _of_seeds(condition.quantity, ours.values())
     values = _paired(condition, left, _of_seeds(condition.against_quantity or condition.quantity, theirs.values()))
-    return over_seeds(values, condition.bound) if values else None
+    return _finite(over_seeds(values, condition.bound)) if values else None
+
+
+def _finite(found: Interval | None) -> Interval | None:
+    """An interval, or where its number is none nan without evidence."""
+    if found is None or isfinite(found.value):
+        return found
+    nan = float("nan")
+    return Interval(nan, nan, nan, found.seeds, 0, None)
 
 
 def planned(condition: Condition, ours: Sequence[Cell], theirs: Sequence[Cell]) -> Interval | None:
@@ -59,12 +68,12 @@ def _score(
 
 
 def _paired(condition: Condition, ours: dict[int, float], theirs: dict[int, float]) -> list[float]:
-    """The number of each seed, or ours against theirs of each that both have; a divisor of 0 is left out."""
+    """The number of each seed, or ours against theirs of each that both have."""
     if not condition.compared:
         return list(ours.values())
     pairs = [(ours[seed], theirs[seed]) for seed in ours.keys() & theirs.keys()]
     ratio = condition.relation == "ratio"
-    return [a / b if ratio else a - b for a, b in pairs if b or not ratio]
+    return [ratio_of(a, b) if ratio else a - b for a, b in pairs]
 
 
 def _of_seeds(quantity: str, records: Iterable[Record]) -> dict[int, float]:

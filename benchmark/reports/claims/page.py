@@ -19,11 +19,11 @@ ABOUT = (
     "all comparisons on this page that have one (Benjamini and Hochberg), those of scores and heads among themselves, "
     "those of counts and times among themselves: "
     f"below {LEVEL:g} the side of the bound decides, else the comparison is inconclusive. One seed decides nothing, "
-    "whatever its interval over examples. A number that is the same in all seeds has no p: its side decides. *Holds by "
-    "plan* and *fails by plan* are no verdicts on a method: the number follows from schedules and shapes, and nothing "
-    "was trained. A condition of several tasks, or of their mean, is judged on those that were run. One failed "
-    "comparison contradicts a claim; an inconclusive one leaves it open. No verdict is one on the paper's own models: "
-    "see what differs."
+    "whatever its interval over examples. A count or time that is the same in all seeds has no p: its side decides. "
+    "*Holds by plan* and *fails by plan* are no verdicts on a method: the number follows from schedules and shapes, "
+    "and nothing was trained. A condition of several tasks, or of their mean, is judged on those that were run. One "
+    "failed comparison contradicts a claim; an inconclusive one leaves it open. No verdict is one on the paper's own "
+    "models: see what differs."
 )
 
 

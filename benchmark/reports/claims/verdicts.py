@@ -80,10 +80,10 @@ class Judged:
         ]
         if "contradicted" in found:
             return "contradicted"
-        if any(each == {"not run"} for each in of_conditions):
-            return "not run"
         if "fails by plan" in found:
             return "fails by plan"
+        if any(each == {"not run"} for each in of_conditions):
+            return "not run"
         if "inconclusive" in found:
             return "inconclusive"
         return "holds by plan" if set(found) == {"holds by plan"} else "supported"

@@ -161,6 +161,10 @@ def test_a_file_of_claims_that_does_not_serve_is_named(tmp_path, text, message):
         ('quantity = "training FLOPs", against_quantity = "training seconds"', "ask for against"),
         ('quantity = "metric", against = "dense", against_quantity = "training seconds"', "numbers of records"),
         ('quantity = "training FLOPs", against = "dense", against_quantity = "secs"', "quantity"),
+        (
+            'quantity = "training FLOPs", against = "VTrans-s60", against_quantity = "training FLOPs"',
+            "compared with itself",
+        ),
         ('quantity = "rho within layers of kept heads with attention to content words", over = "mean"', "each task"),
         ('quantity = "training FLOPs", against_task = "sst2"', "compared with itself"),
         ('quantity = "metric", suite = "squad"', "task of squad under small"),
@@ -192,7 +196,67 @@ def test_a_bound_is_a_number_and_a_divisor_of_zero_gives_none(store):
         exact = record.outcome.sparsity.model_copy(update={"real": record.outcome.sparsity.target})
         store.path(cell).unlink()
         store.write(cell, record.model_copy(update={"outcome": record.outcome.model_copy(update={"sparsity": exact})}))
-    assert judge([claim(nothing), claim(above("dense", "random-s60"))], store.root)[0].verdict == "not run"
+    judged = judge([claim(nothing), claim(above("dense", "random-s60"))], store.root)
+    assert judged[0].verdict == "inconclusive" and "| nan " in page.markdown(judged)
+
+
+def test_a_score_over_one_of_zero_is_no_number(tmp_path):
+    """Matthews' correlation of a model that gives one class; its records keep no predictions."""
+    store = Store(tmp_path, "glue", "small")
+    for row, scores in {"dense": (0.0, 20.0, 30.0), "CoFi-s60": (10.0, 20.0, 30.0)}.items():
+        for cell in plan("glue", "small", [row], ["cola"]):
+            record = make_record(cell, 70.0)
+            outcome = record.outcome.model_copy(update={"metrics": {"matthews_correlation": scores[cell.seed]}})
+            store.write(cell, record.model_copy(update={"outcome": outcome}))
+    asked = above("CoFi-s60", "dense", 0.5, relation="ratio").model_copy(update={"tasks": ("cola",)})
+    judged = judge([claim(asked)], tmp_path)
+    assert judged[0].verdict == "inconclusive" and judged[0].comparisons[0].p is None
+
+
+def set_speedups(store, row, task, *speedups):
+    """Records of a row whose MACs in batches are those of dense over `speedups`, one a seed."""
+    for cell, speedup in zip(plan("glue", "small", [row], [task]), speedups, strict=False):
+        record = make_record(cell, 80.0)
+        macs = {regime: of / speedup for regime, of in record.outcome.macs.dense.items()}
+        whole = record.outcome.macs.model_copy(update={"compressed": macs})
+        store.path(cell).unlink(missing_ok=True)
+        store.write(cell, record.model_copy(update={"outcome": record.outcome.model_copy(update={"macs": whole})}))
+
+
+@pytest.mark.parametrize(
+    ("speedups", "verdict"),
+    [
+        ((9.0, 10.0, 11.0), "inconclusive"),  # far from 0, at the bound
+        ((19.0, 20.0, 21.0), "supported"),
+        ((9.9999, 9.9998, 9.9999), "contradicted"),  # the same but for rounding, on one side
+        ((9.9995, 10.0003, 9.9999), "inconclusive"),  # the same but for rounding, on both sides
+        ((19.0,), "inconclusive"),
+    ],
+)
+def test_a_count_is_held_to_its_bound(store, speedups, verdict):
+    set_speedups(store, "CoFi-s95", "sst2", *speedups)
+    asked = {"quantity": "MACs speed-up, batch", "row": "CoFi-s95", "tasks": ("sst2",), "at_least": 10.0}
+    for over in ("each", "mean"):
+        assert judge([claim(Condition(**asked, over=over))], store.root)[0].verdict == verdict
+
+
+def test_a_mean_has_no_more_seeds_than_the_task_with_the_fewest(store):
+    set_speedups(store, "CoFi-s95", "sst2", 19.0, 20.0, 21.0)
+    set_speedups(store, "CoFi-s95", "mrpc", 20.0)
+    asked = {"quantity": "MACs speed-up, batch", "row": "CoFi-s95", "over": "mean", "at_least": 10.0}
+    judged = judge([claim(Condition(**asked, tasks=("sst2", "mrpc")))], store.root)[0]
+    assert judged.verdict == "inconclusive" and judged.comparisons[0].found.seeds == 1
+
+
+def test_the_other_row_may_lie_in_another_suite(store):
+    set_speedups(store, "CoFi-s60", "sst2", 2.0, 2.1, 2.2)
+    other = Store(store.root, "ablations", "small")
+    for cell in plan("ablations", "small", ["CoFi-s60+Infor-Coef-skim"], ["sst2"]):
+        other.write(cell, make_record(cell, 80.0))  # 4 times
+    asked = {"quantity": "MACs speed-up, batch", "row": "CoFi-s60", "relation": "ratio", "tasks": ("sst2",)}
+    test = Condition(**asked, against="CoFi-s60+Infor-Coef-skim", against_suite="ablations", at_most=0.7)
+    judged = judge([claim(test)], store.root)[0]
+    assert judged.verdict == "supported" and judged.comparisons[0].found.value == pytest.approx(2.1 / 4)
 
 
 def test_commands_run_what_is_missing_and_no_more(store):
@@ -242,6 +306,20 @@ def test_a_schedule_that_misses_its_bound_fails_by_plan(store):
     asked = {"row": "CoFi-s60", "against": "Faster-VTrans-s60", "relation": "ratio", "tasks": ("sst2",)}
     judged = judge([claim(Condition(quantity="training FLOPs, by plan", at_most=2.0, **asked))], store.root)
     assert judged[0].verdict == "fails by plan" and "## c: fails by plan" in page.markdown(judged)
+    fails, holds = (
+        Condition(quantity="training FLOPs, by plan", at_most=2.0 if bad else 1e9, **asked) for bad in (True, False)
+    )
+    # whatever else would be found, and whatever was not run
+    for beside in (holds, above("dense", "random-s60"), above("magnitude-s60", "dense")):
+        judged = judge([claim(fails, beside), claim(above("dense", "random-s60"))], store.root)
+        assert judged[0].verdict == "fails by plan"
+
+
+def test_a_condition_of_which_no_task_was_run_leaves_a_claim_not_run(store):
+    ran, lacks = above("VTrans-s60", "random-s60"), above("magnitude-s60", "dense")
+    in_part = ran.model_copy(update={"tasks": ("sst2", "mrpc")})
+    found = [judge([claim(*each)], store.root)[0].verdict for each in ((ran, lacks), (in_part,))]
+    assert found == ["not run", "supported"]
 
 
 def test_a_preset_that_a_suite_has_not_is_not_run(store):
