@@ -184,6 +184,21 @@ def test_what_the_findings_say_of_pruned_units_is_what_the_table_has():
     assert seen >= 14 * len(FINDINGS)
 
 
+def test_what_the_findings_say_of_qnli_is_what_the_comparison_has():
+    table = (ROOT / "results" / "small" / "glue" / "against-dense.md").read_text()
+    known = {}
+    for line in table.splitlines():
+        if line.startswith("| qnli "):
+            cells = [cell.strip().replace("¹", "").rstrip(" *") for cell in line.strip("|").split("|")]
+            known[cells[1]] = (cells[4], cells[6])
+            known["dense"] = (cells[5], "–") if "[" in cells[5] else known["dense"]
+    section = (ROOT / "docs" / "findings.md").read_text().split("## QNLI, one seed")[1].split("\n## ")[0]
+    said = re.findall(r"^\| (\S+) \| (\d.+?) \| (.+?) \|$", section, re.MULTILINE)
+    assert len(said) == 7
+    for row, *words in said:
+        assert tuple(words) == known[row], row
+
+
 def test_what_the_findings_say_of_magnitude_units_is_what_the_comparison_has():
     table = (ROOT / "results" / "medium" / "glue" / "against-magnitude.md").read_text()
     text = " ".join((ROOT / "docs" / "findings.md").read_text().split())
