@@ -199,6 +199,23 @@ def test_what_the_findings_say_of_qnli_is_what_the_comparison_has():
         assert tuple(words) == known[row], row
 
 
+def test_what_the_findings_say_of_softer_counts_is_what_the_comparison_has():
+    table = (ROOT / "results" / "medium" / "glue" / "against-VTrans-s95-dev.md").read_text()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    known = {(each[0], each[1]): each for each in cells if len(each) == 9}
+    text = (ROOT / "docs" / "findings.md").read_text()
+    said = re.findall(r"^\| sharpness (\d).*?\|(.+)\|$", text, re.MULTILINE)
+    assert [sharpness for sharpness, _ in said] == ["4", "2", "1"]
+    for sharpness, rest in said:
+        stsb, gain, _, _, cola, loss, _ = (cell.strip() for cell in rest.split("|"))
+        for task, score, difference in (("stsb", stsb, gain), ("cola", cola, loss)):
+            if sharpness == "4":
+                assert score == known[task, "VTrans-s95[gates.sharpness=1.0]"][5]
+            else:
+                line = known[task, f"VTrans-s95[gates.sharpness={sharpness}.0]"]
+                assert (score, difference) == (line[4], line[6])
+
+
 def test_what_the_findings_say_of_magnitude_units_is_what_the_comparison_has():
     table = (ROOT / "results" / "medium" / "glue" / "against-magnitude.md").read_text()
     text = " ".join((ROOT / "docs" / "findings.md").read_text().split())
