@@ -24,7 +24,7 @@ def test_bad_settings_are_refused(monkeypatch):
         Sharding(stage=2, offload="cpu")
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     for sharding in (Sharding(0), Sharding(2)):
-        with pytest.raises(SuiteError, match="no ranks are set; give --ranks N"):
+        with pytest.raises(SuiteError, match="no ranks are set; give `run` --ranks N"):
             engine_of(sharding)
     with pytest.raises(SuiteError, match="no ranks are set"):
         join()
