@@ -86,7 +86,7 @@ def check_family(config: Path) -> None:
 
 def _check_fields(config: Path, content: dict[str, Any]) -> None:
     """Raise `SuiteError` where classes are not numbered names, or layers no number."""
-    names, count = content.get("id2label", {}), content.get("num_labels", 2)
+    names, count = content.get("id2label") or {}, content.get("num_labels") or 2
     numbered = isinstance(names, dict) and all(str(key).isdecimal() for key in names)
     if not numbered or type(count) is not int:
         raise SuiteError(f"the classes in {config} are no numbered names", "save the model again with save_pretrained")
