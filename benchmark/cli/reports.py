@@ -1,5 +1,7 @@
 """Commands that read records and write what they say: tables, claims, pages."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -127,26 +129,19 @@ def validate(results: Results = Path("results")) -> None:
         raise SuiteError(f"no record under {results}", "name the folder with --results")
     aside = sorted(results.glob("**/runs/*.corrupt"))
     problems = [f"{path} was set aside as damaged; restore it, or remove it and run the cell again" for path in aside]
-    for path in paths:
+    checks: list[Callable[[], object]] = [partial(read_record, path) for path in paths]
+    for folder, read in (("timings", read_timing), ("probe", read_attention)):  # beside the records, under their names
+        for path in sorted(results.glob(f"**/{folder}/*.json")):
+            record, key = path.parents[1] / "runs" / path.name, path.stem.rpartition("--")[2]
+            checks.append(partial(read, record, key))
+    for check in checks:
         try:
-            read_record(path)
-        except SuiteError as error:
-            problems.append(str(error))
-    measured = sorted(results.glob("**/timings/*.json"))
-    for path in measured:
-        try:
-            read_timing(path.parents[1] / "runs" / path.name, path.stem.rpartition("--")[2])
-        except SuiteError as error:
-            problems.append(str(error))
-    probed = sorted(results.glob("**/probe/*.json"))
-    for path in probed:
-        try:
-            read_attention(path.parents[1] / "runs" / path.name, path.stem.rpartition("--")[2])
+            check()
         except SuiteError as error:
             problems.append(str(error))
     for problem in problems:
         echo(problem)
     if problems:
-        known = len(paths) + len(aside) + len(measured) + len(probed)
+        known = len(checks) + len(aside)
         raise SuiteError(f"{len(problems)} of {known} records are not valid", "see the lines above")
     echo(f"{len(paths)} records are valid")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,6 +75,20 @@ def test_texts_are_cut_as_they_were_for_the_model(tmp_path):
     ):
         (tmp_path / "report.json").write_text(json.dumps(content))
         assert cut_at(tmp_path, 0, 64) == found and cut_at(tmp_path, 32, 64) == 32
+
+
+def test_zero_shot_tasks_have_their_folder_beside_rows_of_the_users_own(language, tmp_path):
+    from benchmark.tasks.own import OwnData, own_task
+
+    (tmp_path / "data" / "zero_shot").mkdir()
+    question = {"context": "to eat", "choices": ["cook", "sleep"], "label": 0}
+    (tmp_path / "data" / "zero_shot" / "piqa.jsonl").write_text(json.dumps(question) + "\n")
+    (tmp_path / "mine.txt").write_text(TEXT * 30)
+    own = own_task(OwnData(tmp_path / "mine.txt"), Path(language["model"]), whole=True)
+    with pytest.raises(SuiteError, match="leave out --data-dir"):
+        evaluate_model(EvaluateRequest(**(language | {"task": own})))
+    found = evaluate_model(EvaluateRequest(**(language | {"task": own, "zero_shot": ("piqa",)})))
+    assert any(name.startswith("piqa") for name in found) and "perplexity" in found
 
 
 def test_a_stride_gives_each_token_more_context(language):
