@@ -13,6 +13,7 @@ SITES = ("hidden", "heads", "ffn", "attention_layer", "ffn_layer")
 Quantity = Literal["parameters", "macs", "latency", "latency-b1"]
 Denominator = Literal["encoder", "all"]
 Threshold = Literal["all", "units"]
+Sharpening = Literal["steps", "met"]
 QUANTITIES = ("parameters", "macs", "latency", "latency-b1")
 DENOMINATORS = ("encoder", "all")
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
@@ -194,6 +195,9 @@ class Constraint:
             this power; 1 is the plain Lagrangian. A head owns twice its columns as many parameters as an FFN unit, 64
             times in MiniLM and 128 in BERT-base, so that under 1 the constraint outweighs the loss at heads, all of
             them, long before it does at FFN units. Under 0 units of all sites are pushed alike, and FFN units go first.
+        sharpen: when the count of kept units sharpens, for gates with such a count: from the first to the last of the
+            `steps`, or only once t has risen, in steps whose s has `met` it to within 0.02. A sharp count hardly pushes
+            a gate that has not begun to close, so that gates which are late are left where they are.
     """
 
     rate: float = 0.05
@@ -203,6 +207,7 @@ class Constraint:
     calibrate: bool = True
     size_exponent: float = field(default=1.0, metadata={NOT_IN_KEY: 1.0})
     threshold: Threshold = field(default="all", metadata={NOT_IN_KEY: "all"})
+    sharpen: Sharpening = field(default="steps", metadata={NOT_IN_KEY: "steps"})
 
     def __post_init__(self) -> None:
         check_range(self, "warmup", 0, 1)

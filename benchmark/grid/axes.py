@@ -103,6 +103,10 @@ AXES = {
         "which gates the threshold that meets the size is moved for: all, or heads and FFN units",
         _values("VTrans", "constraint.threshold", ("all", "units"), "all"),
     ),
+    "sharpening": Axis(
+        "when the soft count of kept units sharpens: over all steps, or in those that have met the size",
+        _values("VTrans", "constraint.sharpen", ("steps", "met"), "steps"),
+    ),
     "sites": Axis(
         "which units have gates",
         _of_both(

@@ -184,7 +184,7 @@ class Prune(Stage):
         from vtrans.pruning.size import removed
 
         gates, size = objective.gates, objective.size
-        gates.anneal(1.0)
+        gates.anneal(objective.lagrangian.progress(1, 1))
         state.decision, threshold = gates.decide(), 0.0
         if self.constraint.calibrate:
             which = self.constraint.threshold

@@ -126,7 +126,7 @@ class PruningObjective:
         self.distiller, self.gates, self.size, self.sparsity = distiller, gates, size, sparsity
         self.budget, self.constraint, self.rates = budget, constraint, rates
         self.information, self.noise, self.frozen = information, noise, frozen
-        self._sparsity = self._target = 0.0
+        self._sparsity, self._target, self._total = 0.0, 0.0, 1
 
     @contextmanager
     def context(self) -> Iterator[None]:
@@ -149,7 +149,7 @@ class PruningObjective:
 
     def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """Distillation, size constraint and information cost under freshly drawn gates."""
-        self.gates.anneal(step / total)
+        self.gates.anneal(self.lagrangian.progress(step, total))
         masks = self.gates.sample(*noise_shape(self.noise, batch["input_ids"].shape))
         self.masking.masks = masks
         terms = self.distiller.losses(training(self.modules["model"]), batch, masks)
@@ -158,11 +158,13 @@ class PruningObjective:
         terms["constraint"] = self.lagrangian(sparsity, target)
         costs = [self.information.get(s, 0.0) * kl for s, kl in self.gates.penalty().items()]
         terms["information"] = torch.stack(costs).sum()
-        self._sparsity, self._target = float(sparsity.detach()), target
+        self._sparsity, self._target, self._total = float(sparsity.detach()), target, total
         return terms
 
     def after_step(self) -> None:
-        """Bring gates and Lagrange multipliers back into their bounds."""
+        """Bring gates and Lagrange multipliers back into their bounds; sharpen their count where the target is met."""
+        if self._target == self.budget.sparsity:
+            self.lagrangian.sharpen_(self._target - self._sparsity, self._total)
         self.gates.clamp_()
         self.lagrangian.clamp_()
 

@@ -7,11 +7,17 @@ from vtrans.pruning.gates import GateSet
 from vtrans.pruning.size import Size, removed
 from vtrans.settings import Budget, Constraint
 
+MET = 0.02  # of sparsity: a gap that counts as met
+
 
 class Lagrangian(nn.Module):
     """l1 (s - t) + l2 (s - t)^2 with Lagrange multipliers that ascend (CoFi section 3; TVA section 2.3).
 
     The equality constraint leaves l1 free in sign: it is negative while the model is too large.
+
+    Attributes:
+        sharpness: share of the way from a soft to a sharp count of kept units that is gone where that waits for the
+            target, `Constraint.sharpen`.
     """
 
     def __init__(self, settings: Constraint) -> None:
@@ -19,6 +25,7 @@ class Lagrangian(nn.Module):
         self.settings = settings
         self.linear = nn.Parameter(torch.zeros(()))
         self.quadratic = nn.Parameter(torch.tensor(settings.quadratic))
+        self.sharpness = nn.Parameter(torch.zeros(()))  # without a gradient; a parameter, so that checkpoints hold it
 
     def forward(self, sparsity: Tensor, target: float) -> Tensor:
         """The constraint's term of the loss, 0-d."""
@@ -28,6 +35,16 @@ class Lagrangian(nn.Module):
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam that ascends."""
         return torch.optim.Adam(self.parameters(), lr=self.settings.rate, maximize=True)
+
+    def progress(self, step: int, total: int) -> float:
+        """How sharp the count of kept units is at `step`, from 0 to 1."""
+        return step / total if self.settings.sharpen == "steps" else self.sharpness.item()
+
+    @torch.no_grad()
+    def sharpen_(self, gap: float, total: int) -> None:
+        """Take note of a step at the full target whose expected sparsity is short of it by `gap`."""
+        if gap <= MET:
+            self.sharpness.add_(1 / max(1, total - ramp_steps(total, self.settings.warmup)))
 
     @torch.no_grad()
     def clamp_(self) -> None:
@@ -55,5 +72,9 @@ def push_by_size(gates: GateSet, budget: Budget, size: Size, exponent: float) ->
 
 def ramp(step: int, total: int, sparsity: float, warmup: float) -> float:
     """Target of the expected sparsity at `step`: linear from 0 over the share `warmup` of `total` steps."""
-    rise = max(1, round(warmup * total))
-    return sparsity * min(1.0, (step + 1) / rise)
+    return sparsity * min(1.0, (step + 1) / ramp_steps(total, warmup))
+
+
+def ramp_steps(total: int, warmup: float) -> int:
+    """Number of steps over which the target rises, at least 1."""
+    return max(1, round(warmup * total))

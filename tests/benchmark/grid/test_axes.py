@@ -26,6 +26,7 @@ def test_points_are_rows_of_their_own_beside_a_default(name):
         ("sharpness", "gates.sharpness"),
         ("multiplier-rate", "constraint.rate"),
         ("size-exponent", "constraint.size_exponent"),
+        ("sharpening", "constraint.sharpen"),
     ],
 )
 def test_the_default_is_labelled_as_what_it_is(name, path):

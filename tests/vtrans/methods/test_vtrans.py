@@ -1,5 +1,7 @@
 """Each method on a tiny model: reaches its size, trains what it should, reports what it did."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from jobs import METHODS, new_state
@@ -27,6 +29,23 @@ def test_reaches_its_size_and_reports(name):
     assert {"expected_sparsity", "threshold", "kept", "lambda1"} <= set(report)
     assert report["kept"]["heads"] == list(anatomy_of(small).heads)
     assert set(work.report["seconds"]) == {f"{i}-{stage.name}" for i, stage in enumerate(METHODS[name].stages())}
+
+
+@pytest.mark.parametrize(
+    ("method", "low", "high"),
+    [
+        (METHODS["VTrans"], 4, 4),
+        (METHODS["VTrans-met"], 2, 4),
+        (replace(METHODS["VTrans"], constraint=Constraint(sharpen="met")), 1, 1),  # 12 steps are too few to get there
+    ],
+)
+def test_the_count_of_kept_units_ends_as_sharp_as_the_target_was_met(method, low, high):
+    work = new_state()
+    method.compress(work)
+    gate = work.gates["ffn"]
+    sharpness = (torch.logit(gate.expected().double()) / gate.log_odds().double()).detach()
+    assert low - 0.05 < sharpness.min() and sharpness.max() < high + 0.05
+    assert sharpness.max() - sharpness.min() < 0.05
 
 
 @pytest.mark.parametrize("name", ["Fast-VTrans", "Faster-VTrans"])
@@ -74,6 +93,7 @@ def test_presets_with_tables_and_the_papers_keep_the_plain_constraint(method):
 def test_a_field_that_came_later_is_in_the_key_where_it_changes_something():
     assert "size_exponent" not in config_of(Constraint())
     assert config_of(Constraint(size_exponent=0.5))["size_exponent"] == 0.5
+    assert config_of(Constraint(sharpen="met"))["sharpen"] == "met" and "sharpen" not in config_of(Constraint())
 
 
 @pytest.mark.parametrize("sparsity", [0.2, 0.5, 0.8, 0.9, 0.95])

@@ -42,6 +42,23 @@ def test_multipliers_stay_within_their_bound():
     assert lagrangian.quadratic.item() == 1
 
 
+def test_a_count_sharpens_with_the_steps_or_with_those_that_met_the_target():
+    by_steps, by_target = Lagrangian(Constraint()), Lagrangian(Constraint(sharpen="met", warmup=0.5))
+    assert [by_steps.progress(step, 10) for step in (0, 5, 10)] == [0, 0.5, 1]
+    for gap, gone in [(0.3, 0.0), (0.021, 0.0), (0.019, 0.2), (-0.1, 0.4), (0.5, 0.4)]:
+        for each in (by_steps, by_target):
+            each.sharpen_(gap, 10)
+        assert by_target.progress(7, 10) == pytest.approx(gone)
+        assert by_steps.progress(7, 10) == 0.7
+    assert by_target.sharpness in set(by_target.optimizer().param_groups[0]["params"])  # what checkpoints hold
+
+
+def test_a_target_that_rises_to_the_end_leaves_no_step_to_sharpen_in():
+    lagrangian = Lagrangian(Constraint(sharpen="met", warmup=1.0))
+    lagrangian.sharpen_(0.0, 10)
+    assert lagrangian.progress(10, 10) == 1
+
+
 @given(
     st.floats(0, 1),
     st.sampled_from(["parameters", "macs"]),
