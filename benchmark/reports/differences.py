@@ -11,7 +11,7 @@ from benchmark.reports.rows import MISSING, TableRow
 from benchmark.statistics.comparison import Load, difference, is_majority, score
 from benchmark.statistics.intervals import Interval
 from benchmark.statistics.ranks import mean_ranks, probability_of_improvement
-from benchmark.tasks.metrics import METRICS, digits
+from benchmark.tasks.metrics import digits, get_metric
 from benchmark.tasks.registry import get_task
 
 CONTROLS = ("random", "CoFi")  # what rows are compared with at the same size, beside the dense one
@@ -108,7 +108,7 @@ def ranks(tables: dict[str, list[TableRow]]) -> str:
 def _scores(task: str, table: Sequence[TableRow]) -> dict[str, list[float]]:
     """Scores of each row's seeds, more is better."""
     metric = metric_of(task)
-    sign = 1 if metric not in METRICS or METRICS[metric].higher_is_better else -1
+    sign = 1 if get_metric(metric).higher_is_better else -1
     found = {row.row: [sign * r.outcome.metrics[metric] for r in row.records if r.outcome] for row in table}
     return {row: values for row, values in found.items() if values}
 

@@ -9,6 +9,7 @@ from benchmark.records.predictions import read_predictions
 from benchmark.records.schema import Record
 from benchmark.statistics.intervals import Interval, Statistic, bootstrap, over_seeds
 from benchmark.statistics.weighted import arrays_of, metric_of
+from benchmark.tasks.metrics import get_metric
 
 Arrays = dict[str, np.ndarray]
 Load = Callable[[Record], Arrays | None]
@@ -31,14 +32,16 @@ def loader(root: Path) -> Load:
 
 
 def score(metric: str, records: Sequence[Record], load: Load, null: float = 0.0) -> Interval | None:
-    """A row's mean over seeds; None where no record has the metric."""
+    """A row's mean over seeds, its interval cut at what the metric cannot pass; None where no record has the metric."""
     found = {r.seed: r for r in records if r.outcome and metric in r.outcome.metrics}
     if not found:
         return None
     ours = _statistic(metric, list(found.values()), load)
     if ours is None:
-        return over_seeds([_value(record, metric) for record in found.values()], null)
-    return bootstrap(ours[0], None, len(found), ours[1], null)
+        interval = over_seeds([_value(record, metric) for record in found.values()], null)
+    else:
+        interval = bootstrap(ours[0], None, len(found), ours[1], null)
+    return interval.within(get_metric(metric).lowest, get_metric(metric).highest)
 
 
 def difference(

@@ -7,7 +7,7 @@ seed says nothing of that, and its interval is over examples alone.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -51,6 +51,10 @@ class Interval:
     def excludes_zero(self) -> bool:
         """Whether 0 lies outside."""
         return self.known and not self.low <= 0 <= self.high
+
+    def within(self, lowest: float, highest: float) -> "Interval":
+        """Cut where the number cannot be."""
+        return replace(self, low=max(self.low, lowest), high=min(self.high, highest))
 
     def text(self, digits: int = 1, sign: bool = False) -> str:
         """`value [low, high]`, or the value alone."""

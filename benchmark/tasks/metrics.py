@@ -1,7 +1,8 @@
 """The metrics by name: how each is computed, and how its numbers are to be read. Libraries come in when one is."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Numbers = Sequence[float]
 
@@ -15,12 +16,15 @@ class Metric:
         percent: whether it is a share, which records and tables give in percent.
         digits: after the point, in tables.
         higher_is_better: which way it improves.
+        lowest, highest: what it cannot pass, as records and tables give it.
     """
 
     function: Callable[[Numbers, Numbers], float] | None = None
     percent: bool = True
     digits: int = 1
     higher_is_better: bool = True
+    lowest: float = 0.0
+    highest: float = 100.0
 
 
 def _accuracy(truth: Numbers, guess: Numbers) -> float:
@@ -70,23 +74,31 @@ def _vary(truth: Numbers, guess: Numbers) -> bool:
     return min(guess) < max(guess) and min(truth) < max(truth)
 
 
+_ERROR = Metric(percent=False, digits=3, higher_is_better=False, highest=math.inf)
+_PERPLEXITY = replace(_ERROR, digits=2, lowest=1.0)
+
 METRICS = {
     "accuracy": Metric(_accuracy),
     "f1": Metric(_f1),
     "macro_f1": Metric(_macro_f1),
-    "matthews_correlation": Metric(_matthews),
-    "pearson": Metric(_pearson),
-    "spearman": Metric(_spearman),
-    "mean_squared_error": Metric(_squared_error, percent=False, digits=3, higher_is_better=False),
+    "matthews_correlation": Metric(_matthews, lowest=-100.0),
+    "pearson": Metric(_pearson, lowest=-100.0),
+    "spearman": Metric(_spearman, lowest=-100.0),
+    "mean_squared_error": replace(_ERROR, function=_squared_error),
     "exact_match": Metric(),
     "masked_accuracy": Metric(),
-    "perplexity": Metric(percent=False, digits=2, higher_is_better=False),
-    "masked_perplexity": Metric(percent=False, digits=2, higher_is_better=False),
-    "lambada_perplexity": Metric(percent=False, digits=2, higher_is_better=False),
-    "bits_per_byte": Metric(percent=False, digits=3, higher_is_better=False),
+    "perplexity": _PERPLEXITY,
+    "masked_perplexity": _PERPLEXITY,
+    "lambada_perplexity": _PERPLEXITY,
+    "bits_per_byte": _ERROR,
 }
+
+
+def get_metric(name: str) -> Metric:
+    """The metric called `name`; one in percent where it has no entry, as zero-shot tasks bring."""
+    return METRICS.get(name, Metric())
 
 
 def digits(name: str) -> int:
     """Digits after the point of a metric in tables; 1 for percentages that have no entry."""
-    return METRICS[name].digits if name in METRICS else Metric().digits
+    return get_metric(name).digits

@@ -17,7 +17,7 @@ from benchmark.reports.notes import notes
 from benchmark.reports.rows import MISSING, SeedStats, TableRow, is_plain, method_of, size_in
 from benchmark.statistics.comparison import Load, difference, loader
 from benchmark.statistics.intervals import Interval
-from benchmark.tasks.metrics import METRICS, digits
+from benchmark.tasks.metrics import digits, get_metric
 from vtrans.errors import SuiteError
 
 Files = dict[str, str]  # of a suite's records by their keys, relative to the preset's folder, where the page lies
@@ -105,7 +105,7 @@ def _suite(found: Contents, root: Path, suite: str, load: Load) -> None:
         records = {line.row: line.records for line in table}
         found.tasks[f"{suite}/{task}"] = {
             "metric": metric,
-            "higher": metric not in METRICS or METRICS[metric].higher_is_better,
+            "higher": get_metric(metric).higher_is_better,
             "about": notes(task, [r for found in records.values() for r in found], table[0].dense),
             "about_sizes": {f"{size:g}": notes(task, _of_size(records, size), table[0].dense) for size in sizes},
         }
@@ -131,7 +131,7 @@ def _answer(suite: str, task: str, size: float, table: Sequence[TableRow], load:
     Rows that have fewer seeds than another are none of the best, and stand among the others with their dagger.
     """
     metric = differences.metric_of(task)
-    sign = 1 if metric not in METRICS or METRICS[metric].higher_is_better else -1
+    sign = 1 if get_metric(metric).higher_is_better else -1
     means = [(row, stats.mean) for row in table if size_in(row.row) == size and (stats := row.metric(metric))]
     most = max(len(row.records) for row, _ in means)
     best = max((pair for pair in means if len(pair[0].records) == most), key=lambda pair: sign * pair[1])[0]

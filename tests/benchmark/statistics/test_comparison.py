@@ -37,3 +37,26 @@ def test_without_the_metric_among_the_predictions_seeds_alone_are_left(records):
     ((dense, arrays), _) = records.values()
     found = score("perplexity", [dense], lambda r: {"piqa": arrays["piqa"]})
     assert not found.examples and found.value == pytest.approx(dense.outcome.metrics["perplexity"])
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "low", "high"),
+    [
+        ("accuracy", (20.0, 60.0, 95.0), 0, 100),
+        ("pearson", (-80.0, 40.0, 90.0), -100, 100),
+        ("perplexity", (2.0, 40.0, 90.0), 1, np.inf),
+        ("piqa", (20.0, 60.0, 95.0), 0, 100),  # not of the suite's own metrics
+    ],
+)
+def test_an_interval_ends_where_the_metric_does(metric, values, low, high):
+    (cell,) = plan("glue", "quick", ["dense"], ["rotten_tomatoes"], [0])
+    record = make_record(cell)
+    records = [
+        record.model_copy(update={"seed": i, "outcome": record.outcome.model_copy(update={"metrics": {metric: value}})})
+        for i, value in enumerate(values)
+    ]
+    found = score(metric, records, lambda record: None)
+    assert found.low == low
+    assert found.high == high if np.isfinite(high) else found.high > max(values)
+    longer = difference(metric, records, [r.model_copy(update={"seed": 2 - r.seed}) for r in records], lambda r: None)
+    assert longer.low < -100  # a difference can be larger than a score
