@@ -23,7 +23,7 @@ from vtrans.errors import SuiteError
 
 ABOUT = (
     "Scores with 95 % intervals over seeds and examples (of one seed over examples alone), and paired differences to "
-    "the row that is as its method is; * the interval leaves 0 out, without correction for the number of rows."
+    "the row that is as its method is; * the interval excludes 0, without correction for the number of rows."
 )
 
 

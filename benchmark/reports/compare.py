@@ -13,7 +13,7 @@ from benchmark.reports import tables
 from benchmark.reports.differences import metric_of, text
 from benchmark.reports.rows import MISSING, TableRow, method_of, size_in
 from benchmark.statistics.comparison import Load, difference, loader, score
-from benchmark.statistics.intervals import Interval, adjusted
+from benchmark.statistics.intervals import Interval, adjusted, p_text
 from benchmark.tasks.metrics import digits
 from vtrans.errors import SuiteError, did_you_mean
 
@@ -22,7 +22,7 @@ LONGEST = 150  # characters of a row in the name of a file: settings in brackets
 ABOUT = (
     "Both scores, and their difference, are of the seeds that both rows have, paired seed by seed and example by "
     "example; of perplexity, negative is better. Intervals are of 95 %, over seeds and examples; of one seed over "
-    "examples alone (¹), of rows without kept predictions over seeds alone (²). * the interval leaves 0 out. p is that "
+    "examples alone (¹), of rows without kept predictions over seeds alone (²). * the interval excludes 0. p is that "
     "of the difference being 0, two-sided; beside it stands p corrected for all lines here (Benjamini and Hochberg)."
 )
 
@@ -50,7 +50,7 @@ class Line:
 
 
 def _text_of_p(p: float | None) -> str:
-    return MISSING if p is None else f"{p:.3f}" if p >= 0.0005 else "< 0.001"
+    return MISSING if p is None else p_text(p)
 
 
 def lines(found: dict[str, list[TableRow]], rows: Sequence[str], against: str, load: Load) -> list[Line]:

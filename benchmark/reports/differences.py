@@ -19,8 +19,8 @@ ABOUT = (
     "Intervals are of 95 %, over seeds and the examples that all rows were asked: a bootstrap over examples, and "
     "Student's t for seeds; of one seed over examples alone (¹), of rows without kept predictions over seeds alone "
     "(²). Differences are paired, seed by seed and example by example; of perplexity, negative is better. The "
-    "control of a language model is random units with adapters, for rows without adapters, too. * the interval "
-    "leaves 0 out; no correction for the number of rows. † fewer seeds were run than the preset has. ‡ in some seed "
+    "control of a language model is random pruning with adapters, for rows without adapters, too. * the interval "
+    "excludes 0; no correction for the number of rows. † fewer seeds were run than the preset has. ‡ in some seed "
     "the model gives every example the same class."
 )
 
@@ -87,7 +87,7 @@ def section(task: str, table: Sequence[TableRow], load: Load) -> str:
 
 
 def text(found: Interval | None, places: int, sign: bool) -> str:
-    """An interval with its marks: ¹ of one seed, ² over seeds alone, * of a difference that leaves 0 out."""
+    """An interval with its marks: ¹ of one seed, ² over seeds alone, * of a difference that excludes 0."""
     if found is None:
         return MISSING
     star = " *" if sign and found.excludes_zero else ""

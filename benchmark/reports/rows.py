@@ -99,7 +99,7 @@ def is_plain(row: str) -> bool:
 def table_rows(
     records: dict[Cell, Record], cells: Sequence[Cell], teachers: dict[Cell, Record] | None = None
 ) -> list[TableRow]:
-    """Rows of one task, in the order of the cells; those without any record are kept, and show as missing.
+    """Rows of one task, in the order of the cells; those without any record are kept.
 
     `teachers` are the records of the dense cells that the cells start from, which may be those of another suite.
     """

@@ -103,23 +103,29 @@ LEGEND = (
     "better, in fine-tunings of the dense model (the teacher, which every row needs besides) and in runs of VTrans "
     "at the same sparsity, seed by seed, where both ran on machines of one kind; that of the model a row starts "
     "from counts, too. Clocks run on while other programs share the machine: a cost whose deviation is large tells "
-    "little. † fewer seeds were run than the preset has. – not run, or nothing to compare with."
+    "little. † fewer seeds were run than the preset has. – not measured, or nothing to compare with."
 )
 
 
 RANKS = (
     "Ranks compare rows of one size. A task counts if it has at least three of them, a row if all these tasks have "
     "it; equal scores share a rank. P(better than random): the share of pairs of runs, one of the row and one of "
-    "random units, in which the row's does better, mean over tasks. Intervals over seeds, drawn anew within each "
+    "random pruning, in which the row's does better, mean over tasks. Intervals over seeds, drawn anew within each "
     "task; where every pair is on one side, 1.00 or 0.00 is what was seen, and has none."
 )
 
 
 def grid(task: str, table: Sequence[TableRow]) -> tuple[list[str], list[list[str]]]:
-    """Headings and formatted cells."""
+    """Headings and formatted cells of the rows that have a record."""
     found = columns(task, table)
     heads = ["method", *(column.heading for column in found)]
-    return heads, [[row.label, *(column.cell(row) for column in found)] for row in table]
+    return heads, [[row.label, *(column.cell(row) for column in found)] for row in table if row.records]
+
+
+def not_run(table: Sequence[TableRow]) -> str:
+    """The rows that have no record, as a sentence; empty where there is none."""
+    found = [row.row for row in table if not row.records]
+    return f"Not run: {', '.join(found)}." if found else ""
 
 
 def markdown(suite: str, preset: str, tables: dict[str, list[TableRow]], load: Load) -> str:
@@ -129,7 +135,7 @@ def markdown(suite: str, preset: str, tables: dict[str, list[TableRow]], load: L
         heads, rows = grid(task, table)
         records = [r for line in table for r in line.records]
         about = notes(task, records, table[0].dense)
-        parts += [f"## {task}", about, tabulate(rows, heads, "github", disable_numparse=True)]
+        parts += [f"## {task}", about, tabulate(rows, heads, "github", disable_numparse=True), not_run(table)]
     parts += ["# Differences", differences.ABOUT]
     for task, table in tables.items():
         parts += [f"## {task}: differences", differences.section(task, table, load)]
@@ -137,7 +143,7 @@ def markdown(suite: str, preset: str, tables: dict[str, list[TableRow]], load: L
         parts += [f"# {task}: zero-shot", zero_shot.ABOUT, asked] if (asked := zero_shot.section(table, load)) else []
     if places := differences.ranks(tables):
         parts += ["# Ranks over tasks", RANKS, places]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def latex(tables: dict[str, list[TableRow]]) -> str:

@@ -169,6 +169,11 @@ def over_runs(values: Sequence[float]) -> Interval:
     return Interval(float(np.mean(values)), min(values), max(values), len(values), 0, None)
 
 
+def p_text(p: float) -> str:
+    """A p value with three decimals, with four where three would not say on which side of 0.05 it is."""
+    return "< 0.001" if p < 0.001 else f"{p:.4f}" if f"{p:.3f}" == "0.050" else f"{p:.3f}"
+
+
 def adjusted(values: Sequence[float | None]) -> list[float | None]:
     """p values after Benjamini and Hochberg, in their order; None stays None."""
     from scipy.stats import false_discovery_control

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmark.grid.cells import check_row_fits
 from benchmark.grid.rows import parse_row
 from benchmark.grid.suites import get_suite
-from benchmark.reports.claims.quantities import HEADS, METRIC, NAMES, QUANTITIES
+from benchmark.reports.claims.quantities import HEADS, METRIC, NAMES, PLANNED, QUANTITIES
 from benchmark.tasks.registry import get_task
 from vtrans.errors import SuiteError, did_you_mean
 
@@ -36,6 +36,7 @@ class Condition(_Strict):
         suite: of the row.
         against_suite: of the row that it is compared with; empty for the same one.
         preset: of both rows; empty for the claim's own.
+        by_construction: whether the number is as it is by how rows are made or counted, so that it is no evidence.
     """
 
     quantity: str
@@ -51,6 +52,7 @@ class Condition(_Strict):
     suite: str = "glue"
     against_suite: str = ""
     preset: str = ""
+    by_construction: bool = False
 
     @property
     def bound(self) -> float:
@@ -58,6 +60,11 @@ class Condition(_Strict):
         found = self.at_least if self.at_least is not None else self.at_most
         assert found is not None, "a condition has a bound"
         return found
+
+    @property
+    def constructed(self) -> bool:
+        """Whether nothing is measured: by declaration, or because schedules alone decide it."""
+        return self.by_construction or self.quantity in PLANNED
 
     @property
     def upward(self) -> bool:

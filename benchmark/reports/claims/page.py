@@ -11,20 +11,23 @@ from benchmark.reports.claims.commands import commands
 from benchmark.reports.claims.quantities import HEADS, PLANNED
 from benchmark.reports.claims.verdicts import LEVEL, Comparison, Judged
 from benchmark.reports.rows import MISSING
+from benchmark.statistics.intervals import p_text
 
-ABOUT = (
-    "What the records of this folder say of what papers say. A comparison of scores has an interval over seeds and "
-    "examples where predictions are kept, else over seeds alone; a correlation of heads has one over seeds and heads, "
-    "any other number over seeds. Its two-sided p, for the null hypothesis that it equals the bound, is corrected for "
-    "all comparisons on this page that have one (Benjamini and Hochberg), those of scores and heads among themselves, "
-    "those of counts and times among themselves: "
-    f"below {LEVEL:g} the side of the bound decides, else the comparison is inconclusive. One seed decides nothing, "
-    "whatever its interval over examples. A count or time that is the same in all seeds has no p: its side decides. "
-    "*Holds by plan* and *fails by plan* are no verdicts on a method: the number follows from schedules and shapes, "
-    "and nothing was trained. A condition of several tasks, or of their mean, is judged on those that were run. One "
-    "failed comparison contradicts a claim; an inconclusive one leaves it open. No verdict is one on the paper's own "
-    "models: see what differs."
-)
+ABOUT = f"""\
+What the records of this folder say of what papers say:
+
+- *Found* has an interval of 95 %: of scores over seeds and examples where predictions are kept, else over seeds; of
+  correlations of heads over seeds and heads; of any other number over seeds.
+- p is two-sided, for the null hypothesis that the number equals the bound. It is corrected for all comparisons on this
+  page (Benjamini and Hochberg), those of scores and heads among themselves, those of counts and times among themselves.
+- Where the corrected p is below {LEVEL:g}, the side of the bound decides. Else the comparison is *inconclusive*.
+- One seed decides nothing. A count or time that is the same in all seeds has no p: its side decides.
+- *Holds by construction* and *fails by construction* are no evidence: the number follows from schedules, or from how
+  rows are made and counted.
+- A claim needs all of its comparisons: one that fails contradicts it, one that is inconclusive leaves it open. A
+  condition of several tasks, or of their mean, is judged on those that were run.
+- No verdict is one on the paper's own models. *Contradicted* means: not reproduced in this setting. *Differs here* says
+  what the setting is."""
 
 
 def write(judged: Sequence[Judged], folder: Path, *about: str) -> Path:
@@ -102,7 +105,7 @@ def _row(each: Comparison) -> list[str]:
     found = each.found
     digits = 1 if each.condition.quantity == "metric" and each.condition.relation == "difference" else 3
     value = MISSING if found is None else found.text(digits, sign=bool(each.condition.against) and digits == 1)
-    p = MISSING if each.p is None else f"{each.p:.3f}"
+    p = MISSING if each.p is None else p_text(each.p)
     return [each.condition.text(), each.preset, each.task, value, _n(each), p, each.verdict]
 
 
@@ -116,7 +119,7 @@ def _n(each: Comparison) -> str:
     if each.found is None:
         return MISSING
     if each.condition.quantity in PLANNED:
-        return "by plan"
+        return "schedules"
     seeds = f"{each.found.seeds} seeds" if each.found.seeds > 1 else "n = 1"
     units = "heads" if each.condition.quantity in HEADS else "examples"
     return f"{seeds}, {each.found.examples} {units}" if each.found.examples else seeds

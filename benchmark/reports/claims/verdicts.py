@@ -19,7 +19,9 @@ from benchmark.statistics.comparison import Load, loader
 from benchmark.statistics.intervals import Interval, adjusted, mean_of
 from vtrans.errors import SuiteError
 
-Verdict = Literal["supported", "contradicted", "inconclusive", "holds by plan", "fails by plan", "not run"]
+Verdict = Literal[
+    "supported", "contradicted", "inconclusive", "holds by construction", "fails by construction", "not run"
+]
 LEVEL = 0.05
 
 
@@ -49,8 +51,8 @@ class Comparison:
         if self.found is None:
             return "not run"
         holds = self.condition.holds(self.found.value)
-        if self.condition.quantity in PLANNED:
-            return "holds by plan" if holds else "fails by plan"
+        if self.condition.constructed:
+            return "holds by construction" if holds else "fails by construction"
         return ("supported" if holds else "contradicted") if self._decided(self.found) else "inconclusive"
 
     def _decided(self, found: Interval) -> bool:
@@ -72,7 +74,7 @@ class Judged:
     def verdict(self) -> Verdict:
         """All of its comparisons that were run have to hold; one that fails contradicts it.
 
-        A claim that asks for a schedule's arithmetic alone is neither: it holds or fails by plan.
+        A claim about what is so by construction alone is neither: it holds or fails by construction.
         """
         found = [each.verdict for each in self.comparisons]
         of_conditions = [
@@ -80,13 +82,13 @@ class Judged:
         ]
         if "contradicted" in found:
             return "contradicted"
-        if "fails by plan" in found:
-            return "fails by plan"
+        if "fails by construction" in found:
+            return "fails by construction"
         if any(each == {"not run"} for each in of_conditions):
             return "not run"
         if "inconclusive" in found:
             return "inconclusive"
-        return "holds by plan" if set(found) == {"holds by plan"} else "supported"
+        return "holds by construction" if set(found) == {"holds by construction"} else "supported"
 
     @property
     def missing(self) -> list[Cell]:
@@ -122,7 +124,10 @@ def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]
 
 def _corrected(flat: Sequence[Comparison]) -> list[float | None]:
     """p values, those of scores and heads apart from those of counts, whose sure wins would lend the former theirs."""
-    raw = [each.found.p if each.found and each.found.seeds > 1 else None for each in flat]
+    raw = [
+        each.found.p if each.found and each.found.seeds > 1 and not each.condition.constructed else None
+        for each in flat
+    ]
     counted = [each.condition.quantity in QUANTITIES for each in flat]
     families = [
         adjusted([p if each == kind else None for p, each in zip(raw, counted, strict=True)]) for kind in (0, 1)

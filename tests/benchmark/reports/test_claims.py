@@ -296,23 +296,35 @@ def test_what_schedules_say_needs_no_record_and_is_no_verdict(store):
     cheaper = Condition(quantity="training FLOPs, by plan", at_least=25.0, preset="paper", **asked)
     for preset in ("", "small"):  # whose schedules say nothing of the paper's
         judged = judge([claim(cheaper), claim(above("dense", "random-s60"))], store.root, preset)
-        assert [each.verdict for each in judged] == ["holds by plan", "supported"]
+        assert [each.verdict for each in judged] == ["holds by construction", "supported"]
     assert judge([claim(cheaper)], store.root / "nothing")[0].comparisons[0].found.value > 25
     beside = judge([claim(cheaper, above("dense", "random-s60"))], store.root)[0]
     assert beside.verdict == "supported"
 
 
-def test_a_schedule_that_misses_its_bound_fails_by_plan(store):
+def test_what_is_so_by_construction_is_no_evidence_and_has_no_p(store):
+    asked = {"quantity": "metric", "row": "dense", "against": "random-s60", "tasks": ("sst2",)}
+    measured = Condition(**asked, at_least=0.0)
+    constructed = measured.model_copy(update={"by_construction": True})
+    judged = judge([claim(measured), claim(constructed)], store.root)
+    assert [each.verdict for each in judged] == ["supported", "holds by construction"]
+    first, second = (each.comparisons[0] for each in judged)
+    assert first.found == second.found and first.p == first.found.p and second.p is None  # nothing to correct for
+    failing = constructed.model_copy(update={"at_least": 1e9})
+    assert judge([claim(failing)], store.root)[0].verdict == "fails by construction"
+
+
+def test_a_schedule_that_misses_its_bound_fails_by_construction(store):
     asked = {"row": "CoFi-s60", "against": "Faster-VTrans-s60", "relation": "ratio", "tasks": ("sst2",)}
     judged = judge([claim(Condition(quantity="training FLOPs, by plan", at_most=2.0, **asked))], store.root)
-    assert judged[0].verdict == "fails by plan" and "## c: fails by plan" in page.markdown(judged)
+    assert judged[0].verdict == "fails by construction" and "## c: fails by construction" in page.markdown(judged)
     fails, holds = (
         Condition(quantity="training FLOPs, by plan", at_most=2.0 if bad else 1e9, **asked) for bad in (True, False)
     )
     # whatever else would be found, and whatever was not run
     for beside in (holds, above("dense", "random-s60"), above("magnitude-s60", "dense")):
         judged = judge([claim(fails, beside), claim(above("dense", "random-s60"))], store.root)
-        assert judged[0].verdict == "fails by plan"
+        assert judged[0].verdict == "fails by construction"
 
 
 def test_a_condition_of_which_no_task_was_run_leaves_a_claim_not_run(store):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.statistics.intervals import adjusted, bootstrap, mean_of, over_seeds
+from benchmark.statistics.intervals import adjusted, bootstrap, mean_of, over_seeds, p_text
 from benchmark.statistics.ranks import mean_ranks, probability_of_improvement
 
 
@@ -31,6 +31,14 @@ def test_differing_seeds_widen_the_interval():
     assert apart.high - apart.low > 3 * (same.high - same.low)
     # The mean of three seeds that are 10 apart deviates by 5.8; Student's quantile of two degrees of freedom is 4.3.
     assert (apart.high - apart.low) / 2 == pytest.approx(5.8 * 4.3, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0004, "< 0.001"), (0.012, "0.012"), (0.04973, "0.0497"), (0.0503, "0.0503"), (0.0506, "0.051"), (1.0, "1.000")],
+)
+def test_a_p_value_says_on_which_side_of_the_level_it_is(p, text):
+    assert p_text(p) == text
 
 
 def test_a_mean_of_tasks_adds_their_variances():
