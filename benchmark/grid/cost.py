@@ -9,10 +9,12 @@ from benchmark.models.registry import ACTIVATIONS, GIB, Shape, get_model
 from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import Task, get_task
 from vtrans.forecast import Forecast
+from vtrans.methods.adapters import RecoverLora
 from vtrans.settings import Sharding
 
 LATENCY_BATCHES = 33  # of each size that latency is measured at, per model
 ADAM = 16  # bytes per parameter in training: weight, gradient and two moments in fp32
+FROZEN = 4  # of a weight that adapters train beside
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,9 @@ class Cost:
     """What some cells take.
 
     Attributes:
-        flops: two per multiply-accumulate, evaluation included.
-        memory: bytes on the device in training, at most.
-        disk: bytes of the models that are kept, and of the largest checkpoint.
+        flops: two per multiply-accumulate, evaluation included, but for that of zero-shot tasks.
+        memory: bytes on the device in training, of the cell that needs most.
+        disk: bytes of the models that are kept, and of the largest checkpoint; not of teachers' outputs.
     """
 
     flops: float
@@ -91,19 +93,22 @@ def _flops_per_pass(cell: Cell) -> float:
 def device_bytes(cell: Cell, shape: Shape) -> float:
     """Memory of a cell where one process holds the model whole.
 
-    Where weights train: Adam's states, a teacher in bf16, and activations of the longest batch in bf16. Where gates
-    alone do, see `benchmark.grid.sharded.estimate`. Where nothing does: the weights and the logits of a pass.
+    Where weights train: Adam's states, a teacher in bf16, and activations of the longest batch in bf16; where adapters
+    do, the frozen weights in their place. Where gates alone do, see `benchmark.grid.sharded.estimate`. Where nothing
+    does: the weights and the logits of a pass. It is about what a GPU takes; a CPU takes several times that.
     """
-    schedules = cell.preset.schedules(cell.task).all()
-    rows = max(-(-s.batch // s.accumulate) for s in schedules)
+    stages = cell.method.stages()
+    schedules = [found for stage in stages if (found := getattr(stage, "schedule", None))]
     logits = 3 * 4 * shape.vocabulary if shape.decoder else 0
-    if not cell.method.stages():
+    if not schedules:
         return 2 * shape.parameters + max(cell.preset.latency) * cell.preset.max_length * logits
     if cell.method.frozen_backbone:
         prune = cell.preset.schedules(cell.task).prune
         return estimate(shape, Sharding(0), 1, -(-prune.batch // prune.accumulate), cell.preset.max_length).total
+    rows = max(-(-s.batch // s.accumulate) for s in schedules)
     inside = shape.layers * (ACTIVATIONS * shape.hidden + 3 * shape.ffn) * 2
-    return (ADAM + 2) * shape.parameters + rows * cell.preset.max_length * (inside + logits)
+    own = FROZEN if any(isinstance(stage, RecoverLora) for stage in stages) else ADAM
+    return (own + 2) * shape.parameters + rows * cell.preset.max_length * (inside + logits)
 
 
 def memory_lines(cells: Sequence[Cell], free: float) -> list[str]:
@@ -123,6 +128,7 @@ def lines(found: Cost, preset: str, tflops: float, on_gpu: bool) -> list[str]:
     return [
         f"estimate for {preset}: {found.flops:.2e} FLOPs, {hours:,.1f} {'GPU' if on_gpu else 'machine'}-hours "
         f"at {tflops:g} TFLOP/s (--tflops for another throughput)",
-        f"memory on the device {found.memory / GIB:.1f} GiB at most, disk {found.disk / GIB:.1f} GiB; "
-        "sequences at their mean length",
+        f"memory about {found.memory / GIB:.1f} GiB on a GPU, several times that on a CPU; "
+        f"disk {found.disk / GIB:.1f} GiB and what --teacher-cache allows; "
+        "sequences at their mean length, without zero-shot tasks",
     ]

@@ -31,9 +31,9 @@ def _block(path: str, index: int, layer: Any, head_size: int) -> Block:
 
 def decoder_anatomy(model: Any, family: str) -> Anatomy:
     """Name the parts of a decoder of LLaMA's make, or of a model with one inside and a Linear on top of it."""
-    base, config = getattr(model, "model", model), model.config
-    prefix = "" if base is model else "model."
-    top = tuple(name for name in ("lm_head", "score") if hasattr(model, name))
+    base, config = getattr(model, model.base_model_prefix, model), model.config
+    prefix = "" if base is model else f"{model.base_model_prefix}."
+    top = tuple(name for name in ("lm_head", "score", "qa_outputs") if hasattr(model, name))
     size = head_size(config)
     return Anatomy(
         family=family,

@@ -21,7 +21,8 @@ from vtrans.errors import SuiteError
 ABOUT = (
     "None of the paper's own tables is at hand, so that no number here stands beside a printed one of VTrans. Scores "
     "are means over seeds with 95 % intervals (over seeds and examples where predictions are kept); perplexity is "
-    "better the lower. cost: training FLOPs in those of VTrans at the same size, range over seeds. – was not run."
+    "better the lower. cost: training FLOPs in those of VTrans at the same size, range over seeds. – not run, "
+    "or its FLOPs were not metered."
 )
 
 

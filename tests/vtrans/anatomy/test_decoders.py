@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import DECODERS, random_decision, tiny_llama
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from vtrans.anatomy import anatomy_of
+from vtrans.pruning.masking import apply_masks
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size
 from vtrans.pruning.surgery import materialise
@@ -61,3 +63,20 @@ def test_groups_of_keys_and_values_are_kept_whole():
     attention = small.model.layers[0].self_attn
     assert (attention.q_proj.out_features, attention.k_proj.out_features) == (12, 6)
     assert torch.equal(attention.q_proj.weight, model.model.layers[0].self_attn.q_proj.weight[:12])
+
+
+@pytest.mark.parametrize("family", DECODERS)
+@pytest.mark.parametrize("kind", ["QuestionAnswering", "TokenClassification", "SequenceClassification"])
+def test_other_heads_are_cut_and_load_as_they_were(family, kind, tmp_path):
+    language_model = DECODERS[family]()
+    config = language_model.config
+    config.pad_token_id = 0
+    name = type(language_model).__name__.replace("ForCausalLM", "").replace("LMHeadModel", "")
+    model = getattr(transformers, f"{name}For{kind}")(config).eval()
+    decision = random_decision(model, 5, 0.5)
+    small = materialise(model, decision)
+    with torch.no_grad():
+        with apply_masks(model, decision):
+            masked = model(PROMPT)[0]
+        torch.testing.assert_close(small(PROMPT)[0], masked, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(load_pruned(save_pruned(small, tmp_path))(PROMPT)[0], small(PROMPT)[0])
