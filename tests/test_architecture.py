@@ -48,6 +48,7 @@ ORDER = {
         "ltp",
         "tinybert",
         "transkimmer",
+        "widths",
     ],
     "benchmark": [
         "common",

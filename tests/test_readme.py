@@ -160,7 +160,7 @@ def test_what_the_findings_say_of_the_axes_is_what_their_tables_have():
     )
 
 
-def test_what_the_findings_say_of_pruned_units_is_what_the_table_has():
+def test_what_the_findings_say_of_pruning_is_what_the_table_has():
     table = (ROOT / "results" / "medium" / "glue" / "table.md").read_text()
     known = {}
     for task in FINDINGS.values():
@@ -169,7 +169,7 @@ def test_what_the_findings_say_of_pruned_units_is_what_the_table_has():
             cells = [cell.strip() for cell in line.strip("|").split("|")]
             known[task, cells[0].rstrip("†‡ ")] = (cells[2], cells[4]) if len(cells) > 4 else ()
     text = (ROOT / "docs" / "findings.md").read_text()
-    section = text.split("## Pruned units on ")[1].split("\n## ")[0]
+    section = text.split("## Pruning on ")[1].split("\n## ")[0]
     rows = re.findall(r"^\| ([\w-]+) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
     heads = [[FINDINGS[each.split()[0]] for each in row[1::2]] for row in rows if row[0] == "row"]
     assert [task for pair in heads for task in pair] == list(FINDINGS.values())
@@ -199,11 +199,11 @@ def test_what_the_findings_say_of_qnli_is_what_the_comparison_has():
         assert tuple(words) == known[row], row
 
 
-def test_what_the_findings_say_of_softer_counts_is_what_the_comparison_has():
+def test_what_the_notes_say_of_softer_counts_is_what_the_comparison_has():
     table = (ROOT / "results" / "medium" / "glue" / "against-VTrans-s95-dev.md").read_text()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     known = {(each[0], each[1]): each for each in cells if len(each) == 9}
-    text = (ROOT / "docs" / "findings.md").read_text()
+    text = (ROOT / "docs" / "notes.md").read_text()
     said = re.findall(r"^\| sharpness (\d).*?\|(.+)\|$", text, re.MULTILINE)
     assert [sharpness for sharpness, _ in said] == ["4", "2", "1"]
     for sharpness, rest in said:
@@ -216,7 +216,7 @@ def test_what_the_findings_say_of_softer_counts_is_what_the_comparison_has():
                 assert (score, difference) == (line[4], line[6])
 
 
-def test_what_the_findings_say_of_magnitude_units_is_what_the_comparison_has():
+def test_what_the_findings_say_of_magnitude_pruning_is_what_the_comparison_has():
     table = (ROOT / "results" / "medium" / "glue" / "against-magnitude.md").read_text()
     text = " ".join((ROOT / "docs" / "findings.md").read_text().split())
     said = re.search(r"by ([-\d.]+ \[.+?\]) at 80 %, ([-\d.]+ \[.+?\]) at 90 %, and ([-\d.]+ \[.+?\]) at 95 %", text)

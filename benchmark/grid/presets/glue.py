@@ -67,7 +67,7 @@ def _small(task: str) -> Schedules:
 
 
 def _medium(task: str) -> Schedules:
-    """Dense models trained to their end, and the same passes for all methods: see docs/protocol.md."""
+    """Longer schedules, and the same passes for all methods: see docs/protocol.md."""
     if task in _SMALL_DATA:
         batch, finetune, prune, recover, rate, recovery_rate = 32, 500, 300, 600, 1e-4, 3e-4
     elif task == "sst2":
@@ -128,7 +128,7 @@ _PRESETS = (
     ),
     Preset(
         name="medium",
-        summary="MiniLM-L6 on GLUE, dense models trained to their end, three seeds; nights a task on two cores",
+        summary="MiniLM-L6 on GLUE, longer schedules, three seeds; nights a task on two cores",
         model="minilm-l6",
         tasks=GLUE,
         seeds=(0, 1, 2),

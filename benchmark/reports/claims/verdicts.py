@@ -88,7 +88,7 @@ class Judged:
             return "not run"
         if "inconclusive" in found:
             return "inconclusive"
-        return "holds by construction" if set(found) == {"holds by construction"} else "supported"
+        return "holds by construction" if set(found) <= {"holds by construction", "not run"} else "supported"
 
     @property
     def missing(self) -> list[Cell]:

@@ -310,6 +310,9 @@ def test_what_is_so_by_construction_is_no_evidence_and_has_no_p(store):
     assert [each.verdict for each in judged] == ["supported", "holds by construction"]
     first, second = (each.comparisons[0] for each in judged)
     assert first.found == second.found and first.p == first.found.p and second.p is None  # nothing to correct for
+    in_part = constructed.model_copy(update={"tasks": ("sst2", "mrpc")})
+    assert [each.verdict for each in judge([claim(in_part)], store.root)[0].comparisons][1] == "not run"
+    assert judge([claim(in_part)], store.root)[0].verdict == "holds by construction"
     failing = constructed.model_copy(update={"at_least": 1e9})
     assert judge([claim(failing)], store.root)[0].verdict == "fails by construction"
 
