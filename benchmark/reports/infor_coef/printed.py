@@ -31,7 +31,7 @@ class Printed:
 
 
 TABLE_2 = (
-    Printed("BERT base", "dense", "", 100, 1.0, (90.5, 91.7, 93.1, 84.4)),
+    Printed("dense", "dense", "", 100, 1.0, (90.5, 91.7, 93.1, 84.4)),
     Printed("CoFi-s60", "CoFi-s60", "", 40, 2.0, (90.5, 91.8, 93.0, 85.3), "c"),
     Printed("CoFi-s95", "CoFi-s95", "", 5, 8.2, (85.6, 86.1, 90.4, 80.0), "cd"),
     Printed("PoWER-BERT", "PoWER-BERT", "sequence", 100, 2.5, (88.1, 90.1, 92.1, 83.8), "a"),
