@@ -23,9 +23,13 @@ class Forecast:
 
     def training(self, schedule: Schedule, student: float = TRAINED, distillation: Distillation | None = None) -> float:
         """Passes of a training stage; a teacher adds one per row that is drawn, however often: its outputs are kept."""
-        drawn = schedule.total(self.rows) * schedule.batch
+        drawn = self.drawn(schedule)
         taught = min(drawn, self.rows) if distillation and distillation.needs_teacher else 0
         return drawn * student * self.kept + taught
+
+    def drawn(self, schedule: Schedule) -> float:
+        """Rows that a training stage draws."""
+        return schedule.total(self.rows) * schedule.batch
 
     def decide(self, budget: Budget) -> None:
         """A decision that meets a budget, whatever it counts."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from baselines.parts.token_losses import Fidelity, TokenLosses
-from vtrans.forecast import Forecast
+from vtrans.forecast import TRAINED, Forecast
 from vtrans.methods.base import CompressionState, Stage
 from vtrans.selectors import BIAS
 from vtrans.settings import Schedule
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vtrans.tokens import TokenPruningEncoder
+
+
+PREDICTOR = 1 / 12  # of a dense layer's MACs: d^2 and little more, where a layer of BERT's shape has 12 d^2
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class LearnTokens(Stage):
         state.fit(self, objective, self.schedule)
 
     def forecast(self, outlook: Forecast) -> float:
-        """Passes over all tokens: dropped ones are masked while the selector learns."""
-        return outlook.training(self.schedule)
+        """Passes over all tokens, dropped ones being masked while the selector learns, and those of predictors."""
+        return outlook.training(self.schedule) + TRAINED * PREDICTOR * outlook.drawn(self.schedule)
 
     def attach(self, state: CompressionState) -> "TokenPruningEncoder":
         """Put new predictors, drawn from the stage's seed, into the state's model."""

@@ -10,7 +10,7 @@ from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import Task, get_task
 from vtrans.forecast import Forecast
 from vtrans.methods.adapters import RecoverLora
-from vtrans.settings import Sharding
+from vtrans.settings import Schedule, Sharding
 
 LATENCY_BATCHES = 33  # of each size that latency is measured at, per model
 ADAM = 16  # bytes per parameter in training: weight, gradient and two moments in fp32
@@ -98,7 +98,7 @@ def device_bytes(cell: Cell, shape: Shape) -> float:
     does: the weights and the logits of a pass. It is about what a GPU takes; a CPU takes several times that.
     """
     stages = cell.method.stages()
-    schedules = [found for stage in stages if (found := getattr(stage, "schedule", None))]
+    schedules: list[Schedule] = [found for stage in stages if (found := getattr(stage, "schedule", None))]
     logits = 3 * 4 * shape.vocabulary if shape.decoder else 0
     if not schedules:
         return 2 * shape.parameters + max(cell.preset.latency) * cell.preset.max_length * logits

@@ -12,15 +12,17 @@ from baselines.ltp import LTP
 from baselines.parts.retention_search import SoftRetention
 from baselines.parts.threshold_search import SoftThreshold
 from baselines.parts.token_losses import TokenLosses, entropy_loss, norm_loss, skim_loss
+from baselines.parts.token_training import LearnTokens
 from baselines.power_bert import PowerBert
 from baselines.transkimmer import Transkimmer
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import RunCancelled
+from vtrans.forecast import Forecast
 from vtrans.methods.base import CompressionState
 from vtrans.pruning.surgery import replace_skipped
-from vtrans.settings import Schedule
+from vtrans.settings import QUICK, Budget, Schedule, Setting
 from vtrans.teaching.teacher import Teacher
-from vtrans.tokens import Threshold, attach, token_pruning_encoder
+from vtrans.tokens import Predictor, Threshold, attach, token_pruning_encoder
 from vtrans.tokens.encoder import PaddedView, TokenDecision, Trace
 from vtrans.training.loop import RunContext
 
@@ -226,3 +228,15 @@ def test_stronger_changes_the_pressure_alone(method):
     double = method.scaled(2.0)
     assert double != method
     assert double.scaled(0.5) == method
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.2])
+def test_the_forecast_counts_predictors_which_pruning_does_not_make_smaller(kept):
+    method = Transkimmer.build(Setting(QUICK, Budget(0.5)))
+    (stage,) = (stage for stage in method.stages() if isinstance(stage, LearnTokens))
+    outlook = Forecast(1000, kept)
+    drawn = outlook.drawn(stage.schedule)
+    anatomy = anatomy_of(tiny_bert(hidden_size=96, intermediate_size=384))
+    dense = 4 * 96**2 + 2 * 96 * 384  # of a layer, per token
+    predictor = Predictor.of(anatomy).macs(0, 96) / dense
+    assert method.forecast(outlook) == pytest.approx(3 * drawn * (kept + predictor), rel=0.01)

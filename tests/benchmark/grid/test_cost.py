@@ -1,4 +1,4 @@
-"""What a grid will take: batches of the stages that run, and weights that do not train are not counted as if they did."""
+"""What a grid will take: batches of the stages that run; weights that do not train are not counted as if they did."""
 
 from benchmark.grid.cells import plan
 from benchmark.grid.cost import ADAM, cost, device_bytes, lines
