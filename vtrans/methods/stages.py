@@ -7,7 +7,7 @@ from vtrans import ranks
 from vtrans.errors import SuiteError
 from vtrans.forecast import FROZEN, TRAINED, Forecast
 from vtrans.methods.base import CompressionState, Stage
-from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule
+from vtrans.settings import NOT_IN_KEY, SITES, Budget, Constraint, Distillation, GateRates, Schedule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +45,7 @@ class VariationalGates:
         log_alpha: start of log(mu^2/sigma^2); VIBNet and TVA-prune: 9.
         floor: lower bound of it.
         sharpness: b of the soft count at the end of pruning.
+        soft_slope: whether the constraint counts by b and pushes by the slope of b = 1.
         rates: learning rates.
         information: beta of each site's KL; TVA-prune: 1e-6 times 1 (FFN), 64 (heads), 94 (hidden, 32 layers).
     """
@@ -54,12 +55,13 @@ class VariationalGates:
     sharpness: float = 4.0
     rates: GateRates = GateRates(0.05, 0.005, 0.25)
     information: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SITES, 1e-06))
+    soft_slope: bool = field(default=False, metadata={NOT_IN_KEY: False})
 
     def build(self, site: str, n: int) -> "Gate":
         """A variational gate of `n` units."""
         from vtrans.pruning.gates import VariationalGate
 
-        return VariationalGate(n, self.log_alpha, self.floor, sharpness=self.sharpness)
+        return VariationalGate(n, self.log_alpha, self.floor, sharpness=self.sharpness, soft_slope=self.soft_slope)
 
 
 @dataclass(frozen=True)

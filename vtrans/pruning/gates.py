@@ -80,13 +80,21 @@ class VariationalGate(Gate):
         jitter: standard deviation of the start values (VIBNet: 0.01).
         sharpness: b in the soft count `sigmoid(b log_alpha)` at the end of pruning, 1 at its start. Gaussian
             noise, unlike binary, does not drive p to 0 or 1; a sharp count does (TVA-prune: 10 throughout).
+        soft_slope: whether gradients to the count are those of b = 1, straight through. A sharp count has next to
+            none at gates that have not begun to close.
     """
 
     def __init__(
-        self, n: int, log_alpha: float = 3.0, floor: float = -5.0, jitter: float = 0.01, sharpness: float = 1.0
+        self,
+        n: int,
+        log_alpha: float = 3.0,
+        floor: float = -5.0,
+        jitter: float = 0.01,
+        sharpness: float = 1.0,
+        soft_slope: bool = False,
     ) -> None:
         super().__init__()
-        self.n, self.floor, self.sharpness, self._b = n, floor, sharpness, 1.0
+        self.n, self.floor, self.sharpness, self.soft_slope, self._b = n, floor, sharpness, soft_slope, 1.0
         start = log_alpha + jitter * torch.randn(n)
         self.log_alpha = nn.Parameter(start)
         self.scale = nn.Parameter(1 / torch.sigmoid(start))
@@ -108,7 +116,11 @@ class VariationalGate(Gate):
 
     def expected(self) -> Tensor:
         """Soft count `sigmoid(b log_alpha)`, `(n,)`: the keep probability where b is 1."""
-        return torch.sigmoid(self._b * self.log_alpha)
+        counted = torch.sigmoid(self._b * self.log_alpha)
+        if not self.soft_slope:
+            return counted
+        soft = torch.sigmoid(self.log_alpha)
+        return soft + (counted - soft).detach()
 
     def anneal(self, progress: float) -> None:
         """Raise b linearly from 1 to `sharpness`."""

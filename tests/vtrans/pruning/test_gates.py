@@ -98,6 +98,17 @@ def test_expected_counts_agree_with_the_mean_of_bernoulli_draws():
     assert float(size.parameters(gates.expected())) == pytest.approx(sum(sums) / len(sums), rel=0.02)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_soft_slope_changes_what_pushes_and_not_what_is_counted(soft):
+    gate = VariationalGate(5, 3.0, jitter=2.0, sharpness=4.0, soft_slope=soft)
+    gate.anneal(1.0)
+    p = torch.sigmoid(gate.log_alpha.detach() * 4)
+    torch.testing.assert_close(gate.expected().detach(), p)
+    gate.expected().sum().backward()
+    q = torch.sigmoid(gate.log_alpha.detach())
+    torch.testing.assert_close(gate.log_alpha.grad, q * (1 - q) if soft else 4 * p * (1 - p))
+
+
 def test_noise_shapes_and_open_sites():
     gates = GateSet(anatomy_of(tiny_bert()), lambda site, n: VariationalGate(n), sites=("heads", "hidden"))
     values = gates.sample(7, 1)
