@@ -104,8 +104,11 @@ AXES = {
         _values("VTrans", "constraint.threshold", ("all", "units"), "all"),
     ),
     "sharpening": Axis(
-        "when the soft count of kept units sharpens: over all steps, or in those that have met the size",
-        _values("VTrans", "constraint.sharpen", ("steps", "met"), "steps"),
+        "when the soft count of kept units sharpens, all steps or those that have met the size, and what slope pushes",
+        (
+            *_values("VTrans", "constraint.sharpen", ("steps", "met"), "steps"),
+            Point("steps, soft slope", "VTrans", "gates.soft_slope=True"),
+        ),
     ),
     "sites": Axis(
         "which units have gates",
