@@ -204,16 +204,22 @@ def test_what_the_notes_say_of_softer_counts_is_what_the_comparison_has():
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     known = {(each[0], each[1]): each for each in cells if len(each) == 9}
     text = (ROOT / "docs" / "notes.md").read_text()
-    said = re.findall(r"^\| sharpness (\d).*?\|(.+)\|$", text, re.MULTILINE)
-    assert [sharpness for sharpness, _ in said] == ["4", "2", "1"]
-    for sharpness, rest in said:
+    rows = {
+        "sharpness 2": "gates.sharpness=2.0",
+        "sharpness 1": "gates.sharpness=1.0",
+        "sharpens once met ¹": "constraint.sharpen=met",
+        "soft slope": "gates.soft_slope=True",
+    }
+    said = dict(re.findall(r"^\| (sharp\w+ .*?|soft slope) \|(.+)\|$", text, re.MULTILINE))
+    assert said.keys() == {"sharpness 4, default", *rows}
+    for label, rest in said.items():
         stsb, gain, _, _, cola, loss, _ = (cell.strip() for cell in rest.split("|"))
         for task, score, difference in (("stsb", stsb, gain), ("cola", cola, loss)):
-            if sharpness == "4":
-                assert score == known[task, "VTrans-s95[gates.sharpness=1.0]"][5]
+            if label not in rows:
+                assert score == known[task, "VTrans-s95[gates.sharpness=1.0]"][5] and difference == "–"
             else:
-                line = known[task, f"VTrans-s95[gates.sharpness={sharpness}.0]"]
-                assert (score, difference) == (line[4], line[6])
+                line = known[task, f"VTrans-s95[{rows[label]}]"]
+                assert (score, difference) == (line[4].rstrip("¹"), line[6].rstrip("¹ *"))
 
 
 def test_what_the_findings_say_of_magnitude_pruning_is_what_the_comparison_has():
