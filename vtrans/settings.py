@@ -5,7 +5,7 @@ They are part of a run's key, so a field that cannot change a result does not be
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from vtrans.errors import SuiteError
 
@@ -212,6 +212,8 @@ class Constraint:
     def __post_init__(self) -> None:
         check_range(self, "warmup", 0, 1)
         check_range(self, "size_exponent", 0, 1)
+        if self.sharpen not in get_args(Sharpening):
+            raise SuiteError(f"sharpen is {self.sharpen!r}", f"choose from {', '.join(get_args(Sharpening))}")
         for name in ("rate", "quadratic", "bound"):
             check_range(self, name, 0)
 

@@ -80,7 +80,7 @@ def claims(
         Path | None, typer.Option("--file", help="claims of your own, TOML, in the place of the suite's")
     ] = None,
 ) -> None:
-    """Say of each claim of the papers what the records say: supported, contradicted, inconclusive or not run."""
+    """Say of each claim what the records say: supported, contradicted, inconclusive, by construction, or not run."""
     from benchmark.grid.suites import get_preset
     from benchmark.reports.claims import declared, page, verdicts
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmark.grid.cells import Cell
 from benchmark.grid.sharded import estimate, stages
@@ -10,11 +11,12 @@ from benchmark.tasks.kind import kind_of
 from benchmark.tasks.registry import Task, get_task
 from vtrans.forecast import Forecast
 from vtrans.methods.adapters import RecoverLora
-from vtrans.settings import Schedule, Sharding
+from vtrans.methods.stages import Prune, TuneScales
+from vtrans.settings import Sharding
 
 LATENCY_BATCHES = 33  # of each size that latency is measured at, per model
 ADAM = 16  # bytes per parameter in training: weight, gradient and two moments in fp32
-FROZEN = 4  # of a weight that adapters train beside
+FROZEN = 4  # of a weight that gates or adapters train beside
 
 
 @dataclass(frozen=True)
@@ -93,21 +95,25 @@ def _flops_per_pass(cell: Cell) -> float:
 def device_bytes(cell: Cell, shape: Shape) -> float:
     """Memory of a cell where one process holds the model whole.
 
-    Where weights train: Adam's states, a teacher in bf16, and activations of the longest batch in bf16; where adapters
-    do, the frozen weights in their place. Where gates alone do, see `benchmark.grid.sharded.estimate`. Where nothing
-    does: the weights and the logits of a pass. It is about what a GPU takes; a CPU takes several times that.
+    Of the stage that needs most. Where weights train: Adam's states, a teacher in bf16, and activations of the longest
+    batch in bf16; where gates or adapters do, the frozen weights in place of Adam's states; where gates do in a model
+    whose backbone DeepSpeed may hold, see `benchmark.grid.sharded.estimate`. Where nothing trains: the weights and the
+    logits of a pass. It is about what a GPU takes; a CPU takes several times that.
     """
-    stages = cell.method.stages()
-    schedules: list[Schedule] = [found for stage in stages if (found := getattr(stage, "schedule", None))]
     logits = 3 * 4 * shape.vocabulary if shape.decoder else 0
-    if not schedules:
+    trained = [stage for stage in cell.method.stages() if hasattr(stage, "schedule")]
+    if not trained:
         return 2 * shape.parameters + max(cell.preset.latency) * cell.preset.max_length * logits
-    if cell.method.frozen_backbone:
-        prune = cell.preset.schedules(cell.task).prune
-        return estimate(shape, Sharding(0), 1, -(-prune.batch // prune.accumulate), cell.preset.max_length).total
-    rows = max(-(-s.batch // s.accumulate) for s in schedules)
+    return max(_stage_bytes(stage, cell, shape, logits) for stage in trained)
+
+
+def _stage_bytes(stage: Any, cell: Cell, shape: Shape, logits: int) -> float:
+    rows: int = -(-stage.schedule.batch // stage.schedule.accumulate)
+    gates_alone = isinstance(stage, TuneScales) or (isinstance(stage, Prune) and stage.frozen)
+    if gates_alone and cell.method.frozen_backbone:
+        return estimate(shape, Sharding(0), 1, rows, cell.preset.max_length).total
     inside = shape.layers * (ACTIVATIONS * shape.hidden + 3 * shape.ffn) * 2
-    own = FROZEN if any(isinstance(stage, RecoverLora) for stage in stages) else ADAM
+    own = FROZEN if gates_alone or isinstance(stage, RecoverLora) else ADAM
     return (own + 2) * shape.parameters + rows * cell.preset.max_length * (inside + logits)
 
 

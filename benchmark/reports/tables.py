@@ -123,9 +123,10 @@ def grid(task: str, table: Sequence[TableRow]) -> tuple[list[str], list[list[str
 
 
 def not_run(table: Sequence[TableRow]) -> str:
-    """The rows that have no record, as a sentence; empty where there is none."""
+    """The rows that have no record, as a sentence; empty where there is none, and of trials, which are of few rows."""
     found = [row.row for row in table if not row.records]
-    return f"Not run: {', '.join(found)}." if found else ""
+    trials = any(r.data and r.data.split == "dev" for row in table for r in row.records)
+    return f"Not run: {', '.join(found)}." if found and not trials else ""
 
 
 def markdown(suite: str, preset: str, tables: dict[str, list[TableRow]], load: Load) -> str:
@@ -151,7 +152,8 @@ def latex(tables: dict[str, list[TableRow]]) -> str:
     parts = []
     for task, table in tables.items():
         heads, rows = grid(task, table)
-        parts.append(f"% {task}\n" + str(tabulate(rows, heads, "latex_booktabs", disable_numparse=True)))
+        body = str(tabulate(rows, heads, "latex_booktabs", disable_numparse=True))
+        parts.append(f"% {task}. {not_run(table)}".rstrip() + f"\n{body}")
     text = "\n\n".join(parts) + "\n"
     for sign, command in {"×": "$\\times$", "±": "$\\pm$", "†": "$\\dagger$", "–": "--"}.items():
         text = text.replace(sign, command)

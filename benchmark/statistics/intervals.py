@@ -170,8 +170,9 @@ def over_runs(values: Sequence[float]) -> Interval:
 
 
 def p_text(p: float) -> str:
-    """A p value with three decimals, with four where three would not say on which side of 0.05 it is."""
-    return "< 0.001" if p < 0.001 else f"{p:.4f}" if f"{p:.3f}" == "0.050" else f"{p:.3f}"
+    """A p value with three decimals, with more where these would not say on which side of 0.05 it is."""
+    texts = (f"{p:.{digits}f}" for digits in range(3, 17))
+    return "< 0.001" if p < 0.001 else next((text for text in texts if float(text) != 0.05), f"{p:.3f}")
 
 
 def adjusted(values: Sequence[float | None]) -> list[float | None]:

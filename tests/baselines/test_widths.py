@@ -9,6 +9,7 @@ from tiny import tiny_bert, tiny_examples
 from baselines.widths import RandomVTransWidths, redraw
 from vtrans.anatomy import anatomy_of
 from vtrans.methods.base import CompressionState
+from vtrans.methods.stages import Recover
 from vtrans.methods.vtrans import VTrans
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.surgery import materialise
@@ -54,8 +55,22 @@ def test_it_has_the_widths_of_vtrans_and_the_dense_weights():
         stage.run(drawn)
     assert drawn.report["pruning"]["kept"] == learnt.report["pruning"]["kept"]
     assert drawn.report["pruning"]["heads_kept"] != learnt.report["pruning"]["heads_kept"]
+    assert drawn.gates is None and drawn.transform is None and isinstance(method.stages()[3], Recover)
     cut = materialise(teacher, drawn.decision).state_dict()
     assert all(torch.equal(value, cut[name]) for name, value in drawn.model.state_dict().items())
+
+
+def test_each_seed_draws_its_own_units():
+    drawn = []
+    for seed in (0, 1):
+        state = CompressionState(Teacher(tiny_bert()), tiny_examples(), seed, RunContext(), report={"pruning": {}})
+        dense = Masks.dense(anatomy_of(state.model))
+        state.decision = Masks.of(
+            torch.arange(24) < 12, dense.heads, dense.ffn, *(dense.attention_layer, dense.ffn_layer)
+        )
+        RandomVTransWidths(Budget(0.5), SCHEDULE, SCHEDULE).stages()[1].run(state)
+        drawn.append(state.decision.hidden)
+    assert not torch.equal(*drawn)
 
 
 def test_its_pruning_is_that_of_vtrans():

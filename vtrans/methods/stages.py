@@ -128,6 +128,10 @@ class Prune(Stage):
     frozen: bool = False
     tolerance: float = 0.01
 
+    def __post_init__(self) -> None:
+        if self.constraint.sharpen == "met" and getattr(self.gates, "sharpness", 1.0) == 1.0:
+            raise SuiteError("sharpen=met is for gates whose count sharpens", "give them a sharpness above 1")
+
     def run(self, state: CompressionState) -> None:
         """Train, then set `state.gates`, `state.decision` and `state.transform`."""
 
@@ -199,7 +203,7 @@ class Prune(Stage):
             "lambda2": objective.lagrangian.quadratic.item(),
             "kept": state.decision.kept(),
             "heads_kept": state.decision.heads_kept(),
-        }
+        } | objective.sharpness()
 
 
 @dataclass(frozen=True)

@@ -171,13 +171,18 @@ class PruningObjective:
     def metrics(self) -> dict[str, float]:
         """Expected and real sparsity against the target, and the Lagrange multipliers."""
         real = removed(self.budget, self.size, Counts.of(self.gates.decide()))
-        return {
+        return self.sharpness() | {
             "expected": self._sparsity,
             "real": float(real),
             "target": self._target,
             "lambda1": self.lagrangian.linear.item(),
             "lambda2": self.lagrangian.quadratic.item(),
         }
+
+    def sharpness(self) -> dict[str, float]:
+        """How sharp the count has become, from 0 to 1, where that depends on the target being met."""
+        found = self.lagrangian.progress(1, 1)
+        return {"sharpness": found} if self.constraint.sharpen == "met" else {}
 
 
 class ScaleObjective(PruningObjective):

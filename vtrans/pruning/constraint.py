@@ -44,7 +44,7 @@ class Lagrangian(nn.Module):
     def sharpen_(self, gap: float, total: int) -> None:
         """Take note of a step at the full target whose expected sparsity is short of it by `gap`."""
         if gap <= MET:
-            self.sharpness.add_(1 / max(1, total - ramp_steps(total, self.settings.warmup)))
+            self.sharpness.add_(1 / max(1, total - ramp_steps(total, self.settings.warmup))).clamp_(max=1)
 
     @torch.no_grad()
     def clamp_(self) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 
 from benchmark.grid.cells import Cell
@@ -40,7 +40,13 @@ def number(
         return association(runs, HEADS[condition.quantity], null=condition.bound)
     left = _of_seeds(condition.quantity, ours.values())
     values = _paired(condition, left, _of_seeds(condition.against_quantity or condition.quantity, theirs.values()))
-    return _finite(over_seeds(values, condition.bound)) if values else None
+    found = _finite(over_seeds(values, condition.bound)) if values else None
+    return found and (found if condition.compared else found.within(0.0, _most(condition.quantity)))
+
+
+def _most(quantity: str) -> float:
+    """What a count or share cannot pass."""
+    return 100.0 if quantity.endswith("%") else inf
 
 
 def _finite(found: Interval | None) -> Interval | None:

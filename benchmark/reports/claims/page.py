@@ -19,7 +19,8 @@ What the records of this folder say of what papers say:
 - *Found* has an interval of 95 %: of scores over seeds and examples where predictions are kept, else over seeds; of
   correlations of heads over seeds and heads; of any other number over seeds.
 - p is two-sided, for the null hypothesis that the number equals the bound. It is corrected for all comparisons on this
-  page (Benjamini and Hochberg), those of scores and heads among themselves, those of counts and times among themselves.
+  page that have one (Benjamini and Hochberg), those of scores and heads among themselves, those of counts and times
+  among themselves.
 - Where the corrected p is below {LEVEL:g}, the side of the bound decides. Else the comparison is *inconclusive*.
 - One seed decides nothing. A count or time that is the same in all seeds has no p: its side decides.
 - *Holds by construction* and *fails by construction* are no evidence: the number follows from schedules, or from how

@@ -18,7 +18,16 @@ def test_weights_that_adapters_train_beside_have_no_optimiser_states():
 def test_a_row_without_training_needs_least_and_larger_batches_need_more():
     dense, pruned = bytes_of("llm", "small", "dense"), bytes_of("llm", "small", "random-LoRA-s20")
     assert dense < pruned < 4.2 * GIB  # recorded peaks of these rows on a CPU, the process itself included
-    assert bytes_of("glue", "quick", "VTrans-s80") < bytes_of("glue", "medium", "VTrans-s80")
+    prune, recover = (f"VTrans-s80[{stage}.batch=256]" for stage in ("prune", "recover"))
+    for larger in (prune, recover):
+        assert bytes_of("glue", "quick", "VTrans-s80") < bytes_of("glue", "quick", larger)
+    split = bytes_of("glue", "quick", "VTrans-s80[prune.batch=256,prune.accumulate=8]")
+    assert split == bytes_of("glue", "quick", "VTrans-s80")
+
+
+def test_gates_alone_need_less_than_weights_and_adapters_count_beside_them():
+    assert bytes_of("glue", "quick", "Faster-VTrans-s80") < bytes_of("glue", "quick", "Fast-VTrans-s80")
+    assert bytes_of("llm", "paper", "Faster-VTrans-LLM-LoRA-s20") == bytes_of("llm", "paper", "random-LoRA-s20")
 
 
 def test_the_largest_cell_decides_memory_and_all_add_up_on_disk():

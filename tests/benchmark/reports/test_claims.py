@@ -302,6 +302,12 @@ def test_what_schedules_say_needs_no_record_and_is_no_verdict(store):
     assert beside.verdict == "supported"
 
 
+def test_what_ships_as_by_construction():
+    found = {claim.id for claim in declared.load() if all(condition.constructed for condition in claim.conditions)}
+    assert {"vtrans-meets-its-size", "vtrans-meets-its-macs", "infor-coef-padding-exaggerates"} <= found
+    assert not {"vtrans-gates-arrive-at-the-size", "vtrans-above-cofi"} & found
+
+
 def test_what_is_so_by_construction_is_no_evidence_and_has_no_p(store):
     asked = {"quantity": "metric", "row": "dense", "against": "random-s60", "tasks": ("sst2",)}
     measured = Condition(**asked, at_least=0.0)

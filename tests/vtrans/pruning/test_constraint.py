@@ -8,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_bert
 
+from baselines.cofi import HardConcreteGates
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
+from vtrans.methods.stages import Prune, VariationalGates
 from vtrans.pruning.constraint import Lagrangian, push_by_size, ramp
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.gates import GateSet, VariationalGate
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size, removed
 from vtrans.pruning.surgery import materialise
-from vtrans.settings import SITES, Budget, Constraint
+from vtrans.settings import SITES, Budget, Constraint, Schedule
 
 
 def test_multipliers_ascend_and_push_towards_the_target():
@@ -50,7 +52,19 @@ def test_a_count_sharpens_with_the_steps_or_with_those_that_met_the_target():
             each.sharpen_(gap, 10)
         assert by_target.progress(7, 10) == pytest.approx(gone)
         assert by_steps.progress(7, 10) == 0.7
+    for _ in range(20):
+        by_target.sharpen_(0.0, 10)
+    assert by_target.progress(9, 10) == 1  # met in more steps than there are behind the ramp
     assert by_target.sharpness in set(by_target.optimizer().param_groups[0]["params"])  # what checkpoints hold
+
+
+def test_sharpening_that_cannot_be_is_refused():
+    with pytest.raises(SuiteError, match="sharpen is 'never'"):
+        Constraint(sharpen="never")
+    gates, schedule, met = VariationalGates(sharpness=1.0), Schedule(steps=1), Constraint(sharpen="met")
+    for soft in (gates, HardConcreteGates()):
+        with pytest.raises(SuiteError, match="gates whose count sharpens"):
+            Prune(Budget(0.5), soft, schedule, constraint=met)
 
 
 def test_a_target_that_rises_to_the_end_leaves_no_step_to_sharpen_in():
