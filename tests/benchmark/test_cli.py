@@ -569,7 +569,7 @@ def test_a_forced_precision_warns_where_it_is_emulated_and_marks_the_row(cli_cal
 def test_plan_says_what_the_papers_schedules_take(cli_call):
     code, out, _ = cli_call("plan", "glue", "--preset", "paper", "--tflops", "100")
     assert code == 0
-    assert "GPU-hours at 100 TFLOP/s" in out and "GiB at most, disk" in out
+    assert "GPU-hours at 100 TFLOP/s" in out and "GiB on a GPU" in out
     assert "machine-hours" in cli_call("plan", "glue")[1]
 
 
