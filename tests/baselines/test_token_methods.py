@@ -240,3 +240,8 @@ def test_the_forecast_counts_predictors_which_pruning_does_not_make_smaller(kept
     dense = 4 * 96**2 + 2 * 96 * 384  # of a layer, per token
     predictor = Predictor.of(anatomy).macs(0, 96) / dense
     assert method.forecast(outlook) == pytest.approx(3 * drawn * (kept + predictor), rel=0.01)
+
+
+def test_ltp_presses_less_in_short_runs():
+    assert LTP.build(Setting(QUICK, Budget(0.5), scale="small")).penalty == 0.01
+    assert LTP.build(Setting(QUICK, Budget(0.5), scale="paper")).penalty == 0.1

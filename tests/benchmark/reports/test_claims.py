@@ -494,3 +494,12 @@ def test_two_claims_of_one_name_and_broken_toml(tmp_path):
     (tmp_path / "x.toml").write_text("[[claim")
     with pytest.raises(SuiteError, match=r"x\.toml is no TOML"):
         declared.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "most"), [("tokens in the last layer, %", 100.0), ("training FLOPs", float("inf"))]
+)
+def test_a_count_ends_where_it_can(quantity, most):
+    from benchmark.reports.claims.numbers import _most
+
+    assert _most(quantity) == most
