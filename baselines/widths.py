@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from baselines.cofi import CoFi
 from vtrans.methods.base import CompressionState, Stage
-from vtrans.methods.stages import Materialise, Recover
 from vtrans.methods.vtrans import VTrans
 
 if TYPE_CHECKING:
@@ -63,4 +63,21 @@ class RandomVTransWidths(VTrans):
 
     def stages(self) -> tuple[Stage, ...]:
         """Prune as VTrans does for its widths, draw other units, materialise, recover."""
-        return (self._pruning(frozen=False), Redraw(), Materialise(), Recover(self.recover, self.distillation))
+        return _drawn_anew(super().stages())
+
+
+@dataclass(frozen=True)
+class RandomCoFiWidths(CoFi):
+    """Random units in the widths that CoFi finds, cut from the dense model; as `RandomVTransWidths`."""
+
+    name = "random-CoFi-widths"
+    summary = "random units, as many in each layer as CoFi keeps"
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Prune as CoFi does for its widths, draw other units, materialise, recover."""
+        return _drawn_anew(super().stages())
+
+
+def _drawn_anew(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    pruning, *others = stages
+    return (pruning, Redraw(), *others)

@@ -11,7 +11,7 @@ from baselines.power_bert import PowerBert
 from baselines.tinybert import TinyBert
 from baselines.torch_pruning import TorchPruningMagnitude, TorchPruningTaylor
 from baselines.transkimmer import Transkimmer
-from baselines.widths import RandomVTransWidths
+from baselines.widths import RandomCoFiWidths, RandomVTransWidths
 from vtrans.errors import SuiteError, did_you_mean
 from vtrans.methods.agnostic import CoFiAgnostic, VTransAgnostic
 from vtrans.methods.base import Method
@@ -53,6 +53,7 @@ METHODS = registered(
     Random,
     Magnitude,
     RandomVTransWidths,
+    RandomCoFiWidths,
     Fisher,
     FisherRecovered,
     TorchPruningMagnitude,

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_bert, tiny_examples
 
-from baselines.widths import RandomVTransWidths, redraw
+from baselines.cofi import CoFi
+from baselines.widths import RandomCoFiWidths, RandomVTransWidths, redraw
 from vtrans.anatomy import anatomy_of
 from vtrans.methods.base import CompressionState
 from vtrans.methods.stages import Recover
@@ -44,12 +45,16 @@ def test_units_differ_by_seed_and_not_by_run():
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 
-def test_it_has_the_widths_of_vtrans_and_the_dense_weights():
+PAIRS = pytest.mark.parametrize("drawing, learning", [(RandomVTransWidths, VTrans), (RandomCoFiWidths, CoFi)])
+
+
+@PAIRS
+def test_it_has_the_widths_of_the_method_and_the_dense_weights(drawing, learning):
     teacher = tiny_bert()
     learnt = CompressionState(Teacher(teacher), tiny_examples(), 3, RunContext())
-    VTrans(Budget(0.5), SCHEDULE, SCHEDULE).compress(learnt)
+    learning(Budget(0.5), SCHEDULE, SCHEDULE).compress(learnt)
     drawn = CompressionState(Teacher(teacher), tiny_examples(), 3, RunContext())
-    method = RandomVTransWidths(Budget(0.5), SCHEDULE, SCHEDULE)
+    method = drawing(Budget(0.5), SCHEDULE, SCHEDULE)
     for drawn.stage, stage in enumerate(method.stages()[:3]):
         drawn.begun.append({})
         stage.run(drawn)
@@ -73,9 +78,14 @@ def test_each_seed_draws_its_own_units():
     assert not torch.equal(*drawn)
 
 
-def test_its_pruning_is_that_of_vtrans():
+@PAIRS
+def test_all_but_the_units_are_those_of_the_method(drawing, learning):
+    pruning, _, *others = drawing(Budget(0.5), SCHEDULE, SCHEDULE).stages()
+    assert (pruning, *others) == learning(Budget(0.5), SCHEDULE, SCHEDULE).stages()
+
+
+def test_units_are_drawn_in_place_of_decided_ones():
     budget = Budget(0.5)
-    assert RandomVTransWidths(budget, SCHEDULE, SCHEDULE).stages()[0] == VTrans(budget, SCHEDULE, SCHEDULE).stages()[0]
     with pytest.raises(AssertionError, match="follows a decision"):
         RandomVTransWidths(budget, SCHEDULE, SCHEDULE).stages()[1].run(
             CompressionState(Teacher(tiny_bert()), tiny_examples(), 0, RunContext())
