@@ -14,6 +14,7 @@ Quantity = Literal["parameters", "macs", "latency", "latency-b1"]
 Denominator = Literal["encoder", "all"]
 Threshold = Literal["all", "units"]
 Sharpening = Literal["steps", "met"]
+Origin = Literal["zero", "gates"]
 QUANTITIES = ("parameters", "macs", "latency", "latency-b1")
 DENOMINATORS = ("encoder", "all")
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
@@ -185,7 +186,11 @@ class Constraint:
         quadratic: start of l2 (CoFi: 0). A large one answers a gap at once and in proportion, and so spares
             l1 the wind-up that overshoots the target and prunes what does not come back.
         bound: the Lagrange multipliers stay within [-bound, bound]; 0 for no bound.
-        warmup: share of the pruning steps over which t rises from 0 to the sparsity.
+        warmup: share of the pruning steps over which t rises to the sparsity.
+        origin: what t rises from: `zero` (CoFi), or the expected sparsity that the `gates` start with (TVA-prune: the
+            measured one). A soft count has open gates as partly closed, 14 % at VTrans's start; from zero, the
+            constraint therefore opens all gates further until t has passed that, to where a sharp count no longer
+            moves them.
         calibrate: move the decision threshold at the end so that the real size meets the target.
         threshold: which gates that threshold is for: `all`, or `units`, heads and FFN units, while hidden units and
             sub-layers are decided by the sign of their log-odds, or at the threshold where that is lower. A hidden
@@ -208,12 +213,14 @@ class Constraint:
     size_exponent: float = field(default=1.0, metadata={NOT_IN_KEY: 1.0})
     threshold: Threshold = field(default="all", metadata={NOT_IN_KEY: "all"})
     sharpen: Sharpening = field(default="steps", metadata={NOT_IN_KEY: "steps"})
+    origin: Origin = field(default="zero", metadata={NOT_IN_KEY: "zero"})
 
     def __post_init__(self) -> None:
         check_range(self, "warmup", 0, 1)
         check_range(self, "size_exponent", 0, 1)
-        if self.sharpen not in get_args(Sharpening):
-            raise SuiteError(f"sharpen is {self.sharpen!r}", f"choose from {', '.join(get_args(Sharpening))}")
+        for name, known in {"sharpen": Sharpening, "origin": Origin}.items():
+            if getattr(self, name) not in get_args(known):
+                raise SuiteError(f"{name} is {getattr(self, name)!r}", f"choose from {', '.join(get_args(known))}")
         for name in ("rate", "quadratic", "bound"):
             check_range(self, name, 0)
 

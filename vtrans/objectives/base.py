@@ -121,7 +121,9 @@ class PruningObjective:
         size: Size,
         sparsity: Callable[[], Tensor],
     ) -> None:
-        self.lagrangian = Lagrangian(constraint).to(gates.device)
+        gates.anneal(0.0)
+        origin = sparsity().item() if constraint.origin == "gates" else 0.0
+        self.lagrangian = Lagrangian(constraint, origin).to(gates.device)
         self.modules = {"model": model, "distiller": distiller, "gates": gates, "lagrangian": self.lagrangian}
         self.distiller, self.gates, self.size, self.sparsity = distiller, gates, size, sparsity
         self.budget, self.constraint, self.rates = budget, constraint, rates
@@ -154,7 +156,8 @@ class PruningObjective:
         self.masking.masks = masks
         terms = self.distiller.losses(training(self.modules["model"]), batch, masks)
         sparsity = self.sparsity()
-        target = ramp(step, total, self.budget.sparsity, self.constraint.warmup)
+        origin = self.lagrangian.origin.item()
+        target = ramp(step, total, self.budget.sparsity, self.constraint.warmup, origin)
         terms["constraint"] = self.lagrangian(sparsity, target)
         costs = [self.information.get(s, 0.0) * kl for s, kl in self.gates.penalty().items()]
         terms["information"] = torch.stack(costs).sum()

@@ -15,17 +15,23 @@ class Lagrangian(nn.Module):
 
     The equality constraint leaves l1 free in sign: it is negative while the model is too large.
 
+    Args:
+        settings: rates, bounds and the target's rise.
+        origin: what the target rises from.
+
     Attributes:
         sharpness: share of the way from a soft to a sharp count of kept units that is gone where that waits for the
             target, `Constraint.sharpen`.
     """
 
-    def __init__(self, settings: Constraint) -> None:
+    def __init__(self, settings: Constraint, origin: float = 0.0) -> None:
         super().__init__()
         self.settings = settings
         self.linear = nn.Parameter(torch.zeros(()))
         self.quadratic = nn.Parameter(torch.tensor(settings.quadratic))
-        self.sharpness = nn.Parameter(torch.zeros(()))  # without a gradient; a parameter, so that checkpoints hold it
+        # Without gradients; parameters, so that checkpoints hold them.
+        self.sharpness = nn.Parameter(torch.zeros(()))
+        self.origin = nn.Parameter(torch.tensor(origin))
 
     def forward(self, sparsity: Tensor, target: float) -> Tensor:
         """The constraint's term of the loss, 0-d."""
@@ -70,9 +76,10 @@ def push_by_size(gates: GateSet, budget: Budget, size: Size, exponent: float) ->
     return {site: (least / own) ** (1 - exponent) for site, own in owned.items()}
 
 
-def ramp(step: int, total: int, sparsity: float, warmup: float) -> float:
-    """Target of the expected sparsity at `step`: linear from 0 over the share `warmup` of `total` steps."""
-    return sparsity * min(1.0, (step + 1) / ramp_steps(total, warmup))
+def ramp(step: int, total: int, sparsity: float, warmup: float, origin: float = 0.0) -> float:
+    """Target of the expected sparsity at `step`: linear from `origin` over the share `warmup` of `total` steps."""
+    risen = min(1.0, (step + 1) / ramp_steps(total, warmup))
+    return origin * (1 - risen) + sparsity * risen
 
 
 def ramp_steps(total: int, warmup: float) -> int:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import tiny_bert
+from tiny import tiny_bert, tiny_examples
 
 from baselines.cofi import HardConcreteGates
 from vtrans.anatomy import anatomy_of
 from vtrans.errors import SuiteError
+from vtrans.methods.base import CompressionState
 from vtrans.methods.stages import Prune, VariationalGates
 from vtrans.pruning.constraint import Lagrangian, push_by_size, ramp
 from vtrans.pruning.counts import Counts
@@ -19,6 +20,8 @@ from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size, removed
 from vtrans.pruning.surgery import materialise
 from vtrans.settings import SITES, Budget, Constraint, Schedule
+from vtrans.teaching.teacher import Teacher
+from vtrans.training.loop import RunContext
 
 
 def test_multipliers_ascend_and_push_towards_the_target():
@@ -61,6 +64,8 @@ def test_a_count_sharpens_with_the_steps_or_with_those_that_met_the_target():
 def test_sharpening_that_cannot_be_is_refused():
     with pytest.raises(SuiteError, match="sharpen is 'never'"):
         Constraint(sharpen="never")
+    with pytest.raises(SuiteError, match="origin is 'half'"):
+        Constraint(origin="half")
     gates, schedule, met = VariationalGates(sharpness=1.0), Schedule(steps=1), Constraint(sharpen="met")
     for soft in (gates, HardConcreteGates()):
         with pytest.raises(SuiteError, match="gates whose count sharpens"):
@@ -101,6 +106,39 @@ def test_ramp():
     assert ramp(0, 100, 0.6, 0.5) == pytest.approx(0.6 / 50)
     assert ramp(49, 100, 0.6, 0.5) == ramp(99, 100, 0.6, 0.5) == 0.6
     assert ramp(0, 100, 0.6, 0.0) == 0.6
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_ramp_goes_from_its_origin_to_the_sparsity_and_not_beyond(origin, sparsity, warmup):
+    targets = [ramp(step, 50, sparsity, warmup, origin) for step in range(50)]
+    assert targets[-1] == sparsity  # to the bit: steps at the full target are told by it
+    least, most = sorted((origin, sparsity))
+    assert all(least - 1e-12 <= target <= most + 1e-12 for target in targets)
+    assert sorted(targets, reverse=origin > sparsity) == targets
+
+
+@pytest.mark.parametrize("origin, opened", [(0.0, True), (0.135, False)])
+def test_a_target_below_what_gates_expect_at_first_opens_them(origin, opened):
+    gates = GateSet(anatomy_of(tiny_bert()), lambda site, n: VariationalGate(n, jitter=0.0, sharpness=4.0))
+    lagrangian, size = Lagrangian(Constraint(), origin), Size.of(tiny_bert())
+    both = torch.optim.Adam(gates.parameters(), lr=0.05), lagrangian.optimizer()
+    for step in range(12):
+        gates.anneal(step / 300)
+        found = removed(Budget(0.6), size, gates.expected())
+        lagrangian(found, ramp(step, 300, 0.6, 0.4, lagrangian.origin.item())).backward()
+        for optimizer in both:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert (gates["heads"].log_odds().mean() > 3.2) == (lagrangian.linear > 0) == opened
+
+
+@pytest.mark.parametrize("origin", ["zero", "gates"])
+def test_the_origin_is_what_gates_expect_at_first(origin):
+    stage = Prune(Budget(0.6), VariationalGates(), Schedule(steps=2), constraint=Constraint(origin=origin))
+    objective, _ = stage.objective(CompressionState(Teacher(tiny_bert()), tiny_examples(), 0, RunContext()))
+    expected = objective.sparsity().item()
+    assert 0.1 < expected < 0.2  # of gates that are as open as they begin
+    assert objective.lagrangian.origin.item() == pytest.approx(expected if origin == "gates" else 0.0)
 
 
 def test_gone_sub_layers_do_not_make_those_that_are_left_own_less():
