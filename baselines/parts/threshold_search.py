@@ -15,8 +15,9 @@ from vtrans.tokens.encoder import Selector, TokenDecision, TokenPruningEncoder, 
 class SoftThreshold(Selector):
     """The states that leave a layer are multiplied by `sigmoid((significance - threshold) / temperature)`.
 
-    It drops nothing itself. Gradients reach the thresholds, not the significance: at a temperature of 1e-3 they would
-    come back a thousand times as large through the attention. The first token is not scaled, for it stays later.
+    It drops nothing itself. Gradients reach the thresholds, not the significance, unlike in LTP's code: at a
+    temperature of 1e-3 they would come back a thousand times as large through the attention. So queries and keys do
+    not learn what to let through. The first token is not scaled, for it stays later.
 
     Args:
         layers: number of layers.

@@ -82,6 +82,7 @@ class Anatomy:
         tied: output Linears that share their weight with an embedding table, with that table.
         causal: whether a token sees only those before it, so that the model generates.
         rms: whether norms are RMSNorms, with neither mean nor bias.
+        pre_norm: whether norms stand before sub-layers, so that the residual stream passes none between layers.
         pooled: True where output Linears and tail run once per sequence, False where once per token.
     """
 
@@ -96,6 +97,7 @@ class Anatomy:
     pooled: bool
     causal: bool = False
     rms: bool = False
+    pre_norm: bool = False
     encoder: str = ""
     head_transforms: tuple[str, ...] = ()
     tied: tuple[tuple[str, str], ...] = ()

@@ -46,5 +46,6 @@ def read(model: Any) -> Anatomy:
         tail=(),
         pooled=False,
         causal=True,
+        pre_norm=True,
         tied=tied(model, "lm_head", f"{prefix}wte") if "lm_head" in top else (),
     )

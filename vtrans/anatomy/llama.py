@@ -47,6 +47,7 @@ def decoder_anatomy(model: Any, family: str) -> Anatomy:
         pooled=False,
         causal=True,
         rms=True,
+        pre_norm=True,
         tied=tied(model, "lm_head", f"{prefix}embed_tokens") if "lm_head" in top else (),
     )
 

@@ -49,5 +49,6 @@ def read(model: Any) -> Anatomy:
         output_linears=("decoder",) if masked else ("head.dense",) if through else top,
         tail=top if through else (),
         pooled=pooled,
+        pre_norm=True,
     )
     return with_mlm_head(model, plain, "head.dense", "head.norm", "decoder") if masked else plain

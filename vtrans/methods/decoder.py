@@ -17,7 +17,10 @@ class FasterVTransLLM(FasterVTrans):
     The follow-up folds the trained means; here the scales of the kept gates are trained a little longer, as in
     Faster-VTrans. Its script has other settings than VTrans's, which stand here: multipliers at a rate of 0.1 (here
     0.05), the quadratic one from 0 (100), a target that grows over 0.1 of the steps (0.4), one rate for all gates (a
-    quarter of it for hidden units) that decays linearly (constant), and hidden noise for each use (for each step).
+    quarter of it for hidden units) that decays linearly (constant), scales trained at that rate, too (at a tenth),
+    log-odds that start at 9 (3), a count as sharp as 10 throughout (1 to 4), a target that rises from the measured
+    sparsity (0), a constraint that pushes by what a unit owns (by the square root, but under `paper`), and hidden noise
+    for each use (for each step).
 
     Attributes:
         distillation: none; the cross-entropy of the text takes its place (TVA-prune, equation 1).

@@ -154,7 +154,7 @@ class PruningObjective:
         self.gates.anneal(self.lagrangian.progress(step, total))
         masks = self.gates.sample(*noise_shape(self.noise, batch["input_ids"].shape))
         self.masking.masks = masks
-        terms = self.distiller.losses(training(self.modules["model"]), batch, masks)
+        terms = self.distiller.losses(training(self.modules["model"]), batch, masks, self.gates.decide)
         sparsity = self.sparsity()
         origin = self.lagrangian.origin.item()
         target = ramp(step, total, self.budget.sparsity, self.constraint.warmup, origin)
@@ -205,8 +205,8 @@ class ScaleObjective(PruningObjective):
 
     def losses(self, batch: Batch, step: int, total: int) -> dict[str, Tensor]:
         """Distillation under the fixed decision, without noise."""
-        self.masking.masks = self.gates.fixed(self.keep)
-        return self.distiller.losses(training(self.modules["model"]), batch, self.masking.masks)
+        self.masking.masks = masks = self.gates.fixed(self.keep)
+        return self.distiller.losses(training(self.modules["model"]), batch, masks, lambda: masks)
 
     def after_step(self) -> None:
         """Keep the scales positive."""

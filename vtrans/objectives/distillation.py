@@ -1,8 +1,7 @@
 """Distillation from the dense teacher: of its logits, and of its hidden states layer by layer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,28 +40,40 @@ class Distiller(nn.Module):
         transform: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.settings, self.teach, self.next_token = settings, teach, anatomy_of(student).predicts_next_token
+        anatomy = anatomy_of(student)
+        self.settings, self.teach, self.next_token = settings, teach, anatomy.predicts_next_token
+        self.pre_norm, self.alive = anatomy.pre_norm, [bool(block.heads or block.ffn) for block in anatomy.blocks]
         self.layers = settings.layers or default_layers(shape[1])
-        start = torch.eye(shape[0], anatomy_of(student).hidden) if transform is None else transform
+        start = torch.eye(shape[0], anatomy.hidden) if transform is None else transform
         self.transform = nn.Linear(start.shape[1], start.shape[0])
         with torch.no_grad():
             self.transform.weight.copy_(start)
             self.transform.bias.zero_()
 
-    def losses(self, model: nn.Module, batch: Batch, masks: Masks | None = None) -> dict[str, Tensor]:
-        """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each."""
-        s, states = self.settings, {"output_hidden_states": bool(self.settings.layer)}
+    def losses(
+        self, model: nn.Module, batch: Batch, masks: Masks | None = None, decide: Callable[[], Masks] | None = None
+    ) -> dict[str, Tensor]:
+        """Weighted terms `prediction`, `layer` and `task`, those with weight 0 left out. 0-d each.
+
+        Args:
+            model: the student.
+            batch: of training rows.
+            masks: those that the student runs under.
+            decide: gives what would be kept now, where a student is being pruned.
+        """
+        s, options = self.settings, {"output_hidden_states": bool(self.settings.layer)}
         if s.task:
-            ours, task = outputs_and_loss(model, batch, self.next_token, **states)
+            ours, task = outputs_and_loss(model, batch, self.next_token, **options)
         else:
-            ours = model(**unlabelled(batch), **states)
+            ours = model(**unlabelled(batch), **options)
         terms: dict[str, Tensor] = {}
         if self.teach:
             theirs = self.teach(batch)
         if self.teach and s.prediction:
             terms["prediction"] = s.prediction * self.prediction(named_logits(ours), theirs.logits, batch)
         if s.layer:
-            terms["layer"] = s.layer * self.layer_loss(ours, theirs.states, batch["attention_mask"], masks)
+            states = self.surviving(ours.hidden_states[1:], masks)
+            terms["layer"] = s.layer * self.layer_loss(states, theirs.states, batch["attention_mask"], decide)
         if s.task:
             terms["task"] = s.task * task
         return terms
@@ -81,19 +92,34 @@ class Distiller(nn.Module):
         edges = (0, *self.layers)
         return tuple(int(torch.randint(low + 1, high + 1, ())) for low, high in pairwise(edges))
 
-    def layer_loss(self, ours: Any, theirs: Mapping[int, Tensor], mask: Tensor, masks: Masks | None) -> Tensor:
+    def layer_loss(
+        self,
+        states: list[Tensor],
+        theirs: Mapping[int, Tensor],
+        mask: Tensor,
+        decide: Callable[[], Masks] | None = None,
+    ) -> Tensor:
         """Sum over teacher layers of the error of the student layer matched to each, padding left out."""
         targets = [theirs[i] for i in self.teacher_layers()]
         if self.settings.match == "same":
-            mapped = self.transform(torch.stack([ours.hidden_states[i] for i in self.layers]))
+            mapped = self.transform(torch.stack([states[i - 1] for i in self.layers]))
             return masked_mse(mapped, torch.stack(targets), mask) * len(targets)
-        states = ours.hidden_states[1:]
+        ordered = self.settings.match == "ordered"
         with torch.no_grad():  # only the pairs that are chosen are worth a gradient
             errors = masked_errors(self.transform(torch.stack(states)), torch.stack(targets), mask)
-        rule = "ordered" if self.settings.match == "ordered" else "argmin"
-        chosen = match_layers(errors, rule, alive_layers(masks, len(states)))
+            alive = alive_layers(decide()) if ordered and decide else self.alive
+        chosen = match_layers(errors, "ordered" if ordered else "argmin", alive)
         mapped = self.transform(torch.stack([states[layer] for layer in chosen]))
         return masked_mse(mapped, torch.stack(targets), mask) * len(targets)
+
+    def surviving(self, states: Sequence[Tensor], masks: Masks | None) -> list[Tensor]:
+        """States of layers, `(batch, length, hidden)` each, with 0 for hidden units that are pruned.
+
+        Norms do that, but for the states between the layers of a model whose norms stand before sub-layers.
+        """
+        if not self.pre_norm or masks is None or masks.survivors is None:
+            return list(states)
+        return [state * masks.survivors for state in states]
 
 
 def asked_tokens(batch: Batch) -> Tensor:
@@ -147,10 +173,8 @@ def masked_errors(students: Tensor, teachers: Tensor, mask: Tensor) -> Tensor:
     return squares / a.shape[1]
 
 
-def alive_layers(masks: Masks | None, depth: int) -> list[bool]:
-    """Whether each student layer has a sub-layer left; all have without masks."""
-    if masks is None:
-        return [True] * depth
+def alive_layers(masks: Masks) -> list[bool]:
+    """Whether each student layer has a sub-layer left."""
     return [a or f for a, f in zip(masks.attention_alive, masks.ffn_alive, strict=True)]
 
 

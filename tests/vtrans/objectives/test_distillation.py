@@ -4,8 +4,9 @@ from itertools import product
 
 import pytest
 import torch
-from tiny import inputs, tiny_bert
+from tiny import FAMILIES, inputs, random_decision, tiny_bert
 
+from vtrans.anatomy import anatomy_of
 from vtrans.objectives.distillation import (
     Distiller,
     alive_layers,
@@ -14,6 +15,9 @@ from vtrans.objectives.distillation import (
     match_layers,
     prediction_loss,
 )
+from vtrans.pruning.masking import apply_masks
+from vtrans.pruning.masks import Masks
+from vtrans.pruning.surgery import materialise
 from vtrans.settings import Distillation
 from vtrans.teaching.outputs import RunningTeacher, default_layers
 
@@ -83,13 +87,55 @@ def test_ordered_matching_survives_a_model_without_layers():
 
 
 def test_alive_means_either_sublayer():
-    from vtrans.anatomy import anatomy_of
-    from vtrans.pruning.masks import Masks
-
     dense = Masks.dense(anatomy_of(tiny_bert()))
     zero, one = torch.zeros(()), torch.ones(())
     values = Masks.of(dense.hidden, dense.heads, dense.ffn, [zero, zero, one], [zero, one, one])
-    assert alive_layers(values, 3) == [False, True, True]
+    assert alive_layers(values) == [False, True, True]
+
+
+def errors_by_layer(model, masks=None, decide=None):
+    """Of a model that equals its teacher but for what is pruned: the loss of each rule, and the layers chosen."""
+    found = {}
+    for match in ("same", "argmin", "ordered"):
+        torch.manual_seed(0)
+        teacher = RunningTeacher(tiny_bert().eval(), (1, 2, 3))
+        distiller = Distiller(teacher, (24, 3), model, Distillation(prediction=0.0, layer=1.0, match=match))
+        found[match] = distiller.losses(model, inputs(), masks, decide)["layer"].item()
+    return found
+
+
+def test_ordered_leaves_out_layers_that_gates_have_closed_or_that_are_gone():
+    model = tiny_bert().eval()
+    dense, zero, one = Masks.dense(anatomy_of(model)), torch.zeros(()), torch.ones(())
+    last_gone = Masks.of(dense.hidden, dense.heads, dense.ffn, [one, one, zero], [one, one, zero])
+    drawn = errors_by_layer(model, dense, lambda: last_gone)  # noise of a Gaussian gate is never 0
+    assert drawn["same"] == drawn["argmin"] == pytest.approx(0, abs=1e-5) and drawn["ordered"] > 1e-3
+    cut = materialise(model, last_gone).eval()
+    assert Distiller(None, (24, 3), cut, Distillation()).alive == [True, True, False]
+    after = errors_by_layer(cut)
+    assert after["ordered"] >= after["argmin"] > 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("match", ["same", "argmin"])
+def test_layers_err_alike_under_masks_and_once_cut(family, match):
+    model = FAMILIES[family]().double().eval()
+    decision = random_decision(model, 1, 1.0)
+    depth, width = len(decision.heads), len(decision.hidden)
+    states = dict(enumerate(torch.randn(depth + 1, *inputs()["input_ids"].shape, width, dtype=torch.double)))
+    start, kept = torch.randn(width, width), decision.hidden != 0
+    assert 0 < kept.sum() < width
+    small, settings = materialise(model, decision), Distillation(match=match, layers=tuple(range(1, depth + 1)))
+    whole, cut = (
+        Distiller(None, (width, depth), student, settings, transform).double()
+        for student, transform in ((model, start), (small, start[:, kept]))
+    )
+    with torch.no_grad():
+        with apply_masks(model, decision):
+            ours = model(**inputs(), output_hidden_states=True).hidden_states[1:]
+        masked = whole.layer_loss(whole.surviving(ours, decision), states, inputs()["attention_mask"])
+        ours = list(small(**inputs(), output_hidden_states=True).hidden_states[1:])
+        torch.testing.assert_close(masked, cut.layer_loss(ours, states, inputs()["attention_mask"]))
 
 
 def test_the_teacher_is_frozen_and_no_part_of_the_state():
