@@ -7,7 +7,17 @@ from vtrans.errors import SuiteError
 from vtrans.methods.base import Method, Stage
 from vtrans.methods.family import SHARE, SIZES, member_stages, refuse_latency, shortened
 from vtrans.methods.stages import Materialise, Prune, Recover
-from vtrans.settings import SITES, Budget, Constraint, Distillation, GateRates, Schedule, Setting, check_sites
+from vtrans.settings import (
+    SITES,
+    Budget,
+    Constraint,
+    Distillation,
+    GateRates,
+    Schedule,
+    Setting,
+    check_choices,
+    check_sites,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,6 +103,7 @@ class CoFi(Method):
 
     def __post_init__(self) -> None:
         check_sites(self.sites)
+        check_choices(self)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

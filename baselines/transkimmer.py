@@ -7,7 +7,7 @@ from baselines.parts.token_losses import Fidelity, TokenLosses
 from baselines.parts.token_training import LearnTokens
 from vtrans.methods.base import Method, Stage
 from vtrans.selectors import PREDICTOR
-from vtrans.settings import Schedule, Setting, check_range
+from vtrans.settings import Schedule, Setting, check_choices, check_range
 
 FIVE = ("mrpc", "wnli")  # tasks trained for five epochs, the others for three
 
@@ -44,6 +44,7 @@ class Transkimmer(Method):
         check_range(self, "rate", 0)
         check_range(self, "skim", 0)
         check_range(self, "temperature", 0, open_low=True)
+        check_choices(self)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

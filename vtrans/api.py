@@ -15,6 +15,7 @@ from vtrans.errors import SuiteError
 from vtrans.methods.base import CompressionState, Method, check_packages
 from vtrans.methods.family import HANDOVER, SIZES, VTransFamily
 from vtrans.methods.vtrans import VTrans
+from vtrans.run_folder import claim
 from vtrans.settings import QUICK, Budget, Denominator, Quantity, Schedules, Setting
 from vtrans.signals import cancelling
 from vtrans.teaching.cache import TeacherCache
@@ -63,7 +64,7 @@ def compress(
         The smaller model, materialised, in evaluation mode; `vtrans.save_pruned` writes it.
 
     Raises:
-        SuiteError: the family has no anatomy, columns are missing, or the size is out of reach.
+        SuiteError: the family has no anatomy, columns are missing, the size is out of reach; or another run's folder.
         RunFailed: a loss is not finite.
         RunCancelled: Ctrl-C or SIGTERM; where there is a folder, checkpoints of what was trained lie in it.
     """
@@ -81,6 +82,8 @@ def compress(
     cache = TeacherCache(Path(folder) / OUTPUTS) if folder else None
     context = RunContext(Path(folder) if folder else None, report, teacher_cache=cache)
     state = CompressionState(Teacher(model), examples_of(dataset, model), seed, context)
+    if folder:
+        claim(Path(folder), method, state)
     with cancelling(), unchanged(model):
         small = method.compress(state)
     if cache:
@@ -129,6 +132,7 @@ def compress_family(
         context = RunContext(Path(folder) / f"s{size * 100:g}", report, teacher_cache=cache)
         state = CompressionState(Teacher(model), rows, seed, context, handover=before)
         member = method.build(Setting(schedules, budget, scale="quick", layers=len(anatomy.blocks)))
+        claim(Path(folder) / f"s{size * 100:g}", member, state)
         with cancelling(), unchanged(model):
             small = member.compress(state)
         yield size, small  # outside: Ctrl-C is the caller's again

@@ -5,7 +5,8 @@ They are part of a run's key, so a field that cannot change a result does not be
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vtrans.errors import SuiteError
 
@@ -15,11 +16,9 @@ Denominator = Literal["encoder", "all"]
 Threshold = Literal["all", "units"]
 Sharpening = Literal["steps", "met"]
 Origin = Literal["zero", "gates"]
-QUANTITIES = ("parameters", "macs", "latency", "latency-b1")
-DENOMINATORS = ("encoder", "all")
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 STAGES = (0, 2, 3)  # of ZeRO
-PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+PRECISIONS = get_args(Precision)
 NOT_IN_KEY = "not in key"  # in a field's metadata: the value under which runs are what they were before the field came
 
 
@@ -30,6 +29,19 @@ def check_range(thing: object, name: str, low: float, high: float = float("inf")
         bounds = f"{'(' if open_low else '['}{low:g}, {high:g}]" if high < float("inf") else f"{low:g} and above"
         kind = type(thing).__name__
         raise SuiteError(f"{name} of {kind} is {value:g}, outside {bounds}", "give a value within the bounds")
+
+
+def check_choices(thing: Any) -> None:
+    """Raise `SuiteError` where a field of a dataclass that is declared as a `Literal` has another value."""
+    kind: Any = type(thing)
+    for name, known in _choices(kind).items():
+        if (value := getattr(thing, name)) not in known:
+            raise SuiteError(f"{name} of {kind.__name__} is {value!r}", f"choose from {', '.join(known)}")
+
+
+@cache
+def _choices(kind: Any) -> dict[str, tuple[str, ...]]:
+    return {name: get_args(hint) for name, hint in get_type_hints(kind).items() if get_origin(hint) is Literal}
 
 
 @dataclass(frozen=True)
@@ -67,8 +79,7 @@ class Schedule:
             check_range(self, name, low, high)
         for name, high in (("lr", 1), ("weight_decay", 1), ("clip", 1e6), ("accumulate", 1e6)):
             check_range(self, name, 0, high, open_low=name in ("lr", "accumulate"))
-        if self.precision not in PRECISIONS:
-            raise SuiteError(f"precision {self.precision!r} is not known", f"give {', '.join(PRECISIONS)}")
+        check_choices(self)
 
     def total(self, rows: int) -> int:
         """Optimiser steps on `rows` rows; at least one."""
@@ -116,6 +127,7 @@ class Distillation:
         check_range(self, "temperature", 0, open_low=True)
         if any(layer < 1 for layer in self.layers):
             raise SuiteError(f"layers of Distillation are {self.layers}", "count teacher layers from 1")
+        check_choices(self)
 
 
 def check_sites(sites: Sequence[str]) -> None:
@@ -150,10 +162,7 @@ class Budget:
         check_range(self, "length", 1)
         if not 0 < self.sparsity < 1:
             raise SuiteError(f"sparsity {self.sparsity} is outside (0, 1)", "give the share to remove, 0.6 for 60 %")
-        if self.quantity not in QUANTITIES:
-            raise SuiteError(f"unknown quantity {self.quantity!r}", f"choose from {', '.join(QUANTITIES)}")
-        if self.denominator not in DENOMINATORS:
-            raise SuiteError(f"unknown denominator {self.denominator!r}", f"choose from {', '.join(DENOMINATORS)}")
+        check_choices(self)
 
 
 @dataclass(frozen=True)
@@ -218,9 +227,7 @@ class Constraint:
     def __post_init__(self) -> None:
         check_range(self, "warmup", 0, 1)
         check_range(self, "size_exponent", 0, 1)
-        for name, known in {"sharpen": Sharpening, "origin": Origin}.items():
-            if getattr(self, name) not in get_args(known):
-                raise SuiteError(f"{name} is {getattr(self, name)!r}", f"choose from {', '.join(get_args(known))}")
+        check_choices(self)
         for name in ("rate", "quadratic", "bound"):
             check_range(self, name, 0)
 

@@ -162,9 +162,9 @@ def _compress_alone(
     check_room(request.scale.max_length, request.task, context.tokenizer)
     context = replace(context, precision=request.scale.evaluation_precision)
     check_model_class(context.pretrained(request.seed), request.task)
-    check_half(request.out, request.out / "work" / request_key(request, method, context))
-    tell(estimate(request, method, context))
     work = request.out / "work" / request_key(request, method, context)
+    check_half(request.out, work)
+    tell(estimate(request, method, context))
     try:
         with interrupting():
             outcome, scores = _compress(request, method, context, work, report)

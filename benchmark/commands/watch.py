@@ -18,14 +18,21 @@ SHOWN = ("expected", "real", "target", "accuracy", "task", "prediction", "layer"
 PAGE_EVERY = 30.0  # seconds, of the page's own refreshing
 
 
-def board(root: Path, preset: str, suites: list[str]) -> Table:
-    """A table of the suites: cells by state, and of each cell that runs its stage, step, numbers and time left."""
+Known = dict[tuple[Path, int], str]  # states of records, by their paths and when they were written
+
+
+def board(root: Path, preset: str, suites: list[str], known: Known) -> Table:
+    """A table of the suites: cells by state, and of each cell that runs its stage, step, numbers and time left.
+
+    States that are `known` are not read again, and new ones are added.
+    """
     table = Table(title=f"{preset} in {root}", title_justify="left")
     for head in ("suite", "cells", "running", "stage", "numbers", "left"):
         table.add_column(head, overflow="fold")
     for suite in suites:
         store = Store(root, suite, preset)
-        counts = Counter(_state(store, cell) for cell in plan(suite, preset, split=SUITES[suite].split or "validation"))
+        cells_of = plan(suite, preset, split=SUITES[suite].split or "validation")
+        counts = Counter(_state(store, cell, known) for cell in cells_of)
         text = ", ".join(f"{number} {state}" for state, number in counts.items())
         cells: list[dict[str, Any] | None] = [*running(store.folder / "work")] or [None]
         for place, cell in enumerate(cells):
@@ -33,7 +40,16 @@ def board(root: Path, preset: str, suites: list[str]) -> Table:
     return table
 
 
-def _state(store: Store, cell: Cell) -> str:
+def _state(store: Store, cell: Cell, known: Known) -> str:
+    path = store.path(cell)
+    if not path.exists():
+        return store.state(cell)
+    if (key := (path, path.stat().st_mtime_ns)) not in known:
+        known[key] = _read_state(store, cell)
+    return known[key]
+
+
+def _read_state(store: Store, cell: Cell) -> str:
     try:
         return store.state(cell)
     except SuiteError:
@@ -67,7 +83,7 @@ def show(root: Path, preset: str) -> None:
     """Print the board once."""
     from rich.console import Console
 
-    Console().print(board(root, preset, suites_of(root, preset)))
+    Console().print(board(root, preset, suites_of(root, preset), {}))
 
 
 def watch(root: Path, preset: str, every: float, page: bool) -> None:
@@ -77,14 +93,14 @@ def watch(root: Path, preset: str, every: float, page: bool) -> None:
     """
     from rich.live import Live
 
-    suites, known, written = suites_of(root, preset), "", 0.0
-    with Live(board(root, preset, suites), auto_refresh=False) as screen:
+    suites, states, before, written = suites_of(root, preset), Known(), "", 0.0
+    with Live(board(root, preset, suites, states), auto_refresh=False) as screen:
         while True:
-            if page and time.time() - written > PAGE_EVERY and (now := signature(root, preset)) != known:
-                known, written = now, time.time()
+            if page and time.time() - written > PAGE_EVERY and (now := signature(root, preset)) != before:
+                before, written = now, time.time()
                 if said := write_page(root, preset):
                     screen.console.print(said)
-            screen.update(board(root, preset, suites), refresh=True)
+            screen.update(board(root, preset, suites, states), refresh=True)
             time.sleep(every)
 
 

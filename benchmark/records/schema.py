@@ -168,7 +168,7 @@ class Outcome(_Strict):
     latency: list[dict[str, Any]]
     seconds: dict[str, float] = Field(description="wall-clock of each stage, evaluation left out")
     compute: Compute
-    predictions: Predictions | None = None  # None of runs that were made under schema 1
+    predictions: Predictions | None = None  # None of a task that gives none, and of records older than predictions
     report: dict[str, Any]
 
     def time_speedup(self, index: int) -> float | None:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -136,13 +136,14 @@ def run_in_processes(
     work = Work(names, *place, folder, threads, seconds, jobs, time.time(), timed)
     context: Any = multiprocessing.get_context(start)
     workers = [context.Process(target=run_worker, args=(work,)) for _ in range(jobs)]
-    with _passing_signals(workers) as stopped:
+    with _passing_signals(workers) as stop:
         with _threads_in_environment(threads):
             for worker in workers:
                 worker.start()
+                stop.tell_new()
         for worker in workers:
             worker.join()
-    if stopped:
+    if stop.came:
         raise RunCancelled("stopped", "run the same command to go on")
     _raise_failures(cells, store, [worker.exitcode for worker in workers])
     return len(store.complete(list(cells)))
@@ -173,7 +174,7 @@ def run_worker(work: Work) -> None:
     cells = [Cell(s, get_preset(p, s), task, row, seed, split) for s, p, task, row, seed, split in work.cells]
     names = [cell.name for cell in cells]
     work_folder = store.folder / "work"
-    watch = GridProgress(names, True, work.jobs, lambda: [c.name for c in cells if store.path(c).exists()], work_folder)
+    watch = GridProgress(names, True, work.jobs, lambda: run_since(cells, store, work.began), work_folder)
     watch.expect(work.seconds)
     try:
         run_cells(cells, store, work.folder, watch, together=work.began, timed=work.timed)
@@ -181,6 +182,12 @@ def run_worker(work: Work) -> None:
         if not isinstance(error, (RunFailed, RunCancelled)):  # those stand in the records
             sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
+
+
+def run_since(cells: Sequence[Cell], store: Store, began: float) -> list[str]:
+    """Names of the cells that have a record which was written at `began` or later."""
+    paths = {cell.name: store.path(cell) for cell in cells}
+    return [name for name, path in paths.items() if path.exists() and path.stat().st_mtime >= began]
 
 
 @contextmanager
@@ -197,21 +204,43 @@ def _threads_in_environment(threads: int) -> Iterator[None]:
             os.environ |= {name: value} if value is not None else {}
 
 
-@contextmanager
-def _passing_signals(workers: Sequence[Any]) -> Iterator[list[int]]:
-    """Hand Ctrl-C and SIGTERM on to the workers, which write their checkpoints; yields the signals that came.
+@dataclass
+class _Stop:
+    """Hands Ctrl-C and SIGTERM on to workers, which write their checkpoints.
 
     Workers hear a first one as SIGTERM. A second Ctrl-C interrupts them at once, as it does without --jobs.
+
+    Attributes:
+        workers: processes, started or not.
+        came: the signals.
+        told: workers that have heard of one.
     """
-    came: list[int] = []
 
-    def handler(number: int, frame: object) -> None:
-        """Hand it on."""
-        told = signal.SIGINT if came and number == signal.SIGINT else signal.SIGTERM
-        came.append(number)
+    workers: Sequence[Any]
+    came: list[int] = field(default_factory=list)
+    told: set[int] = field(default_factory=set)
+
+    def __call__(self, number: int, frame: object) -> None:
+        """Hand a signal on."""
+        told = signal.SIGINT if self.came and number == signal.SIGINT else signal.SIGTERM
+        self.came.append(number)
+        self._tell(told, [worker for worker in self.workers if worker.pid])
+
+    def tell_new(self) -> None:
+        """Hand SIGTERM on to workers that were being started when it came."""
+        if self.came:
+            new = [worker for worker in self.workers if worker.pid and worker.pid not in self.told]
+            self._tell(signal.SIGTERM, new)
+
+    def _tell(self, number: int, workers: Sequence[Any]) -> None:
         for worker in workers:
-            if worker.pid and worker.is_alive():
-                os.kill(worker.pid, told)
+            self.told.add(worker.pid)
+            if worker.is_alive():
+                os.kill(worker.pid, number)
 
-    with handled_by(handler):
-        yield came
+
+@contextmanager
+def _passing_signals(workers: Sequence[Any]) -> Iterator[_Stop]:
+    stop = _Stop(workers)
+    with handled_by(stop):
+        yield stop

@@ -62,7 +62,8 @@ def difference(
         return None
     pairs = [[each[seed] for seed in seeds] for each in (left, right)]
     found = [_statistic(metric, records, load) for records in pairs]
-    if found[0] is None or found[1] is None or found[0][1] != found[1][1]:
+    alike = len({record.data.digest for records in pairs for record in records if record.data}) == 1
+    if found[0] is None or found[1] is None or found[0][1] != found[1][1] or not alike:
         values = [(_value(a, metric), _value(b, metric)) for a, b in zip(*pairs, strict=True)]
         return over_seeds([ratio_of(a, b) if ratio else a - b for a, b in values], null)
     return bootstrap(found[0][0], found[1][0], len(seeds), found[0][1], null, ratio)

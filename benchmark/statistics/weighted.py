@@ -49,13 +49,19 @@ def _matthews(guess: Array, truth: Array, weights: Array) -> Array:
 
 
 def _pearson(guess: Array, truth: Array, weights: Array) -> Array:
-    share = weights / weights.sum(1, keepdims=True)
+    share, guess, truth = weights / weights.sum(1, keepdims=True), _standardised(guess), _standardised(truth)
     mean, middle = share @ guess.T, (share @ truth)[:, None]
     spread = share @ (guess**2).T - mean**2
     width = (share @ truth**2)[:, None] - middle**2
     together = share @ (guess * truth).T - mean * middle
     below = np.sqrt(np.maximum(spread, 0) * np.maximum(width, 0))
     return np.where(below > 1e-12, 100 * together / np.maximum(below, 1e-12), 0.0)
+
+
+def _standardised(values: Array) -> Array:
+    """Of mean 0 and deviation 1 along the last axis, so that sums of squares lose no digits; 0 where all are alike."""
+    deviation = values.std(-1, keepdims=True)
+    return np.asarray((values - values.mean(-1, keepdims=True)) / np.where(deviation > 0, deviation, 1.0))
 
 
 def _spearman(guess: Array, truth: Array, weights: Array) -> Array:

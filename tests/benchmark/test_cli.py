@@ -206,7 +206,10 @@ def test_compress_refuses_before_it_trains(cli_call, model_dir, data_dir, tmp_pa
         ([*model, "--method", "CoFi+VTrans", "--sparsity", "0.6"], "lacks sparsity"),
         ([*model, "--method", "dense"], "compresses nothing"),
         ([*model, "--method", "DistilBERT-style", "--quantity", "latency"], "has no size to reach"),
-        ([*model, "--method", "VTrans", "--sparsity", "0.6", "--quantity", "flops"], "unknown quantity"),
+        (
+            [*model, "--method", "VTrans", "--sparsity", "0.6", "--quantity", "flops"],
+            "is 'flops'; choose from parameters",
+        ),
         (["--model", str(tmp_path / "nothing"), "--method", "VTrans", "--sparsity", "0.6"], "is no folder"),
         (["--model", str(data_dir), "--method", "VTrans", "--sparsity", "0.6"], "has no config.json"),
     ):

@@ -146,3 +146,27 @@ def test_a_family_of_sizes_from_one_run(tmp_path):
         next(compress_family(model, tiny_examples(), tmp_path, sizes=(0.6, 0.4)))
     with pytest.raises(SuiteError, match="compress_family"):
         compress(model, tiny_examples(), VTransFamily)
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"sparsity": 0.4}, "method"),
+        ({"model": tiny_bert(seed=5)}, "model"),
+        ({"dataset": made(rows=36)}, "rows"),
+        ({"seed": 1, "method": FastVTrans}, "method and seed"),
+    ],
+)
+def test_a_folder_of_another_run_is_refused(tmp_path, other, named):
+    call = {"model": tiny_bert(), "dataset": made(), "schedules": SHORTEST, "folder": tmp_path}
+    compress(**call)
+    with pytest.raises(SuiteError, match=f"holds a run with another {named}; give another folder"):
+        compress(**(call | other))
+
+
+def test_the_folder_of_another_family_is_refused(tmp_path):
+    call = {"model": tiny_bert(), "dataset": made(), "folder": tmp_path, "sizes": (0.3,), "schedules": SHORTEST}
+    list(compress_family(**call))
+    with pytest.raises(SuiteError, match="holds a run with another seed"):
+        list(compress_family(**call, seed=1))

@@ -161,7 +161,8 @@ def stratified_rows(labels: Tensor, fraction: float, seed: int) -> list[int]:
     if not 0 < fraction <= 1:
         raise SuiteError(f"data fraction {fraction} is outside (0, 1]", "give a share such as 0.03")
     generator = torch.Generator().manual_seed(seed)
-    strata = [labels == c for c in labels.unique()] if not labels.is_floating_point() else [labels == labels]
+    scores = labels.is_floating_point()
+    strata = [torch.ones_like(labels, dtype=torch.bool)] if scores else [labels == c for c in labels.unique()]
     chosen: list[int] = []
     for stratum in strata:
         rows = stratum.nonzero().flatten()

@@ -13,6 +13,7 @@ from vtrans.settings import (
     GateRates,
     Schedule,
     Setting,
+    check_choices,
     check_range,
     check_sites,
 )
@@ -53,6 +54,7 @@ class VTrans(Method):
 
     def __post_init__(self) -> None:
         check_sites(self.sites)
+        check_choices(self)
 
     @classmethod
     def build(cls, setting: Setting) -> Self:

@@ -68,7 +68,9 @@ class LatencyTable:
     def write(self, path: Path) -> None:
         """Keep the table, so that a run that goes on has the prices that it began with."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self)) + "\n")
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(asdict(self)) + "\n")
+        part.replace(path)
 
     @classmethod
     def read(cls, path: Path) -> "LatencyTable":

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from vtrans.data.examples import Examples
 from vtrans.data.ragged import Ragged
-from vtrans.locks import locked
+from vtrans.locks import NoLocks, locked
 from vtrans.teaching.outputs import Batch, TeacherOutputs
 from vtrans.teaching.stored import DamagedOutputs, Layout, OutOfRange, StoredOutputs, writing
 
@@ -111,6 +111,8 @@ class TeacherCache:
                 os.utime(entry)
         except OutOfRange as error:
             raise CacheUnavailable(str(error)) from None
+        except NoLocks as error:
+            raise CacheUnavailable(error.parts[0]) from None
         except OSError as error:
             raise CacheUnavailable(
                 f"{error.filename or self.folder} cannot be written ({error.strerror or error})"

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,8 @@ class StageFiles:
             found: dict[str, Any] | None = torch.load(self.checkpoint, "cpu", weights_only=True)
             return found
         except Exception:  # torch raises a dozen kinds for a damaged file
-            self.checkpoint.replace(self.checkpoint.with_suffix(".corrupt"))
+            with suppress(FileNotFoundError):  # another rank was faster
+                self.checkpoint.replace(self.checkpoint.with_suffix(".corrupt"))
             return None
 
     def append_log(self, line: dict[str, float]) -> None:

@@ -324,10 +324,10 @@ class Loop:
         if state["cuda"] and torch.cuda.is_available():  # of the device at hand, whichever wrote it
             torch.cuda.set_rng_state(state["cuda"][0])
         self.elapsed = state["elapsed"]
-        self.meter.flops, self.tokens = state["flops"], state.get("tokens", 0)
+        self.meter.flops, self.tokens = state["flops"], state["tokens"]
         found: int = state["step"]
         self.precisions = list(dict.fromkeys([*state["precisions"], *([self.precision] if found < self.total else [])]))
-        self.origin = state.get("origin", {})
+        self.origin = state["origin"]
         return found
 
 

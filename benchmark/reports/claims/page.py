@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from benchmark.common.files import write_atomically
 from benchmark.reports.claims.commands import commands
-from benchmark.reports.claims.quantities import HEADS, PLANNED
+from benchmark.reports.claims.quantities import HEADS, PLANNED, TIMED
 from benchmark.reports.claims.verdicts import LEVEL, Comparison, Judged
 from benchmark.reports.rows import MISSING
 from benchmark.statistics.intervals import p_text
@@ -93,7 +93,9 @@ def _remedy(each: Comparison) -> str:
         return f"No record has this: preset {each.preset} lacks the task {each.task}, or the row says nothing of it."
     if each.condition.quantity in HEADS:
         return f"To be measured: `vtrans-bench probe {shlex.join(map(_near, each.records))}`."
-    return "Rows were run that lack the number, or share no seed: `vtrans-bench time` adds latencies."
+    if each.condition.quantity in TIMED:
+        return "Rows were run that lack latencies, or share no seed: `vtrans-bench time` adds latencies."
+    return "Rows were run that lack the number, or share no seed; or one of them has no record of this task."
 
 
 def _near(path: Path) -> str:

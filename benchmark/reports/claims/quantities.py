@@ -47,6 +47,7 @@ QUANTITIES: dict[str, Callable[[Outcome], float | None]] = {
     "distance from the target size before the threshold moves, points": _own_size_error,
     "tokens in the last layer, %": lambda o: 100 * o.tokens[-1] if o.tokens else None,
 }
+TIMED = ("time speed-up, batch 1", "time speed-up, batch 32", "efficiency, batch 32")  # of latencies
 PLANNED: dict[str, Callable[[Cell], float]] = {"training FLOPs, by plan": training_flops}  # of cells, without records
 NAMES = (METRIC, *HEADS, *QUANTITIES, *PLANNED)
 

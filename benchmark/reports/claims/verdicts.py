@@ -56,9 +56,7 @@ class Comparison:
         return ("supported" if holds else "contradicted") if self._decided(self.found) else "inconclusive"
 
     def _decided(self, found: Interval) -> bool:
-        """One seed decides nothing: how seeds vary is not known."""
-        if found.seeds < 2:
-            return False
+        """One seed, which has neither p nor deviation, decides nothing."""
         same = found.deviation == 0 and self.condition.quantity in QUANTITIES
         return same if self.p is None else self.p < LEVEL
 

@@ -89,7 +89,7 @@ def run_on_cluster(cells: Sequence[Cell], store: Store, cluster: Cluster, jobs: 
         RunFailed: at least one cell failed; the others are done.
         RunCancelled: Ctrl-C or SIGTERM; every cell that did not end has a `cancelled` record.
     """
-    progress = Progress(with_needed(cells, store))
+    progress = Progress(asked := with_needed(cells, store))
     said = time.monotonic()
     with noted_signals() as came:
         try:
@@ -109,7 +109,7 @@ def run_on_cluster(cells: Sequence[Cell], store: Store, cluster: Cluster, jobs: 
             raise RunCancelled("stopped", "run the same command to go on")
     if progress.failures:
         cell, why = next(iter(progress.failures.items()))
-        raise RunFailed(f"{len(progress.failures)} of {len(cells)} cells failed: {cell.name}: {why}", RETRY)
+        raise RunFailed(f"{len(progress.failures)} of {len(asked)} cells failed: {cell.name}: {why}", RETRY)
     return progress.done
 
 
@@ -209,5 +209,5 @@ def _cancel(progress: Progress, store: Store, cluster: Cluster) -> None:
         time.sleep(POLL)
     for cell in (*progress.running, *progress.waiting):
         record = store.of(cell).read(cell)
-        if record is None or record.status == "failed":
+        if record is None:
             store.of(cell).write(cell, unfinished_record(cell, now(), "cancelled", "the grid was stopped"))

@@ -1,6 +1,7 @@
 """Curves of a run: kept thin, shown while it goes on, and in its record."""
 
 import json
+import os
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_records import make_record
 
+from benchmark.commands import watch
 from benchmark.commands.watch import board, left, signature, write_page
 from benchmark.grid.cells import plan
 from benchmark.records.store import Store
@@ -141,7 +143,7 @@ def test_a_damaged_record_does_not_end_the_board(tmp_path, tiny_preset, capsys):
     cell = plan("glue", "tiny", ["dense"], ["sst2"], [0])[0]
     store.write(cell, make_record(cell))
     store.path(cell).write_text(store.path(cell).read_text().replace("80.0", "99.0"))
-    Console(width=200).print(board(tmp_path, "tiny", ["glue"]))
+    Console(width=200).print(board(tmp_path, "tiny", ["glue"], {}))
     assert "1 damaged" in capsys.readouterr().out
 
 
@@ -163,6 +165,20 @@ def test_a_record_holds_curves_and_the_board_shows_cells_and_what_runs(tmp_path,
     assert pruning["step"][-1] == 8 and pruning["target"][-1] == 0.5
     assert len(pruning["expected"]) == len(pruning["real"]) == len(pruning["step"])
     Curves("sst2--CoFi", path=live_file(store.folder / "work"))("0-prune", 4, 4, {"real": 0.25})
-    Console(width=200).print(board(tmp_path, "tiny", ["glue"]))
+    Console(width=200).print(board(tmp_path, "tiny", ["glue"], {}))
     shown = capsys.readouterr().out
     assert "2 done" in shown and "sst2--CoFi" in shown and "real 0.25" in shown and "0-prune 4/4" in shown
+
+
+def test_records_are_read_once_for_all_looks(tmp_path, tiny_preset, monkeypatch):
+    (cell, *_), known = plan("glue", "tiny", ["dense"], ["sst2"], [0]), {}
+    store = Store(tmp_path, "glue", "tiny")
+    store.write(cell, make_record(cell))
+    looks = []
+    monkeypatch.setattr(watch, "_read_state", lambda store, cell: looks.append(cell) or "done")
+    for _ in range(3):
+        board(tmp_path, "tiny", ["glue"], known)
+    assert looks == [cell]
+    os.utime(store.path(cell), (1, 1))
+    board(tmp_path, "tiny", ["glue"], known)
+    assert looks == [cell, cell]

@@ -11,9 +11,10 @@ import pytest
 
 from benchmark.grid.cells import plan
 from benchmark.grid.rows import with_settings
+from benchmark.records.provenance import now
 from benchmark.records.store import Store
 from benchmark.runs import jobs
-from benchmark.runs.runner import run_cells, waits
+from benchmark.runs.runner import run_cells, unfinished_record, waits
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 from vtrans.locks import locked
 
@@ -102,10 +103,10 @@ def test_ctrl_c_of_a_terminal_leaves_checkpoints_and_records(tiny_preset, data_d
 def test_a_second_ctrl_c_interrupts_workers_at_once(came, told, monkeypatch):
     sent = []
     monkeypatch.setattr(jobs.os, "kill", lambda pid, number: sent.append(number))
-    with jobs._passing_signals([SimpleNamespace(pid=1, is_alive=lambda: True)]) as stopped:
+    with jobs._passing_signals([SimpleNamespace(pid=1, is_alive=lambda: True)]) as stop:
         for number in came:
             signal.raise_signal(number)
-    assert (stopped, sent) == (came, told)
+    assert (stop.came, sent) == (came, told)
 
 
 def replace_steps(cell, steps):
@@ -161,3 +162,25 @@ def test_a_signal_reaches_the_workers(tiny_preset, data_dir, tmp_path, two_cores
             jobs.run_in_processes(cells, store, data_dir, 2, {}, start="fork")
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_what_failed_before_the_grid_began_is_still_to_be_run(tiny_preset, tmp_path):
+    cells, store = grid(tmp_path)
+    for cell in cells[:2]:
+        store.write(cell, unfinished_record(cell, now(), "failed", "loss is nan"))
+    os.utime(store.path(cells[0]), (1, 1))
+    assert jobs.run_since(cells, store, began=time.time() - 60) == [cells[1].name]
+
+
+def test_a_worker_that_was_being_started_when_a_signal_came_hears_of_it(monkeypatch):
+    told = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: told.append((pid, number)))
+    workers = [SimpleNamespace(pid=pid, is_alive=lambda: True) for pid in (11, None, None)]
+    stop = jobs._Stop(workers)
+    stop.tell_new()
+    assert not told
+    stop(signal.SIGTERM, None)
+    for worker, pid in zip(workers[1:], (12, 13), strict=True):
+        worker.pid = pid
+        stop.tell_new()
+    assert told == [(pid, signal.SIGTERM) for pid in (11, 12, 13)]

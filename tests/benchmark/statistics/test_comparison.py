@@ -60,3 +60,31 @@ def test_an_interval_ends_where_the_metric_does(metric, values, low, high):
     assert found.high == high if np.isfinite(high) else found.high > max(values)
     longer = difference(metric, records, [r.model_copy(update={"seed": 2 - r.seed}) for r in records], lambda r: None)
     assert longer.low < -100  # a difference can be larger than a score
+
+
+def classified(digests=("one", "one", "one"), kept=(True, True, True)):
+    """Records of three seeds on 50 examples, and what loads their predictions."""
+    (cell,) = plan("glue", "quick", ["dense"], ["rotten_tomatoes"], [0])
+    truth, generator = np.arange(50) % 2, np.random.default_rng(0)
+    guesses = [np.where(generator.random(50) < 0.8, truth, 1 - truth) for _ in digests]
+    plain, found, arrays = make_record(cell), [], {}
+    for seed, (digest, guess) in enumerate(zip(digests, guesses, strict=True)):
+        outcome = plain.outcome.model_copy(update={"metrics": {"accuracy": 100 * float((guess == truth).mean())}})
+        data = plain.data.model_copy(update={"digest": digest})
+        found.append(plain.model_copy(update={"seed": seed, "outcome": outcome, "data": data}))
+        arrays[id(found[-1])] = {"prediction": guess, "reference": truth} if kept[seed] else None
+    return found, arrays
+
+
+def test_a_seed_without_predictions_is_not_left_out_of_an_interval():
+    records, arrays = classified(kept=(True, False, True))
+    found = score("accuracy", records, lambda record: arrays[id(record)])
+    assert found.seeds == 3 and not found.examples
+    assert found.value == pytest.approx(np.mean([r.outcome.metrics["accuracy"] for r in records]))
+
+
+@pytest.mark.parametrize(("digest", "examples"), [("one", 50), ("other", 0)])
+def test_rows_of_other_data_have_no_examples_in_common(digest, examples):
+    ours, arrays = classified()
+    theirs, more = classified(digests=(digest,) * 3)
+    assert difference("accuracy", ours, theirs, lambda record: (arrays | more)[id(record)]).examples == examples

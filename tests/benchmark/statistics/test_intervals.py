@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.statistics.intervals import adjusted, bootstrap, mean_of, over_seeds, p_text
+from benchmark.statistics.intervals import _spread, adjusted, bootstrap, mean_of, over_seeds, p_text
 from benchmark.statistics.ranks import mean_ranks, probability_of_improvement
 
 
@@ -22,6 +22,22 @@ def test_covers_the_true_mean_as_often_as_it_says(seeds, deviation):
         covered += found.low <= 80 <= found.high
     # Seeds that do not differ at all, on examples of which none is hard, are the one case that is taken too carefully.
     assert 0.9 <= covered / trials <= (1.0 if seeds == 3 and not deviation else 0.99)
+
+
+@pytest.mark.parametrize(("together", "alone"), [(0.0, 0.0), (1.5, 0.0), (1.5, 2.0), (0.0, 1.0)])
+def test_what_seeds_and_examples_do_together_counts_once(together, alone):
+    """Three seeds 2 apart; resamples move all of them by `together`, and each for itself by `alone`."""
+    signs = np.array([[(-1) ** (bin(row & column).count("1")) for column in (1, 2, 4, 7)] for row in range(8)])
+    values = np.array([80.0, 82.0, 84.0])
+    variance, freedom = _spread(values, values + together * signs[:, :1] + alone * signs[:, 1:])
+    assert variance == pytest.approx(together**2 + 4 / 3)  # the part of single seeds is in their variance already
+    assert freedom == pytest.approx(2 * variance**2 / (4 / 3) ** 2)
+
+
+def test_there_are_no_fewer_degrees_of_freedom_than_seeds_less_one():
+    values, opposed = np.array([80.0, 82.0, 84.0]), np.array([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0]])
+    variance, freedom = _spread(values, values + opposed)
+    assert variance == pytest.approx(4 / 3 - 1 / 3) and freedom == 2
 
 
 def test_differing_seeds_widen_the_interval():

@@ -62,9 +62,9 @@ def test_a_count_sharpens_with_the_steps_or_with_those_that_met_the_target():
 
 
 def test_sharpening_that_cannot_be_is_refused():
-    with pytest.raises(SuiteError, match="sharpen is 'never'"):
+    with pytest.raises(SuiteError, match="sharpen of Constraint is 'never'"):
         Constraint(sharpen="never")
-    with pytest.raises(SuiteError, match="origin is 'half'"):
+    with pytest.raises(SuiteError, match="origin of Constraint is 'half'"):
         Constraint(origin="half")
     gates, schedule, met = VariationalGates(sharpness=1.0), Schedule(steps=1), Constraint(sharpen="met")
     for soft in (gates, HardConcreteGates()):

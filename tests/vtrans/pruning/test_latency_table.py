@@ -60,6 +60,18 @@ def test_a_measured_table_has_all_widths_and_never_falls(family, tmp_path):
     assert all(value > 0 for value in table.stem)
     table.write(tmp_path / "latency.json")
     assert LatencyTable.read(tmp_path / "latency.json") == table
+    assert [path.name for path in tmp_path.iterdir()] == ["latency.json"]
+
+
+def test_a_table_that_cannot_be_written_whole_is_not_there(tmp_path, monkeypatch):
+    def fill(self, text):
+        self.write_bytes(text[:9].encode())
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", fill)
+    with pytest.raises(OSError, match="No space left"):
+        linear_table(anatomy_of(tiny_bert())).write(tmp_path / "latency.json")
+    assert not (tmp_path / "latency.json").exists()
 
 
 def test_pruning_meets_a_latency_and_goes_on_with_its_table(tmp_path):

@@ -3,17 +3,20 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 from made_records import make_record
 
 from benchmark.grid.cells import plan
+from benchmark.records.provenance import now
 from benchmark.records.store import Store
 from benchmark.runs.clusters import grid
 from benchmark.runs.clusters.base import WorkerDied
 from benchmark.runs.clusters.grid import TRIES, Progress, run_on_cluster, with_needed
 from benchmark.runs.clusters.job import DONE, FAILED, HELD, OUT_OF_TIME
 from benchmark.runs.jobs import identity
+from benchmark.runs.runner import unfinished_record
 from vtrans.errors import RunCancelled, RunFailed, SuiteError
 
 ROWS = ["dense", "random-s50", "VTrans-s50", "VTrans-s50+Infor-Coef"]
@@ -120,10 +123,22 @@ def test_one_that_comes_no_further_in_its_time_is_given_up(quick):
     assert store.read(cells[0]).status == "failed"
 
 
+def test_stalls_are_counted_in_a_row(quick, monkeypatch):
+    cells, store = quick
+    cluster = Instant(store, cells[:1], dense=[OUT_OF_TIME] * 8 + [DONE])
+    advances = iter([True, False, False, True, False, False, True, False])
+    write = cluster.write_checkpoint
+    monkeypatch.setattr(cluster, "write_checkpoint", lambda cell: write(cell) if next(advances) else None)
+    assert run_on_cluster(cells[:1], store, cluster, identity) == 1
+    assert len(cluster.sent) == 9
+
+
 def test_one_that_another_process_has_is_waited_for(quick):
     cells, store = quick
     cluster = Instant(store, cells, dense=[HELD] * (TRIES + 2) + [DONE])
+    began = time.monotonic()
     assert run_on_cluster(cells, store, cluster, identity) == len(ROWS)
+    assert time.monotonic() - began > (TRIES + 2) * grid.HELD_FOR  # and not sent again at once
 
 
 def test_jobs_are_cancelled_where_one_cannot_be_made(quick):
@@ -158,6 +173,24 @@ def test_a_grid_that_is_stopped_leaves_cancelled_records(quick, number, monkeypa
         run_on_cluster(cells, store, cluster, identity)
     assert cluster.cancelled == ["dense"]
     assert {store.state(cell) for cell in cells} == {"cancelled"}
+
+
+def test_a_cell_that_was_not_tried_keeps_the_error_of_before(quick, monkeypatch):
+    cells, store = quick
+    store.write(cells[1], unfinished_record(cells[1], now(), "failed", "loss is nan"))
+    cluster = Instant(store, cells)
+    monkeypatch.setattr(cluster, "ended", lambda handles: [bool(cluster.cancelled)] * len(handles))
+    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(RunCancelled):
+        run_on_cluster(cells, store, cluster, identity)
+    assert cluster.sent == ["dense"] and store.read(cells[1]).error == "loss is nan"
+
+
+def test_a_failure_is_counted_out_of_all_that_is_run(quick):
+    cells, store = quick
+    cluster = Instant(store, cells[3:], dense=[FAILED + "loss is nan"])
+    with pytest.raises(RunFailed, match="3 of 3 cells failed: .*dense.*loss is nan"):
+        run_on_cluster(cells[3:], store, cluster, identity)
 
 
 def test_progress_says_what_is_left():
