@@ -33,6 +33,7 @@ ORDER = {
         "saving",
         "deploy",
         "methods",
+        "run_folder",
         "api",
     ],
     "baselines": [

@@ -73,6 +73,8 @@ def compress(
         raise SuiteError(f"method {method.name} compresses nothing by itself", "choose VTrans for example")
     if anatomy.causal and hasattr(model, "score") and config.pad_token_id is None:
         raise SuiteError("the model has no pad token, which batches of a classifier need", "set config.pad_token_id")
+    if any(parameter.dtype == torch.float16 for parameter in model.parameters()):
+        raise SuiteError("the model is in float16, in which it cannot train", "load it with dtype=torch.float32")
     if method.family:
         raise SuiteError(f"method {method.name} makes several sizes", "call compress_family")
     if not isinstance(method, Method):

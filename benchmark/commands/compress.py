@@ -1,5 +1,6 @@
 """Compress a user's own model: fine-tune it where it is not, prune it, measure it, write it."""
 
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from benchmark.commands.user_model import (
     sole_writer,
 )
 from benchmark.common.digests import key_of
-from benchmark.grid.cells import check_row_fits
+from benchmark.grid.cells import check_row_fits, known_method
 from benchmark.grid.methods import METHODS
 from benchmark.grid.rows import (
     RowSpec,
@@ -86,12 +87,23 @@ class CompressRequest:
         Raises:
             SuiteError: unknown method or hyper-parameter, sparsity missing, not wanted or out of range.
         """
-        row = parse_row(self.method).name if self.sparsity is None else sized(self.method, self.sparsity)
+        row = parse_row(self._sized()).name
         if self.settings:
             leaves = parse_settings(self.settings)
             refuse_unused(leaves, [row])
             row = with_settings(row, leaves, self.setting)
         return parse_row(row if self.precision == "auto" else forced(row, self.precision))
+
+    def _sized(self) -> str:
+        """The method with its size, which a name such as VTrans-s60 has already."""
+        method = METHODS.get(known_method(self.method))
+        if method:
+            refuse_family(method)
+        if method and method.sized and self.sparsity is None:
+            raise SuiteError(f"method {method.name!r} lacks a size", "give --sparsity, 0.6 for 60 %")
+        if method and not method.sized and self.sparsity is not None:
+            raise SuiteError(f"method {method.name!r} has no size to reach", "leave out --sparsity")
+        return self.method if self.sparsity is None else sized(self.method, self.sparsity)
 
     @property
     def finetune(self) -> Schedule | None:
@@ -114,8 +126,7 @@ class CompressRequest:
         check_row_fits(row.name, self.task)
         if row.method == "dense":
             raise SuiteError("method 'dense' compresses nothing", "choose another of `vtrans-bench list methods`")
-        if METHODS[row.method].family:
-            raise SuiteError(f"method {row.method!r} makes several sizes", "use `run`, or vtrans.compress_family")
+        refuse_family(METHODS[row.method])
         if row.text_base:
             raise SuiteError(f"method {row.method!r} starts from a run on text", "use `run agnostic`")
         named = parse_row(row.base).sparsity if row.base else row.sparsity
@@ -125,6 +136,12 @@ class CompressRequest:
         setting = replace(self.setting, budget=budget, layers=layers)
         method = build(row.name, setting)
         return Chain(build(row.base, setting), method) if row.base else method
+
+
+def refuse_family(method: type[Method]) -> None:
+    """Raise `SuiteError` for a method whose sizes come from one run."""
+    if method.family:
+        raise SuiteError(f"method {method.name!r} makes several sizes", "use `run`, or vtrans.compress_family")
 
 
 def compress_model(
@@ -288,6 +305,6 @@ def summary(outcome: Outcome, scores: Sequence[str], out: Path) -> str:
             f"parameters: {p.encoder:,} of {p.dense_encoder:,} in the encoder, {p.all:,} of {p.dense_all:,} in all",
             f"times as fast as dense, measured: {times}; times fewer MACs: {outcome.macs.speedup('batch'):.1f}",
             f"written: {out}; load it with from_pretrained after `import vtrans`",
-            f"next: vtrans-bench export {out} --out GRAPH --int8",
+            f"next: vtrans-bench export {shlex.quote(str(out))} --out GRAPH --int8",
         ]
     )

@@ -106,10 +106,17 @@ def cut_at(source: Path, asked: int, usual: int) -> int:
 
 
 def check_model_class(model: "nn.Module", task: Task) -> None:
-    """Raise `SuiteError` where a model has no anatomy, decodes where it should not, or does not where it should."""
+    """Raise `SuiteError` where a model has no anatomy, decodes where it should not, or does not where it should.
+
+    A decoder that was saved with a head for sequences is a classifier.
+    """
     from vtrans.anatomy import anatomy_of
 
-    decodes = getattr(model.config, "is_decoder", False) or anatomy_of(model).causal
+    causal = getattr(model.config, "is_decoder", False) or anatomy_of(model).causal
+    classifies = any("SequenceClassification" in name for name in model.config.architectures or [])
+    if causal and classifies and getattr(model.config, "pad_token_id", None) is None:
+        raise SuiteError("the model has no pad token, which batches of a classifier need", "set config.pad_token_id")
+    decodes = causal and not classifies
     if decodes != kind_of(task).decodes:
         fitting = [name for name, each in TASKS.items() if decodes == kind_of(each).decodes]
         raise SuiteError(

@@ -26,4 +26,5 @@ def facts(method: str, context: TaskContext, outcome: Outcome) -> "Facts":
         ),
         *([f"Of the task: {caveat}."] if caveat else []),
     ]
-    return Facts(method, context.task.name, outcome.metrics, rows, lines, context.source)
+    name = context.task.source.evaluated or context.task.name
+    return Facts(method, name, outcome.metrics, rows, lines, context.source)

@@ -48,7 +48,7 @@ class Head:
     Attributes:
         names: of its classes; empty where it has no classifier of sequences, or gives a score.
         scores: whether it gives a score.
-        generates: whether it is a decoder.
+        generates: whether it is a decoder, with a head for text or for sequences.
     """
 
     names: tuple[str, ...]
@@ -112,9 +112,10 @@ def _task(
     """The task of rows that are in its columns, with some of the metrics that are known for them."""
     name = f"{own.data.name}/" if own.data.is_dir() else own.data.name  # no name of a task that the suite has
     held = f"and {own.evaluation.name}" if own.evaluation else "rows held out of it"
+    evaluated = own.evaluation.name if own.evaluation else f"rows held out of {own.data.name}"
     return Task(
         name,
-        Table(splits[0], splits[1], f"{name}, {held}"),
+        Table(splits[0], splits[1], f"{name}, {held}", evaluated),
         _metrics(own, known or METRICS_OF[kind]),
         kind,
         texts=texts,
@@ -134,10 +135,11 @@ def _metrics(own: OwnData, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _kind(own: OwnData, rows: Sequence[Row], head: Head) -> str:
-    if head.generates and own.label:
+    decodes = head.generates and not (head.names or head.scores)
+    if decodes and own.label:
         raise SuiteError("the model is a decoder, which is trained on running text", "leave out --label")
     if not own.label:
-        if head.generates:
+        if decodes:
             return "causal_lm"
         raise SuiteError(f"no column of {own.data} is named as the label", "name it with --label")
     return "question_answering" if isinstance(rows[0][1][own.label], Mapping) else "classification"

@@ -201,8 +201,10 @@ def test_compress_refuses_before_it_trains(cli_call, model_dir, data_dir, tmp_pa
     for arguments, message in (
         ([*model, "--method", "VTrans", "--sparsity", "60"], "outside (0, 1)"),
         ([*model, "--method", "Vtans", "--sparsity", "0.6"], "did you mean 'VTrans'"),
-        ([*model, "--method", "VTrans"], "lacks sparsity"),
-        ([*model, "--method", "Transkimmer", "--sparsity", "0.6"], "takes no sparsity"),
+        ([*model, "--method", "vtrans"], "method 'VTrans' lacks a size; give --sparsity"),
+        ([*model, "--method", "Transkimmer", "--sparsity", "0.6"], "has no size to reach; leave out --sparsity"),
+        ([*model, "--method", "VTrans-family"], "makes several sizes; use `run`"),
+        ([*model, "--method", "VTrans-family-s60"], "makes several sizes; use `run`"),
         ([*model, "--method", "CoFi+VTrans", "--sparsity", "0.6"], "lacks sparsity"),
         ([*model, "--method", "dense"], "compresses nothing"),
         ([*model, "--method", "DistilBERT-style", "--quantity", "latency"], "has no size to reach"),

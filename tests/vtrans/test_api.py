@@ -170,3 +170,8 @@ def test_the_folder_of_another_family_is_refused(tmp_path):
     list(compress_family(**call))
     with pytest.raises(SuiteError, match="holds a run with another seed"):
         list(compress_family(**call, seed=1))
+
+
+def test_a_model_in_float16_is_named():
+    with pytest.raises(SuiteError, match="the model is in float16, .*; load it with dtype=torch.float32"):
+        compress(tiny_bert().half(), made(), schedules=SHORTEST)

@@ -37,7 +37,7 @@ def calibrate(
         reached = float(removed(budget, size, Counts.of(decision)))
         raise SuiteError(
             f"sparsity {budget.sparsity} of {budget.counted} is out of reach (closest {reached:.3f})",
-            "ask for another sparsity, gate more sites or train longer",
+            f"ask for {reached:.2f} or less, or take another method, such as CoFi",
         )
     return decision, odds
 
@@ -55,13 +55,13 @@ def _calibrate(
         """By how much a decision misses the budget."""
         return abs(real(decision) - budget.sparsity)
 
-    def filled(decision: Masks) -> Masks:
-        """A decision with FFN units making up for what it misses."""
+    def filled(decision: Masks, anew: bool = False) -> Masks:
+        """A decision with FFN units making up for what it misses; `anew`, those of layers that have lost all, too."""
         if "ffn" not in gates.gates or missed(decision) <= tolerance / 10:
             return decision
         total = gates["ffn"].n
-        gone = search_count(lambda k: real(_with(gates, decision, "ffn", total - k)), budget.sparsity, total)
-        return _with(gates, decision, "ffn", total - gone)
+        gone = search_count(lambda k: real(_with(gates, decision, "ffn", total - k, anew)), budget.sparsity, total)
+        return _with(gates, decision, "ffn", total - gone, anew)
 
     def thinned(decision: Masks) -> Masks:
         """A decision less as few heads as bring the model to the budget once no FFN unit is left."""
@@ -78,14 +78,20 @@ def _calibrate(
         threshold = below(lambda t: real(decide(t)), budget.sparsity, -20.0, 20.0)
         decision = filled(decide(threshold))
     if missed(decision) > tolerance:
-        decision = filled(thinned(decide(threshold)))
+        decision = filled(fewer := thinned(decide(threshold)))
+        decision = decision if missed(decision) <= tolerance else filled(fewer, anew=True)
     return decision, threshold, missed(decision)
 
 
-def _with(gates: GateSet, decision: Masks, site: Literal["heads", "ffn"], units: int) -> Masks:
-    """`decision` with that many FFN units, the likeliest of the layers it keeps, or heads, of those that it keeps."""
+def _with(gates: GateSet, decision: Masks, site: Literal["heads", "ffn"], units: int, anew: bool = False) -> Masks:
+    """`decision` with that many FFN units, the likeliest of the layers it keeps, or heads, of those that it keeps.
+
+    A layer whose gate is open, and that has lost all of its FFN units, gets some `anew`.
+    """
     keep = gates.kept_by(decision)
     kept = torch.tensor(decision.ffn_alive if site == "ffn" else decision.attention_alive)
+    if anew:
+        kept = torch.stack([gate.detach().cpu() != 0 for gate in decision.ffn_layer])
     choice = kept.repeat_interleave(torch.tensor(gates.groups[site])).to(gates.device)
     if site == "heads":
         choice = choice & keep[site]

@@ -7,7 +7,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmark.common.files import write_atomically
-from benchmark.reports.claims.commands import commands
+from benchmark.reports.claims.commands import RESULTS, commands
 from benchmark.reports.claims.quantities import HEADS, PLANNED, TIMED
 from benchmark.reports.claims.verdicts import LEVEL, Comparison, Judged
 from benchmark.reports.rows import MISSING
@@ -34,12 +34,12 @@ What the records of this folder say of what papers say:
 def write(judged: Sequence[Judged], folder: Path, *about: str) -> Path:
     """Write `claims.md`, or `claims-ABOUT.md` where it is not about all that the suite declares; return its path."""
     path = folder / f"{'-'.join(['claims', *about])}.md"
-    write_atomically(path, markdown(judged))
+    write_atomically(path, markdown(judged, folder))
     return path
 
 
-def markdown(judged: Sequence[Judged]) -> str:
-    """The page."""
+def markdown(judged: Sequence[Judged], root: Path = RESULTS) -> str:
+    """The page, of claims on the records of a results folder."""
     rows = [
         [*map(_cell, (j.claim.id, j.claim.paper.split(" (")[0], j.claim.statement)), f"**{j.verdict}**"] for j in judged
     ]
@@ -53,7 +53,7 @@ def markdown(judged: Sequence[Judged]) -> str:
                 f"{len(judged)} claim{'s' * (len(judged) > 1)}: {counts}.",
                 ABOUT,
                 head,
-                *map(_section, judged),
+                *(_section(each, root) for each in judged),
             ]
         )
         + "\n"
@@ -65,7 +65,7 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _section(judged: Judged) -> str:
+def _section(judged: Judged, root: Path) -> str:
     claim = judged.claim
     heads = ["comparison", "preset", "task", "found [95 %]", "n", "p, corrected", "verdict"]
     rows = [_row(each) for each in judged.comparisons]
@@ -73,7 +73,7 @@ def _section(judged: Judged) -> str:
         f"## {claim.id}: {judged.verdict}",
         f"{claim.statement} {claim.paper}, {claim.where}. Differs here: {claim.differs}.",
         tabulate(rows, heads, "github", disable_numparse=True),
-        *(f"To be run: `{command}`, {hours:.1f} machine-hours." for command, hours in commands(judged.missing)),
+        *(f"To be run: `{command}`, {hours:.1f} machine-hours." for command, hours in commands(judged.missing, root)),
         *_unmeasured(judged),
     ]
     return "\n\n".join(parts)

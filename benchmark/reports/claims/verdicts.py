@@ -112,7 +112,7 @@ def judge(claims: Sequence[Claim], root: Path, preset: str = "") -> list[Judged]
     flat = [each for comparisons in found for each in comparisons]
     measured = [each for each in flat if each.condition.quantity not in PLANNED]
     if measured and not any(each.found for each in measured):
-        raise SuiteError(f"no claim's rows have records under {root}", _first_command(measured, preset))
+        raise SuiteError(f"no claim's rows have records under {root}", _first_command(measured, preset, root))
     corrected = iter(_corrected(flat))
     return [
         Judged(claim, tuple(replace(each, p=next(corrected)) for each in comparisons))
@@ -139,9 +139,9 @@ def _preset(claim: Claim, condition: Condition, asked: str) -> str:
     return own if condition.quantity in PLANNED else asked or own
 
 
-def _first_command(found: Sequence[Comparison], preset: str) -> str:
+def _first_command(found: Sequence[Comparison], preset: str, root: Path) -> str:
     if missing := next((each.missing for each in found if each.missing), ()):
-        command, hours = commands(missing)[0]
+        command, hours = commands(missing, root)[0]
         return f"run {command}, about {hours:.1f} machine-hours"
     if measured := [each for each in found if each.records]:
         return f"measure what {measured[0].condition.text()} asks for, with `vtrans-bench time` or `probe`"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from benchmark.tasks.padding import pad_of
 from benchmark.tasks.registry import Task
 from benchmark.tasks.sources.package import text_bucket
 from vtrans.errors import SuiteError
@@ -68,4 +69,4 @@ def encode(task: Task, rows: Sequence[LabelledTexts], tokenizer: Any, max_length
     encoded = tokenizer(*columns, truncation=True, max_length=max_length, return_token_type_ids=True)
     dtype = torch.float32 if task.regression else torch.long
     labels = torch.tensor([label for _, label in rows], dtype=dtype)
-    return Examples(encoded["input_ids"], encoded["token_type_ids"], labels, tokenizer.pad_token_id)
+    return Examples(encoded["input_ids"], encoded["token_type_ids"], labels, pad_of(tokenizer))

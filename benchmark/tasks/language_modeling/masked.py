@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.common.checkpoints import load_model
 from benchmark.tasks.kind import Scored
 from benchmark.tasks.language_modeling.text import RunningText, joined, token_ids
+from benchmark.tasks.padding import pad_of
 from benchmark.tasks.registry import Task
 from vtrans.errors import SuiteError
 
@@ -39,7 +40,7 @@ class MaskedLM(RunningText):
             )
         ids = token_ids(tokenizer, joined(task, rows))
         frame = (tokenizer.cls_token_id, tokenizer.sep_token_id)
-        settings = {"pad": tokenizer.pad_token_id, "mask": tokenizer.mask_token_id, "vocabulary": len(tokenizer)}
+        settings = {"pad": pad_of(tokenizer), "mask": tokenizer.mask_token_id, "vocabulary": len(tokenizer)}
         return MaskedWindows.of(ids, max_length, frame, **settings)
 
     def pretrained(self, source: Path, task: Task, seed: int) -> "nn.Module":

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.tasks.padding import pad_of
 from benchmark.tasks.question_answering.rows import Question
 from vtrans.data.examples import Examples
 from vtrans.errors import SuiteError
@@ -86,7 +87,7 @@ def encode(rows: Sequence[Question], tokenizer: Any, max_length: int) -> SpanExa
         ids=ids,
         types=types,
         labels=torch.zeros(len(owner), dtype=torch.long),
-        pad=tokenizer.pad_token_id,
+        pad=pad_of(tokenizer),
         spans=spans,
         offsets=offsets,
         owner=owner,

@@ -34,9 +34,11 @@ class Source(ABC):
 
     Attributes:
         takes_folder: whether the folder of `--data-dir` may stand in its place.
+        evaluated: what the rows of the evaluation split are called, where not by the name of the task.
     """
 
     takes_folder = True
+    evaluated = ""
 
     @abstractmethod
     def rows(self, place: Place, split: str) -> Rows:

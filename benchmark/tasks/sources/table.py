@@ -20,6 +20,7 @@ class Table(Source):
     Attributes:
         train, evaluation: rows of the two splits, in the columns of their task.
         named: where they come from, for people.
+        evaluated: the file of the latter, or that they were held out of the former's.
     """
 
     takes_folder = False
@@ -27,6 +28,7 @@ class Table(Source):
     train: Sequence[Row]
     evaluation: Sequence[Row]
     named: str
+    evaluated: str
 
     def rows(self, place: Place, split: str) -> Rows:
         """Rows of a split."""

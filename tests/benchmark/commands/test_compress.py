@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 from command import call
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPT2Config, GPT2ForSequenceClassification
 
 import vtrans
 from benchmark.commands.user_model import cut_at
@@ -147,3 +147,33 @@ def test_which_rows_has_to_be_said(options, message, finetuned, tmp_path, monkey
     ]
     code, _, err = call(monkeypatch, capsys, *base, *options)
     assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_a_decoder_with_a_classifier_keeps_it(tiny_preset, model_dir, files, tmp_path, monkeypatch, capsys):
+    tokenizer, mine = AutoTokenizer.from_pretrained(model_dir), tmp_path / "a decoder"
+    names = dict(enumerate(NAMES))
+    shape = {"n_embd": 24, "n_layer": 2, "n_head": 4, "n_positions": 64, "vocab_size": len(tokenizer)}
+    config = GPT2Config(**shape, pad_token_id=tokenizer.pad_token_id, id2label=names, attn_implementation="eager")
+    GPT2ForSequenceClassification(config).save_pretrained(mine)
+    tokenizer.save_pretrained(mine)
+    command = ["compress", "--model", str(mine), "--data", str(files[0]), "--eval", str(files[1]), "--preset", "tiny"]
+    out = tmp_path / "a smaller one"
+    command += ["--text", "comment", "--method", "VTrans", "--sparsity", "0.4", "--out", str(out)]
+    code, _, err = call(monkeypatch, capsys, *command)
+    assert code == 2 and "name it with --label" in err  # its head is not thrown away for one of text
+    code, text, err = call(monkeypatch, capsys, *command, "--label", "kind")
+    assert code == 0, err
+    assert f"next: vtrans-bench export '{out}' --out" in text
+    small = AutoModelForSequenceClassification.from_pretrained(out)
+    assert small.config.architectures == ["GPT2ForSequenceClassification"] and small.config.id2label == names
+    assert "On test.csv, 30 validation rows:" in (out / "README.md").read_text()
+
+
+def test_a_tokenizer_without_a_pad_token_is_named(tiny_preset, finetuned, files, tmp_path, monkeypatch, capsys):
+    tokenizer = AutoTokenizer.from_pretrained(finetuned)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(finetuned)
+    command = ["compress", "--model", str(finetuned), "--data", str(files[0]), "--text", "comment", "--label", "kind"]
+    command += ["--preset", "tiny", "--method", "magnitude", "--sparsity", "0.4", "--out", str(tmp_path / "out")]
+    code, _, err = call(monkeypatch, capsys, *command)
+    assert code == 2 and "the model's tokenizer has no pad token; set its `pad_token`" in err, err

@@ -452,7 +452,7 @@ def test_more_comparisons_ask_for_more_evidence(store):
 
 
 def test_nothing_run_says_what_to_run(tmp_path):
-    with pytest.raises(SuiteError, match=r"--preset small --methods VTrans-s60,dense --tasks sst2, about 0.\d"):
+    with pytest.raises(SuiteError, match=r"--methods VTrans-s60,dense --tasks sst2 --results \S+, about 0.\d"):
         judge([claim(above("VTrans-s60", "dense"))], tmp_path)
 
 
@@ -503,3 +503,11 @@ def test_a_count_ends_where_it_can(quantity, most):
     from benchmark.reports.claims.numbers import _most
 
     assert _most(quantity) == most
+
+
+def test_what_is_to_be_run_goes_to_the_folder_that_was_read(store, tmp_path):
+    judged = judge([claim(above("magnitude-s60", "dense")), claim(above("dense", "random-s60"))], store.root)
+    text = page.write(judged, store.root).read_text()
+    assert f"--methods magnitude-s60 --tasks sst2 --results {store.root}`" in text
+    with pytest.raises(SuiteError, match=f"dense,random-s60 --tasks sst2 --results {tmp_path / 'none'}, about"):
+        judge([claim(above("dense", "random-s60"))], tmp_path / "none")

@@ -48,6 +48,21 @@ def test_heads_go_one_by_one_where_no_ffn_unit_is_left_to_take():
     assert float(removed(Budget(0.8), size, Counts.of(decision))) == pytest.approx(0.8, abs=0.03)
 
 
+def test_layers_whose_ffn_units_have_all_gone_get_some_back_where_heads_are_too_coarse():
+    """One head less is too small a model, and no FFN unit is left, though the gates of their layers are open."""
+    model = tiny_bert()
+    gates = GateSet(anatomy_of(model), lambda s, n: VariationalGate(n, 6.0), ("heads", "ffn", "ffn_layer"))
+    size = Size.of(model)
+    with torch.no_grad():
+        gates["heads"].log_alpha.copy_(torch.linspace(1, 2, gates["heads"].n))
+        gates["ffn"].log_alpha.copy_(-2 + torch.rand(gates["ffn"].n))
+    without = [float(removed(Budget(0.5), size, Counts.of(gates.decide(odds)))) for odds in (1.5, 1.6)]
+    budget = Budget(sum(without) / 2)  # between so many heads and one less
+    decision, _ = calibrate(gates, size, budget)
+    assert float(removed(budget, size, Counts.of(decision))) == pytest.approx(budget.sparsity, abs=0.01)
+    assert sum(decision.kept()["ffn"]) > 0 and sum(decision.kept()["heads"]) > 0
+
+
 def test_units_that_go_together_do_not_put_a_size_out_of_reach():
     """All heads stand at one log-odds below the FFN units: with all of them gone, no unit is left to be given back."""
     model = tiny_bert(intermediate_size=64)
