@@ -89,7 +89,8 @@ def run_on_cluster(cells: Sequence[Cell], store: Store, cluster: Cluster, jobs: 
         RunFailed: at least one cell failed; the others are done.
         RunCancelled: Ctrl-C or SIGTERM; every cell that did not end has a `cancelled` record.
     """
-    progress = Progress(asked := with_needed(cells, store))
+    progress = Progress(with_needed(cells, store))
+    total = len(progress.waiting)
     said = time.monotonic()
     with noted_signals() as came:
         try:
@@ -109,7 +110,7 @@ def run_on_cluster(cells: Sequence[Cell], store: Store, cluster: Cluster, jobs: 
             raise RunCancelled("stopped", "run the same command to go on")
     if progress.failures:
         cell, why = next(iter(progress.failures.items()))
-        raise RunFailed(f"{len(progress.failures)} of {len(asked)} cells failed: {cell.name}: {why}", RETRY)
+        raise RunFailed(f"{len(progress.failures)} of {total} cells failed: {cell.name}: {why}", RETRY)
     return progress.done
 
 
