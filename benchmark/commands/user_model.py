@@ -112,9 +112,10 @@ def check_model_class(model: "nn.Module", task: Task) -> None:
     """
     from vtrans.anatomy import anatomy_of
 
-    causal = getattr(model.config, "is_decoder", False) or anatomy_of(model).causal
-    classifies = any("SequenceClassification" in name for name in model.config.architectures or [])
-    if causal and classifies and getattr(model.config, "pad_token_id", None) is None:
+    config: Any = model.config
+    causal = getattr(config, "is_decoder", False) or anatomy_of(model).causal
+    classifies = any("SequenceClassification" in name for name in config.architectures or [])
+    if causal and classifies and getattr(config, "pad_token_id", None) is None:
         raise SuiteError("the model has no pad token, which batches of a classifier need", "set config.pad_token_id")
     decodes = causal and not classifies
     if decodes != kind_of(task).decodes:

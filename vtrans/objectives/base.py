@@ -13,7 +13,7 @@ from vtrans.objectives.task import outputs_and_loss
 from vtrans.pruning.constraint import Lagrangian, ramp
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.gates import GateSet
-from vtrans.pruning.masking import apply_masks
+from vtrans.pruning.masking import Masking, apply_masks
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size, removed
 from vtrans.settings import Budget, Constraint, GateRates, Schedule
@@ -90,7 +90,21 @@ class RecoveryObjective(TaskObjective):
         return self.distiller.losses(training(self.modules["model"]), batch)
 
 
-class PruningObjective:
+class GatedObjective:
+    """What trains a model under masks, which lie over it for the length of a stage."""
+
+    modules: dict[str, nn.Module]
+    masking: Masking
+
+    @contextmanager
+    def context(self) -> Iterator[None]:
+        """Mask the model."""
+        model = self.modules["model"]
+        with apply_masks(model, Masks.dense(anatomy_of(model))) as self.masking:
+            yield
+
+
+class PruningObjective(GatedObjective):
     """Gates, Lagrange multipliers and (unless frozen) weights, trained together.
 
     Args:
@@ -129,13 +143,6 @@ class PruningObjective:
         self.budget, self.constraint, self.rates = budget, constraint, rates
         self.information, self.noise, self.frozen = information, noise, frozen
         self._sparsity, self._target, self._total = 0.0, 0.0, 1
-
-    @contextmanager
-    def context(self) -> Iterator[None]:
-        """Gate the model for the length of the stage."""
-        model = self.modules["model"]
-        with apply_masks(model, Masks.dense(anatomy_of(model))) as self.masking:
-            yield
 
     def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
         """Weights and layer transformation, gates, and the ascending Lagrange multipliers."""
@@ -188,7 +195,7 @@ class PruningObjective:
         return {"sharpness": found} if self.constraint.sharpen == "met" else {}
 
 
-class ScaleObjective(PruningObjective):
+class ScaleObjective(GatedObjective):
     """Only the scales of the kept gates train, with the decision fixed (recovery of Faster-VTrans)."""
 
     def __init__(
