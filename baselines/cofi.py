@@ -73,10 +73,9 @@ class CoFi(Method):
     Differs from the official code, which multiplies hidden masks before and after norms (here: in them, so that what
     is materialised equals what was trained), counts padding in its layer loss, freezes the embeddings' norm, clips by
     a norm that includes embeddings that do not train, keeps the checkpoint that is best on validation, and starts the
-    student from the pre-trained model (here: from the fine-tuned teacher). Norms there run over the hidden units that
-    were not drawn at 0 (here: over as many as the gates expect to keep, those of the highest log alpha, so that at the
-    start one of 384 is left out, by its place). Its example script matches layers by v4 at
-    0.9 to 0.1.
+    student from the pre-trained model (here: from the fine-tuned teacher). In training, norms there run over the
+    hidden units that were not drawn at 0; here over as many as the gates expect to keep, by their log alpha. At the
+    start all are alike, and the first of 384 is left out. Its example script matches layers by v4 at 0.9 to 0.1.
 
     Attributes:
         budget: size to reach.

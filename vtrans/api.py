@@ -69,12 +69,9 @@ def compress(
         RunCancelled: Ctrl-C or SIGTERM; where there is a folder, checkpoints of what was trained lie in it.
     """
     anatomy, config = anatomy_of(model), cast("Any", model.config)
+    check_trainable(model)
     if method.text_method or method.name == "dense":
         raise SuiteError(f"method {method.name} compresses nothing by itself", "choose VTrans for example")
-    if anatomy.causal and hasattr(model, "score") and config.pad_token_id is None:
-        raise SuiteError("the model has no pad token, which batches of a classifier need", "set config.pad_token_id")
-    if any(parameter.dtype == torch.float16 for parameter in model.parameters()):
-        raise SuiteError("the model is in float16, in which it cannot train", "load it with dtype=torch.float32")
     if method.family:
         raise SuiteError(f"method {method.name} makes several sizes", "call compress_family")
     if not isinstance(method, Method):
@@ -127,6 +124,7 @@ def compress_family(
         raise SuiteError(
             f"{method.name} makes no family of the sizes {list(sizes)}", "give VTransFamily and ascending sizes"
         )
+    check_trainable(model)
     anatomy, rows = anatomy_of(model), examples_of(dataset, model)
     cache, before = TeacherCache(Path(folder) / OUTPUTS), None
     for size in sizes:
@@ -140,6 +138,15 @@ def compress_family(
         yield size, small  # outside: Ctrl-C is the caller's again
         before = Path(folder) / f"s{size * 100:g}" / HANDOVER
     cache.clear()
+
+
+def check_trainable(model: "nn.Module") -> None:
+    """Raise `SuiteError` where batches, or steps, of a model cannot be."""
+    config = cast("Any", model.config)
+    if anatomy_of(model).causal and hasattr(model, "score") and config.pad_token_id is None:
+        raise SuiteError("the model has no pad token, which batches of a classifier need", "set config.pad_token_id")
+    if any(parameter.dtype == torch.float16 for parameter in model.parameters()):
+        raise SuiteError("the model is in float16, in which it cannot train", "load it with dtype=torch.float32")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vtrans.data.ragged import Ragged
 from vtrans.errors import SuiteError
@@ -23,15 +23,16 @@ def claim(folder: Path, method: Method, state: CompressionState) -> None:
         SuiteError: they are of another run.
     """
     facts = {
-        "method": config_of(method),
+        "method or setting": config_of(method),
         "seed": state.seed,
         "model": state.teacher.digest,
         "rows": digest_of(state.train),
+        "smaller size before it": state.handover.parent.name if state.handover else "",
     }
     facts, path = json.loads(json.dumps(facts)), folder / NAME
     if path.exists():
-        found = json.loads(path.read_text())
-        other = [name for name in facts if found[name] != facts[name]]
+        found = _read(path)
+        other = [name for name in facts if name not in found or found[name] != facts[name]]
         if other:
             raise SuiteError(
                 f"{folder} holds a run with another {' and '.join(other)}", "give another folder, or remove this one"
@@ -43,7 +44,17 @@ def claim(folder: Path, method: Method, state: CompressionState) -> None:
     part.replace(path)
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise SuiteError(f"{path} does not say which run the folder is of", "give another folder, or remove this one")
+    return found
+
+
 def digest_of(rows: "Examples") -> str:
-    """sha256 of rows and their labels."""
-    flat = "".join(Ragged.of(each).digest for each in (rows.ids, rows.types))
+    """sha256 of rows and their labels, or answers."""
+    flat = "".join(Ragged.of(each).digest for each in (rows.ids, rows.types, getattr(rows, "spans", ())))
     return hashlib.sha256(flat.encode() + rows.labels.contiguous().numpy().tobytes()).hexdigest()

@@ -174,11 +174,15 @@ def _compress_alone(
 ) -> str:
     from benchmark.runs.runner import explain
     from benchmark.runs.task_context import TaskContext
+    from vtrans.tokens.model import check_can_drop_tokens
 
     context = TaskContext.open(request.task, source, request.data_dir, "validation", request.scale.max_length)
     check_room(request.scale.max_length, request.task, context.tokenizer)
     context = replace(context, precision=request.scale.evaluation_precision)
-    check_model_class(context.pretrained(request.seed), request.task)
+    model = context.pretrained(request.seed)
+    check_model_class(model, request.task)
+    if METHODS[request.row.method].selector:
+        check_can_drop_tokens(model)
     work = request.out / "work" / request_key(request, method, context)
     check_half(request.out, work)
     tell(estimate(request, method, context))

@@ -120,8 +120,9 @@ def check_model_class(model: "nn.Module", task: Task) -> None:
     decodes = causal and not classifies
     if decodes != kind_of(task).decodes:
         fitting = [name for name, each in TASKS.items() if decodes == kind_of(each).decodes]
+        what = "a decoder" if decodes else "a classifier" if causal else "an encoder"
         raise SuiteError(
-            f"the model is {'a decoder' if decodes else 'an encoder'}, which {task.name} is not for",
+            f"the model is {what}, which {task.name} is not for",
             f"choose one of: {', '.join(fitting)}",
         )
 

@@ -54,7 +54,7 @@ def difference(
 ) -> Interval | None:
     """Ours less theirs, or over theirs, seed by seed; None without a common seed. Its `p` is of being `null`.
 
-    Over seeds and examples where all records keep predictions of the same examples, else over seeds alone.
+    Over seeds and examples where all records are of the same data and keep predictions, else over seeds alone.
     """
     left, right = ({r.seed: r for r in each if r.outcome and metric in r.outcome.metrics} for each in (ours, theirs))
     seeds = sorted(left.keys() & right.keys())
@@ -62,8 +62,7 @@ def difference(
         return None
     pairs = [[each[seed] for seed in seeds] for each in (left, right)]
     found = [_statistic(metric, records, load) for records in pairs]
-    alike = len({record.data.digest for records in pairs for record in records if record.data}) == 1
-    if found[0] is None or found[1] is None or found[0][1] != found[1][1] or not alike:
+    if found[0] is None or found[1] is None or found[0][1] != found[1][1] or len(_data(pairs[0] + pairs[1])) > 1:
         values = [(_value(a, metric), _value(b, metric)) for a, b in zip(*pairs, strict=True)]
         return over_seeds([ratio_of(a, b) if ratio else a - b for a, b in values], null)
     return bootstrap(found[0][0], found[1][0], len(seeds), found[0][1], null, ratio)
@@ -78,12 +77,16 @@ def _statistic(metric: str, records: Sequence[Record], load: Load) -> tuple[Stat
     """The metric as a function of the weights of examples, and how many these are."""
     arrays = [load(record) for record in records]
     known = [each for each in arrays if each is not None]
-    if len(known) < len(arrays):
+    if len(known) < len(arrays) or len(_data(records)) > 1:
         return None
     names = arrays_of(metric, known)
     sizes = {len(each[name]) for each in known for name in names}  # zero-shot tasks have examples of their own
     found = metric_of(metric, known, [_value(record, metric) for record in records]) if len(sizes) == 1 else None
     return (found, sizes.pop()) if found else None
+
+
+def _data(records: Sequence[Record]) -> set[str]:
+    return {record.data.digest for record in records if record.data}
 
 
 def _value(record: Record, metric: str) -> float:

@@ -60,8 +60,9 @@ def _pearson(guess: Array, truth: Array, weights: Array) -> Array:
 
 def _standardised(values: Array) -> Array:
     """Of mean 0 and deviation 1 along the last axis, so that sums of squares lose no digits; 0 where all are alike."""
-    deviation = values.std(-1, keepdims=True)
-    return np.asarray((values - values.mean(-1, keepdims=True)) / np.where(deviation > 0, deviation, 1.0))
+    mean, deviation = values.mean(-1, keepdims=True), values.std(-1, keepdims=True)
+    varies = deviation > 1e-12 * np.abs(mean)  # else it is what rounding leaves
+    return np.where(varies, (values - mean) / np.where(varies, deviation, 1.0), 0.0)
 
 
 def _spearman(guess: Array, truth: Array, weights: Array) -> Array:

@@ -152,10 +152,10 @@ def test_a_family_of_sizes_from_one_run(tmp_path):
     ("other", "named"),
     [
         ({"seed": 1}, "seed"),
-        ({"sparsity": 0.4}, "method"),
+        ({"sparsity": 0.4}, "method or setting"),
         ({"model": tiny_bert(seed=5)}, "model"),
         ({"dataset": made(rows=36)}, "rows"),
-        ({"seed": 1, "method": FastVTrans}, "method and seed"),
+        ({"seed": 1, "method": FastVTrans}, "method or setting and seed"),
     ],
 )
 def test_a_folder_of_another_run_is_refused(tmp_path, other, named):
@@ -175,3 +175,22 @@ def test_the_folder_of_another_family_is_refused(tmp_path):
 def test_a_model_in_float16_is_named():
     with pytest.raises(SuiteError, match="the model is in float16, .*; load it with dtype=torch.float32"):
         compress(tiny_bert().half(), made(), schedules=SHORTEST)
+
+
+def test_a_size_of_a_family_is_of_the_sizes_before_it(tmp_path):
+    call = {"model": tiny_bert(), "dataset": made(), "folder": tmp_path, "schedules": SHORTEST}
+    list(compress_family(**call, sizes=(0.4,)))
+    with pytest.raises(SuiteError, match="s40 holds a run with another smaller size before it"):
+        list(compress_family(**call, sizes=(0.2, 0.4)))
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{"])
+def test_a_folder_whose_mark_is_damaged_is_refused(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(SuiteError, match="does not say which run the folder is of"):
+        compress(tiny_bert(), made(), schedules=SHORTEST, folder=tmp_path)
+
+
+def test_a_family_refuses_what_one_size_does():
+    with pytest.raises(SuiteError, match="float16"):
+        next(compress_family(tiny_bert().half(), made(), "work", schedules=SHORTEST))

@@ -72,6 +72,7 @@ class PruneOn(Prune):
         objective, rows = super().objective(state)
         if state.handover:
             Handover.read(state.handover).restore(objective.gates)
+            objective.begin()
         return objective, rows
 
     def forecast(self, outlook: Forecast) -> float:

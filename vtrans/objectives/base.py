@@ -135,14 +135,18 @@ class PruningObjective(GatedObjective):
         size: Size,
         sparsity: Callable[[], Tensor],
     ) -> None:
-        gates.anneal(0.0)
-        origin = sparsity().item() if constraint.origin == "gates" else 0.0
-        self.lagrangian = Lagrangian(constraint, origin).to(gates.device)
+        self.lagrangian = Lagrangian(constraint).to(gates.device)
         self.modules = {"model": model, "distiller": distiller, "gates": gates, "lagrangian": self.lagrangian}
         self.distiller, self.gates, self.size, self.sparsity = distiller, gates, size, sparsity
         self.budget, self.constraint, self.rates = budget, constraint, rates
         self.information, self.noise, self.frozen = information, noise, frozen
         self._sparsity, self._target, self._total = 0.0, 0.0, 1
+        self.begin()
+
+    def begin(self) -> None:
+        """Take the gates, as they are before the first step, for what the target rises from."""
+        self.gates.anneal(0.0)
+        self.origin = self.sparsity().item() if self.constraint.origin == "gates" else 0.0
 
     def optimizers(self, schedule: Schedule) -> dict[str, Optimizer]:
         """Weights and layer transformation, gates, and the ascending Lagrange multipliers."""
@@ -163,8 +167,7 @@ class PruningObjective(GatedObjective):
         self.masking.masks = masks
         terms = self.distiller.losses(training(self.modules["model"]), batch, masks, self.gates.decide)
         sparsity = self.sparsity()
-        origin = self.lagrangian.origin.item()
-        target = ramp(step, total, self.budget.sparsity, self.constraint.warmup, origin)
+        target = ramp(step, total, self.budget.sparsity, self.constraint.warmup, self.origin)
         terms["constraint"] = self.lagrangian(sparsity, target)
         costs = [self.information.get(s, 0.0) * kl for s, kl in self.gates.penalty().items()]
         terms["information"] = torch.stack(costs).sum()

@@ -37,7 +37,7 @@ def calibrate(
         reached = float(removed(budget, size, Counts.of(decision)))
         raise SuiteError(
             f"sparsity {budget.sparsity} of {budget.counted} is out of reach (closest {reached:.3f})",
-            f"ask for {reached:.2f} or less, or take another method, such as CoFi",
+            f"ask for about {reached:.2f}, or take another method" if 0 < reached < 1 else "gate more sites",
         )
     return decision, odds
 

@@ -15,23 +15,17 @@ class Lagrangian(nn.Module):
 
     The equality constraint leaves l1 free in sign: it is negative while the model is too large.
 
-    Args:
-        settings: rates, bounds and the target's rise.
-        origin: what the target rises from.
-
     Attributes:
         sharpness: share of the way from a soft to a sharp count of kept units that is gone where that waits for the
             target, `Constraint.sharpen`.
     """
 
-    def __init__(self, settings: Constraint, origin: float = 0.0) -> None:
+    def __init__(self, settings: Constraint) -> None:
         super().__init__()
         self.settings = settings
         self.linear = nn.Parameter(torch.zeros(()))
         self.quadratic = nn.Parameter(torch.tensor(settings.quadratic))
-        # Without gradients; parameters, so that checkpoints hold them.
-        self.sharpness = nn.Parameter(torch.zeros(()))
-        self.origin = nn.Parameter(torch.tensor(origin))
+        self.sharpness = nn.Parameter(torch.zeros(()))  # without a gradient; a parameter, so that checkpoints hold it
 
     def forward(self, sparsity: Tensor, target: float) -> Tensor:
         """The constraint's term of the loss, 0-d."""

@@ -54,6 +54,7 @@ class Disk:
 
     Raises:
         SuiteError: as of `check_disk`, on all ranks where it is raised on one.
+        NoLocks: the folder's file system has none.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -24,7 +24,7 @@ def commands(missing: Sequence[Cell], root: Path = RESULTS) -> list[tuple[str, f
     for cell in missing:
         same = tuple(dict.fromkeys(tasks[cell.suite, cell.preset.name, cell.row]))
         groups.setdefault((cell.suite, cell.preset.name, same), []).append(cell)
-    where = "" if root == RESULTS else f" --results {shlex.quote(str(root))}"
+    where = "" if root.resolve() == RESULTS.resolve() else f" --results {shlex.quote(str(root))}"
     return [_command(*group, cells, where) for group, cells in groups.items()]
 
 

@@ -87,7 +87,8 @@ def run_on_cluster(cells: Sequence[Cell], store: Store, cluster: Cluster, jobs: 
 
     Raises:
         RunFailed: at least one cell failed; the others are done.
-        RunCancelled: Ctrl-C or SIGTERM; every cell that did not end has a `cancelled` record.
+        RunCancelled: Ctrl-C or SIGTERM; every cell that did not end has a `cancelled` record, or the error of an
+            earlier try where there was none in this grid.
     """
     progress = Progress(with_needed(cells, store))
     total = len(progress.waiting)
@@ -200,7 +201,10 @@ def _again(progress: Progress, store: Store, cell: Cell, why: str, counts: dict[
 
 
 def _cancel(progress: Progress, store: Store, cluster: Cluster) -> None:
-    """Let what runs write its checkpoint, and leave a record of everything that did not end."""
+    """Let what runs write its checkpoint, and leave a record of everything that did not end.
+
+    One that only waited keeps the error of an earlier try.
+    """
     for sent in progress.running.values():
         cluster.cancel(sent.handle)
     end = time.monotonic() + GRACE
@@ -210,5 +214,5 @@ def _cancel(progress: Progress, store: Store, cluster: Cluster) -> None:
         time.sleep(POLL)
     for cell in (*progress.running, *progress.waiting):
         record = store.of(cell).read(cell)
-        if record is None:
+        if record is None or (record.status == "failed" and cell in progress.running):
             store.of(cell).write(cell, unfinished_record(cell, now(), "cancelled", "the grid was stopped"))

@@ -120,12 +120,12 @@ def test_a_ramp_goes_from_its_origin_to_the_sparsity_and_not_beyond(origin, spar
 @pytest.mark.parametrize("origin, opened", [(0.0, True), (0.135, False)])
 def test_a_target_below_what_gates_expect_at_first_opens_them(origin, opened):
     gates = GateSet(anatomy_of(tiny_bert()), lambda site, n: VariationalGate(n, jitter=0.0, sharpness=4.0))
-    lagrangian, size = Lagrangian(Constraint(), origin), Size.of(tiny_bert())
+    lagrangian, size = Lagrangian(Constraint()), Size.of(tiny_bert())
     both = torch.optim.Adam(gates.parameters(), lr=0.05), lagrangian.optimizer()
     for step in range(12):
         gates.anneal(step / 300)
         found = removed(Budget(0.6), size, gates.expected())
-        lagrangian(found, ramp(step, 300, 0.6, 0.4, lagrangian.origin.item())).backward()
+        lagrangian(found, ramp(step, 300, 0.6, 0.4, origin)).backward()
         for optimizer in both:
             optimizer.step()
             optimizer.zero_grad()
@@ -138,7 +138,7 @@ def test_the_origin_is_what_gates_expect_at_first(origin):
     objective, _ = stage.objective(CompressionState(Teacher(tiny_bert()), tiny_examples(), 0, RunContext()))
     expected = objective.sparsity().item()
     assert 0.1 < expected < 0.2  # of gates that are as open as they begin
-    assert objective.lagrangian.origin.item() == pytest.approx(expected if origin == "gates" else 0.0)
+    assert objective.origin == pytest.approx(expected if origin == "gates" else 0.0)
 
 
 def test_gone_sub_layers_do_not_make_those_that_are_left_own_less():

@@ -2,8 +2,8 @@
 
 import os
 import signal
-import threading
 import time
+from itertools import pairwise
 
 import pytest
 from made_records import make_record
@@ -133,12 +133,14 @@ def test_stalls_are_counted_in_a_row(quick, monkeypatch):
     assert len(cluster.sent) == 9
 
 
-def test_one_that_another_process_has_is_waited_for(quick):
+def test_one_that_another_process_has_is_waited_for(quick, monkeypatch):
     cells, store = quick
     cluster = Instant(store, cells, dense=[HELD] * (TRIES + 2) + [DONE])
-    began = time.monotonic()
+    times, submit = [], cluster.submit
+    monkeypatch.setattr(cluster, "submit", lambda jobs: times.append(time.monotonic()) or submit(jobs))
     assert run_on_cluster(cells, store, cluster, identity) == len(ROWS)
-    assert time.monotonic() - began > (TRIES + 2) * grid.HELD_FOR  # and not sent again at once
+    apart = [after - before for before, after in pairwise(times[: TRIES + 3])]
+    assert len(apart) == TRIES + 2 and min(apart) >= grid.HELD_FOR  # not sent again at once
 
 
 def test_jobs_are_cancelled_where_one_cannot_be_made(quick):
@@ -163,12 +165,22 @@ def test_one_that_fails_is_not_tried_again(quick):
     assert cluster.sent == ["dense"]
 
 
+def stopping(cluster, number):
+    """Says that nothing ends until it is cancelled; sends a signal when it is first asked."""
+
+    def ended(handles):
+        if handles and not cluster.cancelled:
+            os.kill(os.getpid(), number)
+        return [bool(cluster.cancelled)] * len(handles)
+
+    return ended
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_grid_that_is_stopped_leaves_cancelled_records(quick, number, monkeypatch):
     cells, store = quick
     cluster = Instant(store, cells)
-    monkeypatch.setattr(cluster, "ended", lambda handles: [bool(cluster.cancelled)] * len(handles))
-    threading.Timer(0.2, lambda: os.kill(os.getpid(), number)).start()
+    monkeypatch.setattr(cluster, "ended", stopping(cluster, number))
     with pytest.raises(RunCancelled, match="run the same command to go on"):
         run_on_cluster(cells, store, cluster, identity)
     assert cluster.cancelled == ["dense"]
@@ -179,8 +191,7 @@ def test_a_cell_that_was_not_tried_keeps_the_error_of_before(quick, monkeypatch)
     cells, store = quick
     store.write(cells[1], unfinished_record(cells[1], now(), "failed", "loss is nan"))
     cluster = Instant(store, cells)
-    monkeypatch.setattr(cluster, "ended", lambda handles: [bool(cluster.cancelled)] * len(handles))
-    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    monkeypatch.setattr(cluster, "ended", stopping(cluster, signal.SIGINT))
     with pytest.raises(RunCancelled):
         run_on_cluster(cells, store, cluster, identity)
     assert cluster.sent == ["dense"] and store.read(cells[1]).error == "loss is nan"
