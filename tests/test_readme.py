@@ -184,19 +184,24 @@ def test_what_the_findings_say_of_pruning_is_what_the_table_has():
     assert seen >= 14 * len(FINDINGS)
 
 
-def test_what_the_findings_say_of_qnli_is_what_the_comparison_has():
-    table = (ROOT / "results" / "small" / "glue" / "against-dense.md").read_text()
-    known = {}
-    for line in table.splitlines():
-        if line.startswith("| qnli "):
-            cells = [cell.strip().replace("¹", "").rstrip(" *") for cell in line.strip("|").split("|")]
-            known[cells[1]] = (cells[4], cells[6])
-            known["dense"] = (cells[5], "–") if "[" in cells[5] else known["dense"]
-    section = (ROOT / "docs" / "findings.md").read_text().split("## QNLI, one seed")[1].split("\n## ")[0]
-    said = re.findall(r"^\| (\S+) \| (\d.+?) \| (.+?) \|$", section, re.MULTILINE)
-    assert len(said) == 7
-    for row, *words in said:
-        assert tuple(words) == known[row], row
+def test_what_the_findings_say_of_four_more_tasks_is_what_the_table_has():
+    table = (ROOT / "results" / "small" / "glue" / "table.md").read_text()
+    tasks, known = ("qnli", "mnli", "qqp", "rte"), {}
+    for task in tasks:
+        for line in table.split(f"## {task}: differences")[1].split("\n#")[0].splitlines():
+            cells = [cell.strip().replace("¹", "") for cell in line.strip("|").split("|")]
+            if len(cells) > 4:
+                known[task, cells[0].rstrip("†‡ ")] = {"row": cells[2], "− random, same size": cells[4]}
+    section = (ROOT / "docs" / "findings.md").read_text().split("## Four more tasks")[1].split("\n## ")[0]
+    heads, seen = "", 0
+    for row, *said in re.findall(r"^\| ([^|]+?) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", section, re.MULTILINE):
+        if tuple(map(str.lower, said)) == tasks:
+            heads = row
+            continue
+        for task, words in zip(tasks, said, strict=True):
+            assert words == known.get((task, row), {}).get(heads, "–"), (task, row)
+            seen += words != "–"
+    assert seen >= 4 * 15
 
 
 def test_what_the_notes_say_of_softer_counts_is_what_the_comparison_has():
