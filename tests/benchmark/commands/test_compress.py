@@ -161,6 +161,10 @@ def test_a_decoder_with_a_classifier_keeps_it(tiny_preset, model_dir, files, tmp
     command += ["--text", "comment", "--method", "VTrans", "--sparsity", "0.4", "--out", str(out)]
     code, _, err = call(monkeypatch, capsys, *command)
     assert code == 2 and "name it with --label" in err  # its head is not thrown away for one of text
+    token_method = [*command, "--label", "kind"]
+    token_method[token_method.index("VTrans")] = "VTrans+Transkimmer"
+    code, _, err = call(monkeypatch, capsys, *token_method)
+    assert code == 2 and "is a decoder: a token that is dropped is missing" in err and not (out / "work").exists()
     code, text, err = call(monkeypatch, capsys, *command, "--label", "kind")
     assert code == 0, err
     assert f"next: vtrans-bench export '{out}' --out" in text

@@ -13,12 +13,13 @@ from vtrans.errors import SuiteError
 from vtrans.methods.base import CompressionState
 from vtrans.methods.family import HANDOVER, PruneOn, VTransFamily, relative
 from vtrans.methods.stages import VariationalGates
+from vtrans.objectives.base import PruningObjective
 from vtrans.pruning.counts import Counts
 from vtrans.pruning.gates import GateSet
 from vtrans.pruning.masking import apply_masks
 from vtrans.pruning.size import Size, removed
 from vtrans.saving.handover import Handover
-from vtrans.settings import Budget, GateRates
+from vtrans.settings import Budget, Constraint, GateRates
 from vtrans.teaching.teacher import Teacher
 from vtrans.training.loop import RunContext
 
@@ -117,3 +118,20 @@ def test_a_damaged_handover_is_named(tmp_path):
 def test_stages_share_names_with_those_of_a_single_size():
     first = MEMBERS["VTrans"].stages()[0]
     assert isinstance(first, PruneOn) and first.name == "prune"
+
+
+def test_a_target_rises_from_what_inherited_gates_expect(tmp_path, monkeypatch):
+    seen, losses = [], PruningObjective.losses
+
+    def watched(self, batch, step, total):
+        if not step:
+            seen.append((self.origin, self.sparsity().item()))
+        return losses(self, batch, step, total)
+
+    monkeypatch.setattr(PruningObjective, "losses", watched)
+    member = replace(MEMBERS["VTrans"], constraint=Constraint(origin="gates"))
+    run(member, tmp_path / "0.4")
+    run(replace(member, budget=Budget(0.6)), tmp_path / "0.6", tmp_path / "0.4" / HANDOVER)
+    for origin, expected in seen:
+        assert origin == pytest.approx(expected)
+    assert len(seen) == 2 and abs(seen[1][0] - seen[0][0]) > 0.01
