@@ -3,6 +3,7 @@
 import runpy
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from vtrans.api import examples_of
 from vtrans.errors import SuiteError
 from vtrans.pruning.masks import Masks
 from vtrans.pruning.size import Size
+from vtrans.run_folder import digest_of
 from vtrans.settings import Budget, Schedule, Schedules
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "compress_on_a_dataset.py"
@@ -194,3 +196,9 @@ def test_a_folder_whose_mark_is_damaged_is_refused(tmp_path, content):
 def test_a_family_refuses_what_one_size_does():
     with pytest.raises(SuiteError, match="float16"):
         next(compress_family(tiny_bert().half(), made(), "work", schedules=SHORTEST))
+
+
+def test_other_answers_are_other_rows():
+    rows = tiny_examples()
+    other = SimpleNamespace(ids=rows.ids, types=rows.types, labels=rows.labels, spans=[(1, 2)] * len(rows))
+    assert digest_of(rows) == digest_of(tiny_examples()) != digest_of(other)

@@ -28,3 +28,10 @@ PLAN = Schedule(steps=1)
 def test_a_choice_that_is_none_is_named_with_those_there_are(make, message):
     with pytest.raises(SuiteError, match=message):
         make()
+
+
+def test_a_class_of_a_user_s_with_types_for_checkers_alone_can_be_built():
+    class Own(VTrans):
+        thing: "Unheard" = None  # noqa: F821
+
+    assert Own(Budget(0.5), PLAN, PLAN).budget == Budget(0.5)

@@ -161,6 +161,12 @@ def test_a_decoder_with_a_classifier_keeps_it(tiny_preset, model_dir, files, tmp
     command += ["--text", "comment", "--method", "VTrans", "--sparsity", "0.4", "--out", str(out)]
     code, _, err = call(monkeypatch, capsys, *command)
     assert code == 2 and "name it with --label" in err  # its head is not thrown away for one of text
+    config.pad_token_id, config.architectures = None, ["GPT2ForSequenceClassification"]
+    config.save_pretrained(mine)
+    code, _, err = call(monkeypatch, capsys, *command, "--label", "kind")
+    assert code == 2 and "the model has no pad token" in err
+    config.pad_token_id, config.architectures = tokenizer.pad_token_id, ["GPT2ForSequenceClassification"]
+    config.save_pretrained(mine)
     token_method = [*command, "--label", "kind"]
     token_method[token_method.index("VTrans")] = "VTrans+Transkimmer"
     code, _, err = call(monkeypatch, capsys, *token_method)

@@ -88,3 +88,8 @@ def test_rows_of_other_data_have_no_examples_in_common(digest, examples):
     ours, arrays = classified()
     theirs, more = classified(digests=(digest,) * 3)
     assert difference("accuracy", ours, theirs, lambda record: (arrays | more)[id(record)]).examples == examples
+
+
+def test_seeds_of_other_data_are_not_scored_by_the_labels_of_the_first():
+    records, arrays = classified(digests=("one", "one", "other"))
+    assert not score("accuracy", records, lambda record: arrays[id(record)]).examples

@@ -225,3 +225,12 @@ def test_a_teacher_of_another_config_is_another_one():
     first, second = tiny_bert(), tiny_bert()
     second.config.hidden_act = "relu"
     assert Teacher(first).digest != Teacher(second).digest
+
+
+def test_a_file_system_without_locks_has_no_cache(tmp_path, monkeypatch):
+    def refuse(stream, how):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(CacheUnavailable, match="cannot be locked"):
+        TeacherCache(tmp_path).obtain(wanted(), Counted())

@@ -256,3 +256,18 @@ def test_checkpoints_take_a_small_share_however_slow_the_disk(monkeypatch):
                 now[0] += 2.0  # what one takes
                 spent += 2.0
     assert 0.01 < spent / now[0] < 0.021
+
+
+def test_of_two_ranks_that_find_one_damaged_checkpoint_both_start_anew(tmp_path, monkeypatch):
+    files = StageFiles(tmp_path, "0-prune")
+    files.checkpoint.write_bytes(b"damaged")
+    load = torch.load
+
+    def set_aside_meanwhile(path, *more, **options):
+        try:
+            return load(path, *more, **options)
+        finally:
+            path.unlink()
+
+    monkeypatch.setattr(torch, "load", set_aside_meanwhile)
+    assert files.read() is None
